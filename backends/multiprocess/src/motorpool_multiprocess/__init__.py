@@ -1,0 +1,50 @@
+"""The backend `multiprocess`: the direct pool, with multiprocess's processes and dill."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import dill
+import multiprocess
+from motorpool import hookimpl
+from motorpool._builtin._context import worker_context
+from motorpool._builtin.direct import DirectBackend, DirectExecutor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from concurrent.futures import Executor
+
+    from motorpool import ExecutorBackend
+
+__all__ = ["MultiprocessBackend"]
+
+
+class MultiprocessBackend(DirectBackend):
+    """Runs nodes in the direct pool; pickles with dill, which takes more than cloudpickle does."""
+
+    name = "multiprocess"
+
+    def _get_executor(self, max_workers: int) -> Executor:
+        return DirectExecutor(
+            max_workers,
+            context=worker_context(self.options.start_method, multiprocess),
+            dumps=type(self).dumps,
+            loads=type(self).loads,
+            max_tasks_per_child=self.options.max_tasks_per_child,
+        )
+
+    @staticmethod
+    def dumps(obj: Any, buffer_callback: Callable[[Any], Any] | None = None) -> bytes:
+        """Pickle with dill; large buffers go to the callback, if there is one."""
+        return bytes(dill.dumps(obj, protocol=5, buffer_callback=buffer_callback, recurse=True))
+
+    @staticmethod
+    def loads(data: bytes, buffers: Iterable[Any] | None = None) -> Any:
+        """Unpickle with dill."""
+        return dill.loads(data, buffers=buffers)
+
+
+@hookimpl
+def motorpool_register_backend() -> type[ExecutorBackend]:
+    """Return the backend."""
+    return MultiprocessBackend

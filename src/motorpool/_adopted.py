@@ -1,0 +1,90 @@
+"""Any executor as a backend: what it can do is found out by asking one of its workers."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING, NamedTuple
+
+from motorpool.backend import Capabilities, ExecutorBackend, Isolation
+from motorpool.errors import BackendError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Executor
+
+# A cluster may start a worker first. After this time (s) something is wrong that needs saying.
+_PROBE_TIME = 120.0
+
+
+class Probe(NamedTuple):
+    """What a worker knows of itself.
+
+    Attributes:
+        pid: Its process.
+        thread: Its thread.
+        sees_files: Whether it sees a file that the driver has made.
+    """
+
+    pid: int
+    thread: int
+    sees_files: bool
+
+
+def probe(path: str) -> Probe:
+    """Look around in a worker."""
+    return Probe(os.getpid(), threading.get_ident(), os.path.exists(path))  # noqa: PTH110, as below
+
+
+class AdoptedBackend(ExecutorBackend):
+    """Runs nodes on an executor that somebody else has made.
+
+    Args:
+        executor: The executor.
+        factory: Makes another when it breaks, given the number of workers; without it, the
+            executor stays the caller's, and is neither replaced nor shut down.
+
+    Raises:
+        BackendError: If its workers cannot run our code.
+    """
+
+    def __init__(
+        self, executor: Executor, factory: Callable[[int], Executor] | None = None
+    ) -> None:
+        super().__init__()
+        self._first: Executor | None = executor
+        self._factory = factory
+        self.name = type(executor).__name__  # type: ignore[misc]
+        self.capabilities = _capabilities(executor, owned=factory is not None)
+        count = getattr(executor, "_max_workers", None)
+        #: Number of workers, as far as the executor tells it.
+        self.workers = count if isinstance(count, int) else None
+
+    def _get_executor(self, max_workers: int) -> Executor:
+        if self._factory is None:
+            assert self._first is not None  # noqa: S101, only an owned one is handed over
+            return self._first
+        executor, self._first = self._first or self._factory(max_workers), None
+        return executor
+
+
+def _capabilities(executor: Executor, *, owned: bool) -> Capabilities:
+    import tempfile  # noqa: PLC0415, takes 5 ms, for a case that is rare
+
+    with tempfile.NamedTemporaryFile(prefix="motorpool-probe-") as file:
+        try:
+            found = executor.submit(probe, file.name).result(timeout=_PROBE_TIME)
+        except Exception as error:
+            raise BackendError(
+                f"The executor {executor!r} cannot run Motorpool's code: {type(error).__name__}: "
+                f"{error}. Its workers need the same packages as this process.",
+                backend=type(executor).__name__,
+            ) from error
+    if found.pid == os.getpid():
+        alone = found.thread == threading.get_ident()
+        isolation = Isolation.NONE if alone else Isolation.THREAD
+    else:
+        isolation = Isolation.PROCESS if found.sees_files else Isolation.CLUSTER
+    return Capabilities(
+        isolation=isolation, shares_memory=isolation is not Isolation.CLUSTER, restarts=owned
+    )

@@ -1,0 +1,301 @@
+"""The direct pool: one duplex pipe for each worker, and nothing that workers share.
+
+    submit --> pending --> Member.tasks --pipe--> worker process
+                              |  first unanswered = what the worker is at
+    futures <-- one thread <--+--pipe, and a descriptor that tells of its death
+
+A worker that dies takes one task with it, the first that it has not answered; what waited behind
+that is sent to another worker. There is no lock or queue that it could leave broken.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import itertools
+import os
+import pickle
+import selectors
+import socket
+import threading
+import time
+from collections import deque
+from concurrent.futures import BrokenExecutor, Future
+from typing import TYPE_CHECKING, Any
+
+from motorpool._builtin._member import Member, Task
+from motorpool._builtin._wire import Kind, call_frame
+from motorpool._failure import Failure, unpack
+from motorpool.errors import WorkerCrashedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# Tasks shorter than this (s) are sent before the worker has answered the last one: the round trip
+# of 50-100 us is then hidden. For longer ones it would show little, and a task could wait behind
+# a long one while another worker idles.
+_SHORT = 0.002
+# Weight of the newest task in the moving average of durations.
+_NEWEST = 0.2
+# How long (s) a worker may take to end after it was asked to; a node may have left threads behind.
+_GRACE = 5.0
+# Workers that die so often in a row before they are up will not come up.
+_MOST_FALSE_STARTS = 3
+
+
+class DirectPool:
+    """Workers, the tasks that are with them, and the thread that listens to them.
+
+    Args:
+        max_workers: Number of workers; each is started when there is a task for it.
+        context: How to start processes.
+        dumps: Pickles tasks and results.
+        loads: Unpickles them.
+        max_tasks_per_child: Replace a worker after so many tasks; None for never.
+    """
+
+    def __init__(
+        self, *, max_workers: int, context: Any, dumps: Callable[[Any], bytes],
+        loads: Callable[[bytes], Any], max_tasks_per_child: int | None,
+    ) -> None:  # fmt: skip
+        self._max_workers = max_workers
+        self._context = context
+        self._dumps, self._loads = dumps, loads
+        self._max_tasks = max_tasks_per_child
+        self._lock = threading.Lock()
+        self._numbers = itertools.count(1)
+        self._pending: deque[Task] = deque()
+        self._members: list[Member] = []
+        self._newcomers: list[Member] = []
+        self._closing = False
+        self._broken: str | None = None
+        self._false_starts = 0
+        self._average = _SHORT
+        self._owner = os.getpid()
+        self._selector = selectors.DefaultSelector()
+        self._wake_in, self._wake_out = socket.socketpair()
+        self._wake_in.setblocking(False)
+        self._wake_out.setblocking(False)
+        self._selector.register(self._wake_in, selectors.EVENT_READ, None)
+        self._thread = threading.Thread(target=self._listen, name="motorpool-pool", daemon=True)
+        self._thread.start()
+        atexit.register(self._at_exit)
+
+    # Called from any thread.
+
+    def submit(self, call: tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]) -> Future[Any]:
+        """Queue a call.
+
+        Raises:
+            RuntimeError: After `shutdown`.
+            BrokenExecutor: If workers cannot be started.
+            Exception: Whatever pickling the call raises.
+        """
+        number = next(self._numbers)
+        task = Task(number, Future(), call_frame(number, call, self._dumps))
+        with self._lock:
+            if self._broken:
+                raise BrokenExecutor(self._broken)
+            if self._closing:
+                raise RuntimeError("cannot schedule new futures after shutdown")
+            self._pending.append(task)
+            self._dispatch()
+        return task.future
+
+    def pids(self) -> list[int]:
+        """Process ids of the workers."""
+        with self._lock:
+            return [m.pid for m in self._members]
+
+    def kill(self, pid: int | None = None) -> None:
+        """Kill one worker, or all of them; what they are at fails."""
+        with self._lock:
+            for member in self._members:
+                if pid in {None, member.pid}:
+                    member.process.kill()
+
+    def shutdown(self, *, wait: bool, cancel_futures: bool) -> None:
+        """Take no more tasks, and end the workers when they have done what there is."""
+        with self._lock:
+            self._closing = True
+            cancelled = list(self._pending) if cancel_futures else []
+            for task in cancelled:
+                if not task.running:
+                    self._pending.remove(task)
+        for task in cancelled:
+            if task.future.cancel():
+                task.future.set_running_or_notify_cancel()
+        self._wake()
+        if wait and threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    def _at_exit(self) -> None:
+        if os.getpid() == self._owner:  # else a forked copy, without the thread
+            self.shutdown(wait=True, cancel_futures=True)
+
+    def _wake(self) -> None:
+        with contextlib.suppress(OSError):  # full, so it wakes anyway; or closed
+            self._wake_out.send(b"\0")
+
+    # Called with the lock held.
+
+    def _dispatch(self) -> None:
+        """Give waiting tasks to workers, as far as there are any to take them."""
+        while self._pending and (member := self._choose()) is not None:
+            task = self._pending.popleft()
+            if not task.running and not task.future.set_running_or_notify_cancel():
+                continue
+            task.running = True
+            member.give(task)
+            if member.wants_to_write:
+                self._wake()
+
+    def _choose(self) -> Member | None:
+        """An idle worker, else a new one, else, for short tasks, one that is nearly idle."""
+        nearly = None
+        for member in self._members:
+            if member.stopped_at is not None or member.served == self._max_tasks:
+                continue
+            if not member.tasks:
+                return member
+            if len(member.tasks) == 1 and nearly is None:
+                nearly = member
+        if len(self._members) < self._max_workers:
+            return self._start()
+        return nearly if self._average < _SHORT else None
+
+    def _start(self) -> Member:
+        ends = [m.sock for m in self._members] + [self._wake_in, self._wake_out]
+        member = Member(self._context, self._dumps, self._loads, ends)
+        self._members.append(member)
+        self._newcomers.append(member)
+        self._wake()
+        return member
+
+    # Called from the pool's own thread.
+
+    def _listen(self) -> None:
+        """Deal with results and deaths until the pool is shut down and empty."""
+        while not self._is_over():
+            for key, events in self._selector.select(self._patience()):
+                if key.data is None:
+                    self._drain_wake()
+                elif key.fileobj is not key.data.sock:
+                    self._died(key.data)
+                elif events & selectors.EVENT_READ:
+                    self._read(key.data)
+            self._tend()
+        atexit.unregister(self._at_exit)
+        self._selector.close()
+        self._wake_in.close()
+        self._wake_out.close()
+
+    def _is_over(self) -> bool:
+        with self._lock:
+            return self._closing and not self._members and not self._pending
+
+    def _patience(self) -> float | None:
+        """Seconds until a worker that was asked to end has to be killed."""
+        with self._lock:
+            asked = [m.stopped_at for m in self._members if m.stopped_at is not None]
+        return max(0.0, min(asked) + _GRACE - time.monotonic()) if asked else None
+
+    def _drain_wake(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while self._wake_in.recv(1024):
+                pass
+
+    def _tend(self) -> None:
+        """Listen to new workers, send what is left, end those that have served."""
+        with self._lock:
+            for member in self._newcomers:
+                self._selector.register(member.sock, selectors.EVENT_READ, member)
+                if member.death is not None:
+                    self._selector.register(member.death, selectors.EVENT_READ, member)
+            self._newcomers.clear()
+            for member in self._members:
+                member.flush()
+                events = selectors.EVENT_WRITE * member.wants_to_write | selectors.EVENT_READ
+                self._selector.modify(member.sock, events, member)
+                idle = not member.tasks
+                if idle and (member.served == self._max_tasks or self._nothing_left()):
+                    member.stop()
+                overdue = member.stopped_at and time.monotonic() > member.stopped_at + _GRACE
+                if overdue:
+                    member.process.kill()
+
+    def _nothing_left(self) -> bool:
+        return self._closing and not self._pending
+
+    def _read(self, member: Member) -> None:
+        frames, closed = member.receive()
+        self._answer(member, frames)
+        if closed:
+            self._died(member)
+
+    def _answer(self, member: Member, frames: list[tuple[int, int, bytes]]) -> None:
+        """Settle tasks, and send the worker the next ones before futures tell their callers."""
+        settled = []
+        with self._lock:
+            for kind, number, payload in frames:
+                if kind == Kind.READY:
+                    member.ready, self._false_starts = True, 0
+                    continue
+                task = member.tasks.popleft()
+                assert task.number == number  # noqa: S101, the pipe keeps the order
+                now = time.perf_counter()
+                self._average += _NEWEST * (now - member.busy_since - self._average)
+                member.busy_since = now
+                settled.append((task, kind, payload))
+            self._dispatch()
+        for task, kind, payload in settled:
+            self._settle(task.future, kind, payload)
+
+    def _settle(self, future: Future[Any], kind: int, payload: bytes) -> None:
+        try:
+            if kind == Kind.ERROR:
+                future.set_exception(unpack(Failure(*pickle.loads(payload)), self._loads))
+            else:
+                future.set_result(payload if kind == Kind.RAW_RESULT else self._loads(payload))
+        except Exception as error:  # noqa: BLE001, the result pickles but does not unpickle
+            future.set_exception(error)
+
+    def _died(self, member: Member) -> None:
+        """Take leave of a worker; its first unanswered task is the one that it was at."""
+        if member not in self._members:
+            return
+        closed = False
+        while not closed:  # results that it had sent before
+            frames, closed = member.receive()
+            self._answer(member, frames)
+            closed = closed or not frames
+        self._selector.unregister(member.sock)
+        if member.death is not None:
+            self._selector.unregister(member.death)
+        code = member.bury()
+        with self._lock:
+            self._members.remove(member)
+            tasks = list(member.tasks)
+            culprit = tasks.pop(0) if tasks and member.ready else None
+            self._pending.extendleft(reversed(tasks))
+            failed = [] if member.ready else self._false_start()
+            self._dispatch()
+        if culprit is not None:
+            error = WorkerCrashedError(f"The worker (pid {member.pid}) died, exit code {code}.")
+            error.pid, error.exitcode = member.pid, code
+            culprit.future.set_exception(error)
+        for task in failed:
+            task.future.set_exception(BrokenExecutor(self._broken))
+
+    def _false_start(self) -> list[Task]:
+        """A worker died before it was up: try again, but not for ever."""
+        self._false_starts += 1
+        if self._false_starts < _MOST_FALSE_STARTS:
+            return []
+        self._broken = (
+            f"{self._false_starts} workers in a row died before they were up; what they said is "
+            "on standard error."
+        )
+        failed = [t for t in self._pending if t.running or t.future.set_running_or_notify_cancel()]
+        self._pending.clear()
+        return failed

@@ -1,0 +1,94 @@
+"""The backend `process`: the standard library's ProcessPoolExecutor."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor, ProcessPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from motorpool._builtin._context import StartMethod, worker_context
+from motorpool.backend import Capabilities, ExecutorBackend, Isolation
+from motorpool.hookspecs import hookimpl
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessOptions:
+    """Options of the backend `process`.
+
+    Attributes:
+        start_method: How workers start; by default forkserver on Linux, spawn elsewhere.
+        max_tasks_per_child: Replace a worker after so many tasks.
+
+    Raises:
+        ValueError: If the number of tasks is not positive, or this Python would hang with it.
+    """
+
+    start_method: StartMethod | None = None
+    max_tasks_per_child: int | None = None
+
+    def __post_init__(self) -> None:
+        tasks = self.max_tasks_per_child
+        if tasks is None:
+            return
+        if tasks < 1:
+            raise ValueError(f"max_tasks_per_child must be at least 1, not {tasks}.")
+        if self.start_method == "fork":
+            raise ValueError("max_tasks_per_child does not go with start_method='fork'.")
+        # Fixed in 3.13 to 3.15 by this method, never in 3.11 and 3.12 (python/cpython#140900);
+        # with one task a worker the mistaken count cannot arise.
+        if tasks > 1 and not hasattr(ProcessPoolExecutor, "_replace_dead_worker"):
+            raise ValueError(
+                f"max_tasks_per_child={tasks} makes this Python's ProcessPoolExecutor hang "
+                "(https://github.com/python/cpython/issues/115634). Use 1, a newer Python, or the "
+                "backend 'direct', which has the same option."
+            )
+
+
+class ProcessBackend(ExecutorBackend):
+    """Runs nodes in the standard library's process pool."""
+
+    name = "process"
+    capabilities = Capabilities(isolation=Isolation.PROCESS)
+    options_type = ProcessOptions
+
+    def _get_executor(self, max_workers: int) -> Executor:
+        return _Executor(
+            max_workers,
+            mp_context=worker_context(self.options.start_method),
+            max_tasks_per_child=self.options.max_tasks_per_child,
+        )
+
+    def worker_pids(self, executor: Executor) -> list[int]:
+        """Process ids of the live workers."""
+        return [p.pid for p in _started(executor) if p.is_alive()]
+
+    def exitcode(self, executor: Executor, pid: int) -> int | None:
+        """Exit code of a worker, after `shutdown`: the pool's own thread reaps it before that."""
+        found = [p for p in _started(executor) if p.pid == pid]
+        return found[0].exitcode if found else None
+
+
+class _Executor(ProcessPoolExecutor):
+    """Remembers the processes that it has started, past their end."""
+
+    def __init__(self, max_workers: int, *, mp_context: Any, **options: Any) -> None:
+        self.started: list[Any] = []
+        process_class, started = mp_context.Process, self.started
+
+        def start_process(*args: Any, **kwargs: Any) -> Any:
+            process = process_class(*args, **kwargs)
+            started.append(process)
+            return process
+
+        mp_context.Process = start_process
+        super().__init__(max_workers, mp_context=mp_context, **options)
+
+
+def _started(executor: Executor) -> list[Any]:
+    return [p for p in getattr(executor, "started", []) if p.pid is not None]
+
+
+@hookimpl
+def motorpool_register_backend() -> type[ExecutorBackend]:
+    """Return the backend."""
+    return ProcessBackend

@@ -1,0 +1,70 @@
+"""What the control group of this process may use, on Linux; nothing is limited elsewhere.
+
+`os.cpu_count` and `os.process_cpu_count` do not look at quotas (python/cpython#149452), and free
+memory as the machine tells it is not what a container may take.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+# Where the hierarchies are mounted, and where this process is in them.
+_MOUNT = Path("/sys/fs/cgroup")
+_MEMBERSHIP = Path("/proc/self/cgroup")
+# Version 1 writes "no limit" as a number just below 2**63.
+_UNLIMITED = 1 << 60
+
+
+def cpu_quota(mount: Path = _MOUNT, membership: Path = _MEMBERSHIP) -> float | None:
+    """Number of cores that the quota comes to, or None without one."""
+    quotas = []
+    for folder in _folders("cpu", mount, membership):
+        quota, period = _numbers(folder / "cpu.max", 2) or (
+            *(_numbers(folder / "cpu.cfs_quota_us", 1) or (None,)),
+            *(_numbers(folder / "cpu.cfs_period_us", 1) or (None,)),
+        )
+        if quota and period and quota > 0:
+            quotas.append(quota / period)
+    return min(quotas, default=None)
+
+
+def memory_headroom(mount: Path = _MOUNT, membership: Path = _MEMBERSHIP) -> int | None:
+    """Bytes that may still be taken before the limit, or None without one."""
+    rooms = []
+    for folder in _folders("memory", mount, membership):
+        for limit_file, usage_file in (
+            ("memory.max", "memory.current"),
+            ("memory.limit_in_bytes", "memory.usage_in_bytes"),
+        ):
+            limit, used = _numbers(folder / limit_file, 1), _numbers(folder / usage_file, 1)
+            if limit and used and limit[0] < _UNLIMITED:
+                rooms.append(max(0, limit[0] - used[0]))
+    return min(rooms, default=None)
+
+
+def _folders(controller: str, mount: Path, membership: Path) -> list[Path]:
+    """Folders of this process's group and of its ancestors: each of them may set a limit."""
+    try:
+        lines = membership.read_text().splitlines()
+    except OSError:
+        return []
+    folders = []
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers and controller not in controllers.split(","):
+            continue
+        top = mount / controllers if controllers else mount
+        # Inside a container the path may be the host's, which is not mounted here: the
+        # container's own group is then the top of the mount, which is always among these.
+        group = PurePosixPath(path.lstrip("/"))
+        for part in (group, *group.parents):
+            folders.extend({top / part, mount / controller / part if controllers else top / part})
+    return folders
+
+
+def _numbers(file: Path, count: int) -> tuple[int, ...] | None:
+    try:
+        words = file.read_text().split()
+        return tuple(int(w) for w in words[:count]) if len(words) >= count else None
+    except (OSError, ValueError):  # not there, or "max"
+        return None

@@ -1,0 +1,75 @@
+"""What to say of a worker that died, or had to."""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+from motorpool.errors import NodeTimeoutError, WorkerCrashedError
+
+# What a signal that kills a process usually means for the code that ran in it.
+_HINTS = {
+    "SIGABRT": "A C or C++ library gave up (abort); its message is above, on standard error.",
+    "SIGBUS": "A mapped file was cut short, or memory is misaligned.",
+    "SIGFPE": "A C extension divided by zero.",
+    "SIGILL": "A compiled library wants a newer processor.",
+    "SIGKILL": "Somebody killed it; mostly the kernel, when memory runs out: look at `dmesg`, run "
+    "fewer workers, or give the node smaller pieces.",
+    "SIGSEGV": "A C extension touched memory that is not its own, or the stack overflowed; run "
+    "the node's function alone with `python -X faulthandler` to see where.",
+    "SIGTERM": "Somebody asked it to end.",
+}
+
+
+def crash_error(
+    *, node: str, backend: str, pid: int | None, exitcode: int | None
+) -> WorkerCrashedError:
+    """The error of a node whose worker died.
+
+    Args:
+        node: Name of the node.
+        backend: Name of the backend.
+        pid: Process id of the worker, if known.
+        exitcode: Its exit code, negative for a signal, if known.
+    """
+    who = "The worker" if pid is None else f"The worker (pid {pid})"
+    error = WorkerCrashedError(
+        f"{who} that ran the node {node!r} died: {_cause(exitcode)}", node=node, backend=backend
+    )
+    error.pid, error.exitcode = pid, exitcode
+    return error
+
+
+def timeout_error(
+    *, node: str, backend: str, pid: int | None, limit: float | None
+) -> NodeTimeoutError:
+    """The error of a node that ran past its deadline.
+
+    Args:
+        node: Name of the node.
+        backend: Name of the backend.
+        pid: Process id of the worker, if known.
+        limit: The time that the node had, in seconds.
+    """
+    return NodeTimeoutError(
+        f"The node {node!r} ran longer than its timeout of {limit:g} s, and its worker (pid {pid}) "
+        "was ended. Give it more time, or make it faster.",
+        node=node,
+        backend=backend,
+    )
+
+
+def _cause(exitcode: int | None) -> str:
+    if exitcode is None:
+        return "its pool does not say how. The backend 'direct' does."
+    if exitcode >= 0:
+        return f"it exited with code {exitcode}. The node, or a library it uses, called os._exit."
+    name = _signal_name(-exitcode)
+    return f"it was ended by {name}. {_HINTS.get(name, '')}".rstrip()
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number} ({sys.platform})"

@@ -1,0 +1,82 @@
+"""Which worker has started which node: a mapped file that outlives the worker.
+
+    one byte: is the run stopping?      64 bytes of header
+    pid, state, when it was started     16 bytes a node
+
+A worker stamps a node's slot before it runs it, so that after a crash of a shared pool, or when
+a deadline passes, the driver knows who was at what. Nobody locks: a slot has one writer at a time,
+and the driver clears it before it sends the node again.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_HEADER = 64
+_SLOT = struct.Struct("<iId")
+_IDLE, _RUNNING, _FINISHED = 0, 1, 2
+
+
+class Started(NamedTuple):
+    """A node that a worker has started and not finished."""
+
+    pid: int
+    time: float
+
+
+class Journal:
+    """A view of the file; driver and workers have one each.
+
+    Args:
+        path: The file.
+        slots: Number of nodes, to make the file; None to open one that is there.
+    """
+
+    def __init__(self, path: Path, slots: int | None = None) -> None:
+        flags = os.O_RDWR | (0 if slots is None else os.O_CREAT | os.O_EXCL)
+        fd = os.open(path, flags | getattr(os, "O_BINARY", 0), 0o600)
+        try:
+            if slots is not None:
+                os.truncate(fd, _HEADER + slots * _SLOT.size)
+            self._map = mmap.mmap(fd, 0)
+        finally:
+            os.close(fd)
+        self.path = path
+
+    def start(self, slot: int) -> float:
+        """Stamp a node as started by this process; return the time of the stamp."""
+        now = time.time()
+        self._write(slot, os.getpid(), _RUNNING, now)
+        return now
+
+    def finish(self, slot: int) -> None:
+        """Stamp a node as finished by this process."""
+        self._write(slot, os.getpid(), _FINISHED, time.time())
+
+    def clear(self, slot: int) -> None:
+        """Wipe a slot before its node is sent to a worker."""
+        self._write(slot, 0, _IDLE, 0.0)
+
+    def running(self, slot: int) -> Started | None:
+        """Who is at a node and since when (seconds since the epoch), if anybody is."""
+        pid, state, started = _SLOT.unpack_from(self._map, _HEADER + slot * _SLOT.size)
+        return Started(pid, started) if state == _RUNNING else None
+
+    @property
+    def stopping(self) -> bool:
+        """Whether nodes that have not started should not start any more."""
+        return self._map[0] != 0
+
+    def stop(self) -> None:
+        """Ask workers to start nothing more."""
+        self._map[0] = 1
+
+    def _write(self, slot: int, pid: int, state: int, when: float) -> None:
+        _SLOT.pack_into(self._map, _HEADER + slot * _SLOT.size, pid, state, when)

@@ -1,0 +1,53 @@
+"""Says in the log how a run goes, in the words of Kedro's runners."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from motorpool.events import NodeCompleted, NodeFailed, NodeSkipped, RunFinished, RunStarted, WorkerLost
+
+if TYPE_CHECKING:
+    from motorpool.events import Event
+
+_logger = logging.getLogger("motorpool")
+
+
+class LogObserver:
+    """Writes a line for each node that has run, failed or been given up."""
+
+    def __init__(self) -> None:
+        self._total = 0
+        self._completed = 0
+
+    @staticmethod
+    def is_wanted() -> bool:
+        """Whether anybody would read the lines."""
+        return _logger.isEnabledFor(logging.INFO)
+
+    def on_event(self, event: Event) -> None:
+        """Write what an event calls for."""
+        match event:
+            case RunStarted():
+                self._total = event.nodes
+                _logger.info(
+                    "Running %d nodes on backend %r, %d at a time",
+                    event.nodes, event.backend, event.max_workers,
+                )  # fmt: skip
+            case NodeCompleted():
+                self._completed += 1
+                _logger.info("Completed node: %s (%.2f s)", event.node, event.seconds)
+                _logger.info("Completed %d out of %d tasks", self._completed, self._total)
+            case NodeFailed():
+                then = "trying again" if event.retried else "giving up"
+                _logger.info("Node %s failed, attempt %d, %s", event.node, event.attempt, then)
+            case NodeSkipped():
+                _logger.info("Skipped node: %s (%s)", event.node, event.reason)
+            case WorkerLost():
+                where = f"in node {event.node}" if event.node else "outside of any node"
+                _logger.info("Worker %s died %s", event.worker or "(unknown)", where)
+            case RunFinished() if not event.resume_from:
+                _logger.info(
+                    "Pipeline execution completed successfully in %.1f sec.",
+                    event.summary.wall_time,
+                )

@@ -1,0 +1,110 @@
+"""A backend's options: one frozen dataclass, filled from keywords or from a command line."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from typing import Any, Literal, Union
+
+from motorpool._suggest import unknown_names
+from motorpool.errors import BackendOptionError
+
+_TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
+
+
+def build_options(cls: type[Any] | None, values: dict[str, Any], backend: str) -> Any:
+    """Fill a backend's options.
+
+    Args:
+        cls: The dataclass, or None for a backend without options.
+        values: Name to value; a string is read as the type that the option has.
+        backend: Name of the backend, for messages.
+
+    Raises:
+        BackendOptionError: If names are unknown or values are of the wrong type; all together.
+    """
+    fields = option_types(cls)
+    unknown = [name for name in values if name not in fields]
+    problems = [unknown_names("option", unknown, fields)] if unknown else []
+    given = {}
+    for name, value in values.items():
+        if name in fields:
+            try:
+                given[name] = convert(value, fields[name])
+            except ValueError as error:
+                problems.append(f"Option {name!r}: {error}.")
+    if not problems and cls is not None:
+        try:
+            return cls(**given)
+        except (TypeError, ValueError) as error:
+            problems.append(f"{error}")
+    if problems:
+        raise BackendOptionError(f"Backend {backend!r}: " + " ".join(problems), backend=backend)
+    return None
+
+
+def option_types(cls: type[Any] | None) -> dict[str, Any]:
+    """Name to type of each option, in the order of declaration."""
+    if cls is None:
+        return {}
+    hints = typing.get_type_hints(cls)
+    return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
+
+
+def convert(value: Any, kind: Any) -> Any:
+    """Read a value as a type; strings as a command line gives them.
+
+    Raises:
+        ValueError: If it cannot be read so.
+    """
+    origin, choices = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Literal:
+        if value in choices:
+            return value
+        raise ValueError(f"{value!r} is none of {', '.join(map(repr, choices))}")
+    if origin in {Union, types.UnionType}:
+        return _convert_union(value, choices)
+    if origin is not None or not isinstance(kind, type) or kind is object:
+        return value  # too special to check here; the backend does
+    if isinstance(value, str) and kind is not str:
+        value = _read(value, kind)
+    if kind is float and type(value) is int:
+        value = float(value)
+    if not isinstance(value, kind) or (type(value) is bool and kind is not bool):
+        raise ValueError(f"expected {describe(kind)}, not {value!r}")
+    return value
+
+
+def describe(kind: Any) -> str:
+    """A type as people write it: `int | None`, `'fork' | 'spawn'`."""
+    choices = typing.get_args(kind)
+    if typing.get_origin(kind) is Literal:
+        return " | ".join(map(repr, choices))
+    if choices:
+        return " | ".join(describe(choice) for choice in choices)
+    return "None" if kind is types.NoneType else getattr(kind, "__name__", str(kind))
+
+
+def _convert_union(value: Any, choices: tuple[Any, ...]) -> Any:
+    if types.NoneType in choices and (value is None or value in {"", "none", "None"}):
+        return None
+    others = [choice for choice in choices if choice is not types.NoneType]
+    for kind in others:
+        try:
+            return convert(value, kind)
+        except ValueError:
+            continue
+    expected = " or ".join(map(describe, choices))
+    raise ValueError(f"expected {expected}, not {value!r}")
+
+
+def _read(text: str, kind: type[Any]) -> Any:
+    if kind is bool and text.lower() in _TRUE | _FALSE:
+        return text.lower() in _TRUE
+    if kind in {int, float}:
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    raise ValueError(f"expected {describe(kind)}, not {text!r}")

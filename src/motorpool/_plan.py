@@ -1,0 +1,219 @@
+"""What workers need to know of a run, pickled once: nodes, datasets, hooks and settings.
+
+Each node and dataset is a pickle of its own, so that a worker unpickles only what it runs, and a
+function that many nodes share is pickled once.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from array import array
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from motorpool._datasets import is_ephemeral, pickled_dataset
+from motorpool._node import Node
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+# The hooks that run where the node runs.
+WORKER_HOOKS = frozenset({
+    "after_dataset_loaded", "after_dataset_saved", "after_node_run", "before_dataset_loaded",
+    "before_dataset_saved", "before_node_run", "motorpool_worker_started", "on_node_error",
+})  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What holds for every node of a run.
+
+    Attributes:
+        backend: Name of the backend.
+        run_id: The run.
+        is_async: Whether inputs and outputs are loaded and saved side by side.
+        driver_pid: Process id of the driver, where workers can see it; None elsewhere.
+        owned: Whether the worker belongs to Motorpool, which may then set it up.
+        threads: Threads that a library may use in a worker.
+        folders: Directories to remove when the driver dies.
+        scratch: Folder of journal and logs, or None where workers do not share files.
+        log_levels: Level by logger.
+    """
+
+    backend: str
+    run_id: str
+    is_async: bool
+    driver_pid: int | None
+    owned: bool
+    threads: int
+    folders: tuple[str, ...]
+    scratch: str | None
+    log_levels: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PickledNodes:
+    """Nodes, ready to travel.
+
+    Attributes:
+        blob: All pickles, one after the other; in workers, a view of the mapped plan.
+        offsets: Where each begins, and where the last ends.
+        functions: Pickles of the functions, by the index that the nodes know them by.
+        problems: What cannot be pickled, in words.
+    """
+
+    blob: Any
+    offsets: array[int]
+    functions: list[bytes]
+    problems: list[str]
+
+    def load(self, index: int, function: Callable[[int], Any], loads: Callable[[Any], Any]) -> Any:
+        """Unpickle a node.
+
+        Args:
+            index: Which one.
+            function: Returns the function of an index; called when the node needs it.
+            loads: The backend's.
+        """
+        data = memoryview(self.blob)[self.offsets[index] : self.offsets[index + 1]]
+        if data[0] == _WHOLE:
+            return loads(data[1:])
+        unpickler = _NodeUnpickler(io.BytesIO(data[1:]))
+        unpickler.function = function
+        return unpickler.load()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All that a worker needs.
+
+    Attributes:
+        settings: What holds for every node.
+        nodes: The nodes.
+        datasets: Pickles of the datasets that are loaded and saved by workers, by name.
+        hooks: Project name, specifications and plug-ins of the hook manager, pickled; or None.
+    """
+
+    settings: Settings
+    nodes: PickledNodes
+    datasets: dict[str, bytes]
+    hooks: bytes | None
+
+
+# First byte of a node's pickle: was it pickled around its function, or as a whole?
+_AROUND, _WHOLE = 0, 1
+
+
+class _NodePickler(pickle.Pickler):
+    """Pickles a node with an index in place of its function."""
+
+    func: Any = None
+    index = 0
+
+    def persistent_id(self, obj: Any) -> int | None:
+        return self.index if obj is self.func else None
+
+
+class _NodeUnpickler(pickle.Unpickler):
+    function: Callable[[int], Any]
+
+    def persistent_load(self, pid: int) -> Any:
+        return self.function(pid)
+
+
+def pickle_nodes(nodes: Iterable[Any], dumps: Callable[[Any], bytes]) -> PickledNodes:
+    """Pickle nodes one by one; what cannot be pickled is named, with the reason."""
+    blob, offsets = io.BytesIO(), array("Q", [0])
+    functions: list[bytes] = []
+    index_of: dict[int, int] = {}
+    kept_alive: list[Any] = []  # so that an id stays one function's
+    problems = []
+    for node in nodes:
+        func = getattr(node, "func", None)
+        try:
+            if type(node) is Node:
+                if id(func) not in index_of:
+                    functions.append(dumps(func))
+                    index_of[id(func)] = len(functions) - 1
+                    kept_alive.append(func)
+                blob.write(bytes([_AROUND]))
+                pickler = _NodePickler(blob, 5)
+                pickler.func, pickler.index = func, index_of[id(func)]
+                pickler.dump(node)
+            else:
+                blob.write(bytes([_WHOLE]) + dumps(node))
+        except Exception as error:  # noqa: BLE001, whatever pickling raises is the reason
+            problems.append(_unpicklable_node(node, error))
+        offsets.append(blob.tell())
+    return PickledNodes(
+        blob=pickle.PickleBuffer(blob.getvalue()), offsets=offsets,
+        functions=functions, problems=problems,
+    )  # fmt: skip
+
+
+def pickle_datasets(
+    datasets: Mapping[str, Any], dumps: Callable[[Any], bytes]
+) -> tuple[dict[str, bytes], list[str]]:
+    """Pickle the datasets that workers use themselves.
+
+    Returns:
+        Pickles by name, and what stands in the way, in words.
+    """
+    pickles, problems = {}, []
+    for name, dataset in datasets.items():
+        if is_ephemeral(dataset) and not getattr(dataset, "_SINGLE_PROCESS", False):
+            continue  # its value travels, not the dataset
+        pickles[name], problem = pickled_dataset(name, dataset, dumps)
+        if problem:
+            problems.append(problem)
+    return pickles, problems
+
+
+def pickle_hooks(manager: Any, dumps: Callable[[Any], bytes]) -> tuple[bytes | None, list[str]]:
+    """Pickle the plug-ins of a hook manager that have something to do in workers.
+
+    Returns:
+        The pickle or None, and what stands in the way, in words.
+    """
+    plugins, specs, problems = [], {}, []
+    for name, plugin in getattr(manager, "list_name_plugin", list)():
+        callers = (manager.get_hookcallers(plugin) or []) if plugin is not None else []
+        used = [caller for caller in callers if caller.name in WORKER_HOOKS]
+        if not used:
+            continue
+        try:
+            dumps(plugin)
+        except Exception as error:  # noqa: BLE001, whatever pickling raises is the reason
+            problems.append(
+                f"the hooks {name!r} cannot be pickled: {type(error).__name__}: {error}. Workers "
+                "need a copy: keep connections and open files out of the object."
+            )
+            continue
+        plugins.append(plugin)
+        specs.update({id(c.spec.namespace): c.spec.namespace for c in used if c.spec})
+    if not plugins:
+        return None, problems
+    return dumps((manager.project_name, list(specs.values()), plugins)), problems
+
+
+def load_hooks(data: bytes | None, loads: Callable[[bytes], Any]) -> pluggy.PluginManager | None:
+    """Make a hook manager like the driver's."""
+    if data is None:
+        return None
+    project_name, specs, plugins = loads(data)
+    manager = pluggy.PluginManager(project_name)
+    for namespace in specs:
+        manager.add_hookspecs(namespace)
+    for plugin in plugins:
+        manager.register(plugin)
+    return manager
+
+
+def _unpicklable_node(node: Any, error: Exception) -> str:
+    return (
+        f"node {node.name!r} cannot be pickled: {type(error).__name__}: {error}. Its function, or "
+        "what the function closes over, holds something that belongs to this process."
+    )

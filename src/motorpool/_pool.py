@@ -1,0 +1,75 @@
+"""A backend's executor: got when it is first needed, and got again when it has broken."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from typing import TYPE_CHECKING
+
+from motorpool.errors import BackendError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from motorpool.backend import ExecutorBackend
+
+
+class Pool:
+    """An executor that several runs, from several threads, may share.
+
+    Args:
+        backend: Where it comes from.
+        max_workers: Number of workers.
+    """
+
+    def __init__(self, backend: ExecutorBackend, max_workers: int) -> None:
+        self.backend = backend
+        self.max_workers = max_workers
+        self._executor: Executor | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def executor(self) -> Executor:
+        """The executor, made at the first call."""
+        with self._lock:
+            if self._executor is None:
+                self._executor = self.backend.get_executor(self.max_workers)
+            return self._executor
+
+    def replace(self, broken: Executor) -> None:
+        """Drop an executor that has broken, unless another run has done so already.
+
+        Raises:
+            BackendError: If the executor is the caller's own and cannot be got again.
+        """
+        with self._lock:
+            if self._executor is not broken:
+                return
+            if not self.backend.capabilities.restarts:
+                raise BackendError(
+                    "The executor that was passed to the runner has broken, and only its owner "
+                    "can make another. Pass the name of a backend to have that done.",
+                    backend=self.backend.name,
+                )
+            self._executor = None
+        broken.shutdown(wait=True)
+
+    def kill(self) -> None:
+        """End all workers at once, whatever they do; the next run gets new ones."""
+        with self._lock:
+            executor, self._executor = self._executor, None
+        if executor is None or not self.backend.capabilities.restarts:
+            return
+        pids = self.backend.worker_pids(executor)
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                self.backend.kill_worker(executor, pid)
+        # Without workers to kill, waiting could take as long as the nodes that still run.
+        executor.shutdown(wait=bool(pids))
+
+    def close(self) -> None:
+        """Shut the executor down and wait for its workers to end."""
+        with self._lock:
+            executor, self._executor = self._executor, None
+        if executor is not None and self.backend.capabilities.restarts:
+            executor.shutdown(wait=True)

@@ -1,0 +1,113 @@
+"""What a worker process asks of the system: threads, signals, memory, and whether its driver lives."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import select
+import signal
+import sys
+import threading
+import time
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
+# Read by the libraries when they are loaded, so they must be set before (joblib/joblib#880).
+_THREAD_VARIABLES = (
+    "BLIS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "POLARS_MAX_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+# Where the system cannot tell of a death, it is asked for at this interval, in seconds.
+_POLL_INTERVAL = 0.5
+
+_watched: dict[int, set[str]] = {}
+
+
+def usable_cores() -> int:
+    """Number of cores that this process may use, the quota of its control group included."""
+    from motorpool._cgroup import cpu_quota  # noqa: PLC0415, pathlib takes 6 ms
+
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    quota = cpu_quota()
+    return max(1, min(cores, math.ceil(quota)) if quota else cores)
+
+
+def limit_threads(count: int) -> None:
+    """Let native libraries use so many threads, unless the user has said otherwise."""
+    for variable in _THREAD_VARIABLES:
+        os.environ.setdefault(variable, str(count))
+    if "numpy" in sys.modules:  # loaded already: a forked worker, or a preloaded one
+        from threadpoolctl import threadpool_limits  # noqa: PLC0415, 10 ms that few workers need
+
+        threadpool_limits(count)
+
+
+def ignore_interrupts() -> None:
+    """Leave Ctrl-C to the driver, which ends its workers itself."""
+    with contextlib.suppress(ValueError):  # not the main thread
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def peak_memory() -> int:
+    """Most memory that this process has held so far, in bytes; 0 if the system cannot tell."""
+    if resource is None:
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def watch_parent(pid: int, folders: tuple[str, ...]) -> None:
+    """End this process when another one ends, and remove its folders; once for each process."""
+    known = pid in _watched
+    _watched.setdefault(pid, set()).update(folders)
+    if not known:
+        threading.Thread(target=_outlive, args=(pid,), name="motorpool-watch", daemon=True).start()
+
+
+def _outlive(pid: int) -> None:
+    import shutil  # noqa: PLC0415, takes 5 ms, once in the life of a worker
+
+    _wait_for_end(pid)
+    for folder in _watched[pid]:
+        shutil.rmtree(folder, ignore_errors=True)
+    os._exit(1)
+
+
+def _wait_for_end(pid: int) -> None:
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    except (AttributeError, OSError):  # not Linux, or a kernel or sandbox without it
+        _poll_for_end(pid)
+        return
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    poll.poll()
+    os.close(fd)
+
+
+def _poll_for_end(pid: int) -> None:
+    if sys.platform == "win32":  # os.kill(pid, 0) would end the process there
+        from multiprocessing import connection, parent_process  # noqa: PLC0415, rarely needed
+
+        if (parent := parent_process()) is not None:
+            connection.wait([parent.sentinel])
+        return
+    with contextlib.suppress(ProcessLookupError):
+        while True:
+            os.kill(pid, 0)
+            time.sleep(_POLL_INTERVAL)

@@ -1,0 +1,93 @@
+"""Turns what the engine notices into events; builds none if nobody listens."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from motorpool._store import payload_size
+from motorpool.events import (
+    DatasetReleased,
+    NodeCompleted,
+    NodeFailed,
+    NodeSkipped,
+    NodeSubmitted,
+    WorkerLost,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from motorpool._task import Outcome
+    from motorpool.events import Dispatcher
+
+
+class Reporter:
+    """Tells observers about the nodes of a run.
+
+    Args:
+        emit: Tells them.
+        run_id: The run.
+        names: Names of the nodes, by index.
+    """
+
+    def __init__(self, emit: Dispatcher, run_id: str, names: Sequence[str]) -> None:
+        self._emit = emit
+        self._run_id = run_id
+        self._names = names
+
+    def submitted(self, node: int, attempt: int) -> None:
+        """A node was handed to the executor."""
+        if self._emit:
+            self._emit(
+                NodeSubmitted(run_id=self._run_id, node=self._names[node], attempt=attempt)
+            )
+
+    def completed(self, outcome: Outcome, attempt: int) -> None:
+        """A node has run."""
+        if self._emit:
+            self._emit(
+                NodeCompleted(
+                    run_id=self._run_id,
+                    node=self._names[outcome.node],
+                    attempt=attempt,
+                    worker=outcome.pid,
+                    started=outcome.started,
+                    seconds=outcome.seconds,
+                    nbytes=sum(map(payload_size, outcome.outputs.values())),
+                )
+            )
+
+    def failed(self, node: int, attempt: int, error: BaseException, *, retried: bool) -> None:
+        """A try of a node has failed."""
+        if self._emit:
+            self._emit(
+                NodeFailed(
+                    run_id=self._run_id,
+                    node=self._names[node],
+                    attempt=attempt,
+                    error=error,
+                    retried=retried,
+                )
+            )
+
+    def skipped(self, node: int, reason: str) -> None:
+        """A node will not run."""
+        if self._emit:
+            self._emit(NodeSkipped(run_id=self._run_id, node=self._names[node], reason=reason))
+
+    def lost(self, pid: int | None, culprit: int | None, innocent: Sequence[int]) -> None:
+        """A worker died."""
+        if self._emit:
+            self._emit(
+                WorkerLost(
+                    run_id=self._run_id,
+                    worker=pid,
+                    node=None if culprit is None else self._names[culprit],
+                    innocent=tuple(self._names[node] for node in innocent),
+                )
+            )
+
+    def released(self, dataset: str) -> None:
+        """A dataset's memory was given back."""
+        if self._emit:
+            self._emit(DatasetReleased(run_id=self._run_id, dataset=dataset))

@@ -1,0 +1,283 @@
+"""One run, from the checks to the results."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from motorpool import registry
+from motorpool._engine import Engine, Policy
+from motorpool._graph import Graph
+from motorpool._log_observer import LogObserver
+from motorpool._plan import pickle_datasets, pickle_nodes
+from motorpool._report import Reporter
+from motorpool._scheduler import Lifetimes, State
+from motorpool._shipped import Shipped, run_settings
+from motorpool._subset import missing_outputs, resume_nodes
+from motorpool._transport import InProcess, RunCatalog
+from motorpool._validation import check_inputs, node_problems, raise_problems
+from motorpool.catalog import DataCatalog
+from motorpool.errors import ValidationError
+from motorpool.events import Dispatcher, RunFinished, RunStarted, RunSummary
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from motorpool._pool import Pool
+    from motorpool._settings import RunSettings
+    from motorpool._store import Store
+    from motorpool._transport import Transport
+    from motorpool.events import Observer
+
+_logger = logging.getLogger("motorpool")
+
+
+class RunResult(dict[str, Any]):
+    """Output name to dataset; each loads for as long as it is kept.
+
+    Attributes:
+        summary: What the run came to.
+    """
+
+    def __init__(self, datasets: Mapping[str, Any], summary: RunSummary) -> None:
+        super().__init__(datasets)
+        self.summary = summary
+
+
+class Preparation:
+    """A pipeline and a catalog, made ready to run; nothing has started yet.
+
+    Args:
+        pipeline: Anything with `nodes`, `node_dependencies`, `inputs()` and `outputs()`.
+        catalog: Anything with `get(name)` and `in`, or a dict of names to values.
+        only_missing_outputs: Leave out what is not needed for outputs that do not exist.
+        run_id: Name of the run, or None for a new one.
+
+    Raises:
+        MissingInputError: If the catalog lacks an input.
+        CyclicPipelineError: If nodes wait for each other.
+    """
+
+    def __init__(
+        self, pipeline: Any, catalog: Any, *, only_missing_outputs: bool, run_id: str | None
+    ) -> None:
+        self.started = time.perf_counter()
+        self.run_id = run_id or new_run_id()
+        self.user_catalog = DataCatalog(catalog) if type(catalog) is dict else catalog
+        self.nodes = list(pipeline.nodes)
+        self.graph = Graph.from_pipeline(self.nodes, pipeline.node_dependencies)
+        datasets = {name for node in self.nodes for name in (*node.inputs, *node.outputs)}
+        datasets.update(n for node in self.nodes for n in getattr(node, "confirms", None) or ())
+        self.catalog = RunCatalog(self.user_catalog, datasets)
+        self.outputs: set[str] = set(pipeline.outputs())
+        if only_missing_outputs:
+            self._keep(missing_outputs(self.nodes, self.catalog))
+        self.layers = len(self.graph.layers([node.name for node in self.nodes]))
+        check_inputs(self.nodes, self.catalog.registered, self.user_catalog)
+
+    def _keep(self, kept: list[int]) -> None:
+        _logger.info("Running %d out of %d nodes", len(kept), len(self.nodes))
+        new = {old: i for i, old in enumerate(kept)}
+        parents = self.graph.parents
+        self.graph = Graph.from_parents([new[p] for p in parents[i] if p in new] for i in kept)
+        self.nodes = [self.nodes[i] for i in kept]
+        made = {name for node in self.nodes for name in node.outputs}
+        self.outputs &= made | self.catalog.registered
+
+    def lifetimes(self) -> Lifetimes:
+        """Who needs which dataset; what goes in and what comes out is never released."""
+        inputs = [node.inputs for node in self.nodes]
+        outputs = [node.outputs for node in self.nodes]
+        made = {name for names in outputs for name in names}
+        given = {name for names in inputs for name in names} - made
+        return Lifetimes(inputs, outputs, given | self.outputs)
+
+
+class Run:
+    """Brings a prepared run onto a pool.
+
+    Args:
+        prepared: What to run.
+        pool: Where.
+        store: What carries values to other processes; None within one process.
+        settings: What the runner was told.
+        hook_manager: A pluggy manager, or None.
+    """
+
+    def __init__(
+        self,
+        prepared: Preparation,
+        pool: Pool,
+        store: Store | None,
+        settings: RunSettings,
+        hook_manager: Any,
+    ) -> None:
+        self._prepared = prepared
+        self._pool = pool
+        self._store = store
+        self._settings = settings
+        self._hook_manager = hook_manager
+        self._pickled: tuple[Any, Any] = (None, None)
+
+    def check(
+        self, validate_nodes: Callable[..., Any], validate_catalog: Callable[..., Any]
+    ) -> None:
+        """Check nodes and datasets against the backend.
+
+        Args:
+            validate_nodes: The runner's own check.
+            validate_catalog: Likewise.
+
+        Raises:
+            ValidationError: With all problems together.
+        """
+        backend, nodes = self._pool.backend, self._prepared.nodes
+        problems = node_problems(
+            nodes, backend.capabilities, is_async=self._settings.is_async,
+            timeout=self._settings.timeout, alternatives=registry.can_end_nodes,
+        )  # fmt: skip
+        pickled = []
+        for validate, subject in (
+            (validate_nodes, nodes),
+            (validate_catalog, self._prepared.catalog),
+        ):
+            try:
+                pickled.append(validate(subject))
+            except ValidationError as error:
+                pickled.append(None)
+                problems += str(error).splitlines()
+        raise_problems(problems, backend.name)
+        self._pickled = (pickled[0], pickled[1])
+
+    def start(self) -> RunResult:
+        """Run, and collect the results.
+
+        Raises:
+            ValidationError: If an input cannot be brought to the workers.
+            Exception: What a node raised; several as an ExceptionGroup.
+        """
+        prepared = self._prepared
+        transport = self._transport()
+        emit = Dispatcher(self._observers())
+        try:
+            emit(
+                RunStarted(
+                    run_id=prepared.run_id, nodes=len(prepared.nodes),
+                    backend=self._pool.backend.name, max_workers=self._pool.max_workers,
+                )
+            )  # fmt: skip
+            engine = self._engine(transport, emit)
+            try:
+                engine.run()
+            finally:
+                summary = self._finish(engine, emit)
+            _raise_failures(engine)
+            return RunResult(transport.results(prepared.outputs), summary)
+        finally:
+            transport.close()
+
+    def _engine(self, transport: Transport, emit: Dispatcher) -> Engine:
+        prepared, settings = self._prepared, self._settings
+        names = [node.name for node in prepared.nodes]
+        return Engine(
+            pool=self._pool, transport=transport, nodes=prepared.nodes, graph=prepared.graph,
+            lifetimes=prepared.lifetimes(), report=Reporter(emit, prepared.run_id, names),
+            policy=Policy(
+                on_failure=settings.on_failure, retries=settings.retries, timeout=settings.timeout
+            ),
+        )  # fmt: skip
+
+    def _transport(self) -> Transport:
+        prepared, settings = self._prepared, self._settings
+        if self._store is None:
+            return InProcess(
+                prepared.nodes, prepared.catalog, self._hook_manager,
+                is_async=settings.is_async, run_id=prepared.run_id,
+            )  # fmt: skip
+        backend = self._pool.backend
+        dumps = type(backend).dumps
+        nodes, datasets = self._pickled
+        problems: list[str] = []
+        if nodes is None:
+            nodes = pickle_nodes(prepared.nodes, dumps)
+            problems += nodes.problems
+        if datasets is None:
+            datasets, unfit = pickle_datasets(prepared.catalog, dumps)
+            problems += unfit
+        raise_problems(problems, backend.name)
+        transport = Shipped(
+            catalog=prepared.catalog, nodes=nodes, datasets=datasets,
+            hook_manager=self._hook_manager, store=self._store,
+            settings=run_settings(
+                backend=backend, run_id=prepared.run_id, is_async=settings.is_async,
+                max_workers=self._pool.max_workers, store=self._store,
+            ),
+        )  # fmt: skip
+        try:
+            raise_problems(transport.open(prepared.nodes), backend.name)
+        except BaseException:
+            transport.close()
+            raise
+        return transport
+
+    def _observers(self) -> Iterable[Observer]:
+        if LogObserver.is_wanted():
+            yield LogObserver()
+        yield from self._settings.observers
+        register = getattr(
+            getattr(self._hook_manager, "hook", None), "motorpool_register_observers", None
+        )
+        for observers in register() if register is not None else ():
+            yield from observers
+
+    def _finish(self, engine: Engine, emit: Dispatcher) -> RunSummary:
+        """Sum the run up, and tell observers; done after a failure and Ctrl-C as well."""
+        prepared, scheduler = self._prepared, engine.scheduler
+        done, failed = scheduler.nodes_in(State.DONE), scheduler.nodes_in(State.FAILED)
+        unfinished = sorted(set(range(len(prepared.nodes))) - set(done))
+        summary = RunSummary(
+            run_id=prepared.run_id, backend=self._pool.backend.name,
+            max_workers=self._pool.max_workers, completed=len(done),
+            failed=tuple(prepared.nodes[i].name for i in failed),
+            skipped=len(unfinished) - len(failed),
+            wall_time=time.perf_counter() - prepared.started,
+            node_time=engine.node_time, peak_memory=engine.peak_memory,
+        )  # fmt: skip
+        start = resume_nodes(prepared.nodes, prepared.graph, unfinished, prepared.catalog)
+        emit(RunFinished(run_id=prepared.run_id, summary=summary, resume_from=tuple(start)))
+        if unfinished:
+            _suggest_resume(len(done), len(unfinished), start)
+        return summary
+
+
+def new_run_id() -> str:
+    """A name for a run: when it began, in UTC, and a few letters that make it unique."""
+    now = datetime.now(tz=UTC)
+    return f"{now:%Y-%m-%dT%H.%M.%S}.{now.microsecond // 1000:03d}Z-{secrets.token_hex(2)}"
+
+
+def _suggest_resume(done: int, unfinished: int, start: list[str]) -> None:
+    if not done:
+        _logger.warning("No nodes ran. Repeat the previous command to attempt a new run.")
+        return
+    _logger.warning(
+        "There are %d nodes that have not run. You can resume the pipeline run from the nearest "
+        'nodes with persisted inputs by adding to your previous command:\n  --from-nodes "%s"',
+        unfinished,
+        ",".join(start),
+    )
+
+
+def _raise_failures(engine: Engine) -> None:
+    failures = [engine.failures[i] for i in sorted(engine.failures)]
+    if len(failures) == 1:
+        raise failures[0]
+    if failures:
+        message = f"{len(failures)} nodes failed"
+        if all(isinstance(f, Exception) for f in failures):
+            raise ExceptionGroup(message, failures)  # type: ignore[type-var]
+        raise BaseExceptionGroup(message, failures)

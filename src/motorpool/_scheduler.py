@@ -1,0 +1,138 @@
+"""Decides what may run next. A pure state machine: no processes, no clock, no I/O.
+
+    WAITING --all parents done--> READY --pop--> RUNNING --done--> DONE
+       |                            ^               |
+       |                            +---requeue-----+--fail--> FAILED
+       +---skip: a parent failed, or the run stops---> SKIPPED
+
+Ready nodes leave by priority: the node with the longest path to the end of the pipeline first,
+ties in topological order, so equal input gives equal order.
+"""
+
+from __future__ import annotations
+
+import heapq
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from motorpool._graph import Graph
+
+
+class State(IntEnum):
+    """Where a node is in its life."""
+
+    WAITING = 0
+    READY = 1
+    RUNNING = 2
+    DONE = 3
+    FAILED = 4
+    SKIPPED = 5
+
+
+class Scheduler:
+    """Keeps the state of every node of a run.
+
+    Args:
+        graph: The nodes, numbered in a topological order.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        count = len(graph.parents)
+        self._graph = graph
+        self._lengths = graph.path_lengths(range(count))
+        self._missing = [len(parents) for parents in graph.parents]
+        self._ready = [(-self._lengths[i], i) for i in range(count) if not self._missing[i]]
+        heapq.heapify(self._ready)
+        self.states = [State.WAITING if missing else State.READY for missing in self._missing]
+        self._unfinished = count
+
+    @property
+    def unfinished(self) -> int:
+        """Number of nodes that are neither done nor failed nor skipped."""
+        return self._unfinished
+
+    def pop(self) -> int | None:
+        """Take the next node to run, or None if none is ready."""
+        while self._ready:
+            _, node = heapq.heappop(self._ready)
+            if self.states[node] is State.READY:  # else skipped since
+                self.states[node] = State.RUNNING
+                return node
+        return None
+
+    def requeue(self, node: int) -> None:
+        """Put a running node back among the ready ones."""
+        self.states[node] = State.READY
+        heapq.heappush(self._ready, (-self._lengths[node], node))
+
+    def done(self, node: int) -> None:
+        """Note a success; children with no other parent to wait for become ready."""
+        self._finish(node, State.DONE)
+        for child in self._graph.children[node]:
+            self._missing[child] -= 1
+            if not self._missing[child] and self.states[child] is State.WAITING:
+                self.requeue(child)
+
+    def fail(self, node: int) -> list[int]:
+        """Note a failure; everything that depends on the node is skipped and returned."""
+        self._finish(node, State.FAILED)
+        return self._skip(sorted(self._graph.reach([node], down=True) - {node}))
+
+    def skip(self, node: int) -> list[int]:
+        """Note that a node was given up before it started; return it."""
+        self._finish(node, State.SKIPPED)
+        return [node]
+
+    def stop(self) -> list[int]:
+        """Skip everything that is not running, and return it."""
+        return self._skip(range(len(self.states)))
+
+    def nodes_in(self, state: State) -> list[int]:
+        """All nodes in a state, in topological order."""
+        return [i for i, s in enumerate(self.states) if s is state]
+
+    def _skip(self, nodes: Iterable[int]) -> list[int]:
+        skipped = [n for n in nodes if self.states[n] in {State.WAITING, State.READY}]
+        for node in skipped:
+            self._finish(node, State.SKIPPED)
+        return skipped
+
+    def _finish(self, node: int, state: State) -> None:
+        self.states[node] = state
+        self._unfinished -= 1
+
+
+class Lifetimes:
+    """Counts who still needs each dataset.
+
+    Args:
+        inputs: For each node, the names of the datasets that it reads.
+        outputs: For each node, the names of the datasets that it writes.
+        kept: Names that are never released: the pipeline's own inputs and outputs.
+    """
+
+    def __init__(
+        self,
+        inputs: Sequence[Sequence[str]],
+        outputs: Sequence[Sequence[str]],
+        kept: Iterable[str],
+    ) -> None:
+        self._inputs, self._outputs = inputs, outputs
+        self._kept = frozenset(kept)
+        self._readers: dict[str, int] = {}
+        for names in inputs:
+            for name in names:
+                self._readers[name] = self._readers.get(name, 0) + 1
+
+    def settle(self, node: int) -> list[str]:
+        """Note that a node will not read any more; return the datasets that nobody needs now."""
+        free = []
+        for name in self._inputs[node]:
+            self._readers[name] -= 1
+            if not self._readers[name] and name not in self._kept:
+                free.append(name)
+        free += [o for o in self._outputs[node] if not self._readers.get(o) and o not in self._kept]
+        return free

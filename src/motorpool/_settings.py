@@ -1,0 +1,42 @@
+"""What a runner was told, checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from motorpool.errors import ValidationError
+
+if TYPE_CHECKING:
+    from motorpool.events import Observer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSettings:
+    """What a runner was told, checked; its arguments describe the fields."""
+
+    is_async: bool
+    on_failure: str
+    retries: int
+    timeout: float | None
+    observers: tuple[Observer, ...]
+
+    def __post_init__(self) -> None:
+        """Check every field, and report all problems together."""
+        problems = []
+        if self.on_failure not in {"stop", "continue", "kill"}:
+            problems.append(
+                f"on_failure must be 'stop', 'continue' or 'kill', not {self.on_failure!r}."
+            )
+        if isinstance(self.retries, bool) or not isinstance(self.retries, int) or self.retries < 0:
+            problems.append(f"retries must be a whole number of at least 0, not {self.retries!r}.")
+        number = isinstance(self.timeout, int | float) and not isinstance(self.timeout, bool)
+        if self.timeout is not None and not (number and self.timeout > 0):
+            problems.append(f"timeout must be a positive number of seconds, not {self.timeout!r}.")
+        problems += [
+            f"{observer!r} is no observer: it has no method on_event(event)."
+            for observer in self.observers
+            if not callable(getattr(observer, "on_event", None))
+        ]
+        if problems:
+            raise ValidationError(" ".join(problems))

@@ -1,0 +1,200 @@
+"""How nodes and data get to workers in other processes: as bytes and refs, by way of a store."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import secrets
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cloudpickle
+
+from motorpool import _process
+from motorpool._failure import unpack
+from motorpool._journal import Journal, Started
+from motorpool._logs import LogReader, levels
+from motorpool._plan import Plan, Settings, pickle_hooks
+from motorpool._store import StoredValue
+from motorpool._task import Outcome
+from motorpool._transport import Transport
+from motorpool._worker import JOURNAL, run_envelope
+from motorpool.catalog import MemoryDataset
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from concurrent.futures import Executor, Future
+
+    from motorpool._plan import PickledNodes
+    from motorpool._store import Payload, Store
+    from motorpool._transport import RunCatalog
+
+
+class Shipped(Transport):
+    """Nodes run in other processes; data are payloads, which the driver does not look into.
+
+    Args:
+        catalog: The run's datasets.
+        nodes: The nodes, pickled.
+        datasets: The datasets that workers use themselves, pickled.
+        hook_manager: A pluggy manager, or None.
+        settings: What holds for every node.
+        store: Where values wait.
+    """
+
+    def __init__(
+        self, *, catalog: RunCatalog, nodes: PickledNodes, datasets: dict[str, bytes],
+        hook_manager: Any, settings: Settings, store: Store,
+    ) -> None:  # fmt: skip
+        self._catalog = catalog
+        self._store = store
+        self._client: Any = store.client
+        self._remote = frozenset(datasets)
+        self._settings = settings
+        self._values: dict[str, Payload] = {}
+        self._inputs: Sequence[Sequence[str]] = ()
+        self._pickled = (nodes, datasets)
+        self._hook_manager = hook_manager
+        self._journal: Journal | None = None
+        self._logs: LogReader | None = None
+        self._plan: Payload | None = None
+        self._envelope_head: tuple[bytes, Payload | None] = (b"", None)
+
+    def open(self, nodes: Sequence[Any]) -> list[str]:
+        """Put the plan and the inputs of the pipeline into the store.
+
+        Returns:
+            What cannot be pickled, in words.
+        """
+        pickled, datasets = self._pickled
+        hooks, problems = pickle_hooks(self._hook_manager, self._client.dumps)
+        written = {name for node in nodes for name in node.outputs}
+        reads = {name for node in nodes for name in node.inputs}
+        for name in sorted(reads - written - self._remote):
+            problems += self._share(name)
+        if problems:
+            return problems
+        self._inputs = [[n for n in node.inputs if n not in self._remote] for node in nodes]
+        plan = Plan(settings=self._settings, nodes=pickled, datasets=datasets, hooks=hooks)
+        self._plan = self._client.put(plan, inline=False)
+        self._envelope_head = (cloudpickle.dumps(self._client), self._plan)
+        if self._settings.scratch:
+            scratch = Path(self._settings.scratch)
+            scratch.mkdir(mode=0o700)
+            self._journal = Journal(scratch / JOURNAL, len(nodes))
+            self._logs = LogReader(scratch)
+        self._pickled = (pickled, {})
+        return []
+
+    def _share(self, name: str) -> list[str]:
+        """Bring an in-memory input to where workers can read it."""
+        dataset = self._catalog[name]
+        source = getattr(dataset, "source", None)
+        if isinstance(source, StoredValue) and source.client_type is type(self._client):
+            self._values[name] = source.payload
+            return []
+        value = dataset.peek() if isinstance(dataset, MemoryDataset) else dataset.load()
+        try:
+            self._values[name] = self._client.put(value)
+        except Exception as error:  # noqa: BLE001, whatever pickling raises is the reason
+            return [
+                f"the input {name!r}, a {type(value).__name__}, cannot be pickled: "
+                f"{type(error).__name__}: {error}. Load it in a node, or from a dataset."
+            ]
+        return []
+
+    def submit(self, executor: Executor, node: int) -> Future[bytes]:
+        """Send a node off, with its in-memory inputs."""
+        if self._journal is not None:
+            self._journal.clear(node)
+        inputs = {name: self._values[name] for name in self._inputs[node]}
+        envelope = pickle.dumps((*self._envelope_head, [(node, inputs)]), 5)
+        return executor.submit(run_envelope, envelope)
+
+    def settle(self, result: Any) -> list[Outcome]:
+        """Register outputs, and unpack failures."""
+        outcomes = []
+        for row in pickle.loads(result):
+            outcome = Outcome(*row)
+            if outcome.failure is None:
+                self._values |= outcome.outputs
+            else:
+                failure = unpack(outcome.failure, self._client.loads)  # type: ignore[arg-type]
+                outcome = outcome._replace(failure=failure)
+            outcomes.append(outcome)
+        return outcomes
+
+    def release(self, name: str) -> bool:
+        """Remove a value from the store."""
+        if name not in self._values:
+            return False
+        self._store.release(self._values.pop(name))
+        return True
+
+    def results(self, names: Iterable[str]) -> dict[str, Any]:
+        """The catalog's own datasets; in-memory ones now load from the store."""
+        found = {}
+        for name in sorted(names):
+            dataset = self._catalog[name]
+            if name in self._values and name not in self._remote:
+                source = self._store.claim(self._values.pop(name))
+                if isinstance(dataset, MemoryDataset):
+                    dataset.bind(source)
+                else:  # somebody else's in-memory dataset cannot be told to load later
+                    dataset.save(source())
+            found[name] = dataset
+        return found
+
+    def running(self, node: int) -> Started | None:
+        """Which worker has started a node that it has not finished."""
+        return self._journal.running(node) if self._journal else None
+
+    @property
+    def has_journal(self) -> bool:
+        """Whether `running` can tell."""
+        return self._journal is not None
+
+    def stop(self) -> None:
+        """Ask workers to start nothing more."""
+        if self._journal is not None:
+            self._journal.stop()
+
+    def poll(self) -> None:
+        """Hand on what workers have logged."""
+        if self._logs is not None:
+            self._logs.poll()
+
+    def close(self) -> None:
+        """Remove the plan, the journal and every value that is not a result."""
+        self.poll()
+        for name in list(self._values):
+            if not self._is_borrowed(name):
+                self._store.release(self._values.pop(name))
+        if self._plan is not None:
+            self._store.release(self._plan)
+        if self._settings.scratch:
+            shutil.rmtree(self._settings.scratch, ignore_errors=True)
+
+    def _is_borrowed(self, name: str) -> bool:
+        source = getattr(self._catalog[name], "source", None)
+        return isinstance(source, StoredValue) and source.payload == self._values[name]
+
+
+def run_settings(
+    *, backend: Any, run_id: str, is_async: bool, max_workers: int, store: Store
+) -> Settings:
+    """What workers are told of a run."""
+    scratch = store.scratch()
+    local = backend.capabilities.shares_memory
+    return Settings(
+        backend=backend.name,
+        run_id=run_id,
+        is_async=is_async,
+        driver_pid=os.getpid() if local else None,
+        owned=backend.capabilities.restarts,
+        threads=max(1, _process.usable_cores() // max_workers),
+        folders=tuple(getattr(store.client, "folders", ())) if local else (),
+        scratch=str(scratch / secrets.token_hex(8)) if scratch and local else None,
+        log_levels=levels(),
+    )

@@ -1,0 +1,117 @@
+"""What a store promises; backends whose workers do not share this host bring their own."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """Says where a large value is.
+
+    Attributes:
+        key: What the store finds it by; for files, the path.
+        nbytes: Its size, in bytes.
+    """
+
+    key: str
+    nbytes: int
+
+    def __reduce__(self) -> tuple[type[Ref], tuple[str, int]]:
+        return Ref, (self.key, self.nbytes)
+
+
+# A value as the driver sees it: pickled and carried along, or kept by the store.
+Payload = bytes | Ref
+
+
+def payload_size(payload: Payload) -> int:
+    """Size of a value in bytes, as it is kept."""
+    return payload.nbytes if isinstance(payload, Ref) else len(payload)
+
+
+class StoreClient(Protocol):
+    """Writes and reads values, in any process; pickled into each worker once."""
+
+    dumps: Callable[..., bytes]
+    loads: Callable[..., Any]
+
+    def put(self, value: Any, *, inline: bool = True) -> Payload:
+        """Keep a value.
+
+        Args:
+            value: The value.
+            inline: Whether a small one may be returned as its own pickle.
+
+        Raises:
+            StoreFullError: If there is no room for it; names every place that was tried.
+            Exception: Whatever pickling the value raises.
+        """
+
+    def get(self, payload: Payload) -> Any:
+        """Return the value; the reader's own, to change as it likes.
+
+        Raises:
+            StoreError: If the value is not there any more.
+        """
+
+    def discard(self, payload: Payload) -> None:
+        """Give up a value that nobody was told of."""
+
+
+class Store(ABC):
+    """The driver's side of the data plane.
+
+    Attributes:
+        client: What workers write and read with.
+    """
+
+    client: StoreClient
+
+    @abstractmethod
+    def release(self, payload: Payload) -> None:
+        """Forget a value; who still looks at it may go on doing so."""
+
+    @abstractmethod
+    def claim(self, payload: Payload) -> Callable[[], Any]:
+        """Keep a value for as long as the returned loader lives, even past `close`."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Forget every value that is not claimed; may be called twice."""
+
+    def scratch(self) -> Path | None:
+        """A folder that driver and workers share, or None if they do not share files."""
+        return None
+
+
+class StoredValue:
+    """Loads a value that is kept in a store, anew at each call.
+
+    Args:
+        payload: The value.
+        client: What to read it with.
+        owner: Whatever must live for as long as the value is wanted.
+    """
+
+    __slots__ = ("__weakref__", "_client", "_owner", "payload")
+
+    def __init__(self, payload: Payload, client: StoreClient, owner: object) -> None:
+        self.payload = payload
+        self._client = client
+        self._owner = owner
+
+    @property
+    def client_type(self) -> type[StoreClient]:
+        """What can read the payload."""
+        return type(self._client)
+
+    def __call__(self) -> Any:
+        """Return the value; a copy of the caller's own."""
+        return self._client.get(self.payload)

@@ -1,0 +1,71 @@
+"""Which part of a pipeline to run: what is missing, and where to go on after a failure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from motorpool._datasets import dataset_exists, is_ephemeral
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from motorpool._graph import Graph
+
+
+def missing_outputs(nodes: Sequence[Any], catalog: Mapping[str, Any]) -> list[int]:
+    """The nodes to run so that every persistent output exists.
+
+    A node runs if it has no outputs, if one of its persistent outputs does not exist, or if
+    another node that runs reads one of its outputs and that one is not persistent or does not
+    exist. The rule is Kedro's.
+
+    Args:
+        nodes: The nodes, in a topological order.
+        catalog: The run's datasets.
+    """
+    kept_in_memory = {name for name, dataset in catalog.items() if is_ephemeral(dataset)}
+    absent = {
+        name
+        for node in nodes
+        for name in node.outputs
+        if name not in kept_in_memory and not dataset_exists(catalog[name])
+    }
+    wanted: set[str] = set()
+    kept = []
+    for i in reversed(range(len(nodes))):
+        outputs = set(nodes[i].outputs)
+        if not outputs or outputs & absent or outputs & wanted:
+            kept.append(i)
+            wanted |= (kept_in_memory | absent) & set(nodes[i].inputs)
+    return sorted(kept)
+
+
+def resume_nodes(
+    nodes: Sequence[Any], graph: Graph, unfinished: Collection[int], catalog: Mapping[str, Any]
+) -> list[str]:
+    """Names of the nodes to start from, so that all unfinished ones run with their inputs there.
+
+    Running from a node means running everything after it too, which may need more that was only
+    in memory; so this goes on until nothing is added.
+
+    Args:
+        nodes: The nodes, in a topological order.
+        graph: Who waits for whom.
+        unfinished: Indices of the nodes that have not run.
+        catalog: The run's datasets.
+    """
+    producer = {name: i for i, node in enumerate(nodes) for name in node.outputs}
+    rerun = set(unfinished)
+    while True:
+        before = len(rerun)
+        todo = list(rerun)
+        while todo:
+            for name in nodes[todo.pop()].inputs:
+                parent = producer.get(name)
+                if parent is not None and parent not in rerun and is_ephemeral(catalog[name]):
+                    rerun.add(parent)
+                    todo.append(parent)
+        first = [i for i in rerun if not rerun.intersection(graph.parents[i])]
+        rerun = graph.reach(first, down=True)
+        if len(rerun) == before:
+            return sorted(nodes[i].name for i in first)

@@ -1,0 +1,219 @@
+"""Runs one node, in whatever process it is: load, call, save, with the hooks in between."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from types import GeneratorType
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from motorpool.errors import DatasetError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from motorpool._failure import Failure
+    from motorpool._store import Payload
+
+
+class NodeCatalog(Protocol):
+    """What a running node loads from and saves to."""
+
+    def load(self, name: str) -> Any:
+        """Load a dataset."""
+
+    def save(self, name: str, data: Any) -> None:
+        """Save a dataset."""
+
+    def confirm(self, name: str) -> None:
+        """Confirm a dataset."""
+
+
+class Outcome(NamedTuple):
+    """What became of one try of a node; a plain tuple on the wire.
+
+    Attributes:
+        node: Index of the node.
+        ran: False if the run was stopping and the node was not started.
+        pid: The worker.
+        started: Seconds since the epoch.
+        seconds: How long it took.
+        outputs: In-memory outputs by name; empty where driver and worker share the catalog.
+        failure: Why it failed, or None: packed, or the exception itself within one process.
+        peak_memory: The worker's peak so far, in bytes.
+    """
+
+    node: int
+    ran: bool
+    pid: int
+    started: float
+    seconds: float
+    outputs: dict[str, Payload]
+    failure: Failure | BaseException | None
+    peak_memory: int
+
+
+class Hooks:
+    """Calls the hooks that somebody implements, and costs nothing for the others.
+
+    Args:
+        manager: A pluggy manager, of this project or of Kedro, or None.
+    """
+
+    def __init__(self, manager: Any | None) -> None:
+        self._relay = getattr(manager, "hook", None)
+        self._active = {
+            name
+            for name, caller in vars(self._relay).items()
+            if hasattr(caller, "get_hookimpls") and caller.get_hookimpls()
+        } if self._relay is not None else set()  # fmt: skip
+
+    def call(self, name: str, **arguments: Any) -> list[Any]:
+        """Call a hook; return what its implementations returned, without the Nones."""
+        if name not in self._active:
+            return []
+        result = getattr(self._relay, name)(**arguments)
+        return result if isinstance(result, list) else []
+
+
+class NodeRun:
+    """One try of a node.
+
+    Args:
+        node: The node; anything with `name`, `inputs`, `outputs` and `run(inputs)`.
+        catalog: Where its data are.
+        hooks: Whom to tell.
+        is_async: Load inputs and save outputs side by side, with threads.
+        run_id: The run that it is part of.
+    """
+
+    def __init__(
+        self, node: Any, catalog: NodeCatalog, hooks: Hooks, *, is_async: bool, run_id: str
+    ) -> None:
+        self._node = node
+        self._catalog = catalog
+        self._hooks = hooks
+        self._is_async = is_async
+        self._run_id = run_id
+
+    def __call__(self) -> None:
+        """Load, call, save, confirm.
+
+        Raises:
+            Exception: Whatever the node, a dataset or a hook raises.
+        """
+        names = list(self._node.inputs)
+        inputs = dict(zip(names, self._each(self._load, names), strict=True))
+        inputs |= self._replaced_inputs(inputs)
+        with self._reporting(inputs):
+            outputs = self._node.run(inputs)
+        self._hooks.call("after_node_run", outputs=outputs, **self._context(inputs))
+        if is_stream(self._node, outputs):
+            for item in self._chunks(outputs, inputs):
+                self._save(item)
+        else:
+            self._each(self._save, outputs.items())
+        for name in getattr(self._node, "confirms", None) or ():
+            self._catalog.confirm(name)
+
+    def _each(self, action: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
+        items = list(items)
+        if not self._is_async or len(items) < 2:  # noqa: PLR2004, one item has nothing beside it
+            return [action(item) for item in items]
+        with ThreadPoolExecutor(len(items)) as pool:
+            return list(pool.map(action, items))
+
+    def _load(self, name: str) -> Any:
+        self._hooks.call("before_dataset_loaded", dataset_name=name, node=self._node)
+        with _noting(f"while loading the dataset {name!r}"):
+            data = self._catalog.load(name)
+        self._hooks.call("after_dataset_loaded", dataset_name=name, data=data, node=self._node)
+        return data
+
+    def _save(self, item: tuple[str, Any]) -> None:
+        name, data = item
+        if data is None:
+            raise DatasetError(
+                f"The node {self._node.name!r} returned None for the dataset {name!r}. None cannot "
+                "be saved: return a value, or take the dataset out of the node's outputs.",
+                node=self._node.name,
+                dataset=name,
+            )
+        self._hooks.call("before_dataset_saved", dataset_name=name, data=data, node=self._node)
+        with _noting(f"while saving the dataset {name!r}, a {type(data).__name__}"):
+            self._catalog.save(name, data)
+        self._hooks.call("after_dataset_saved", dataset_name=name, data=data, node=self._node)
+
+    def _replaced_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        replaced: dict[str, Any] = {}
+        for answer in self._hooks.call("before_node_run", **self._context(inputs)):
+            if not isinstance(answer, dict):
+                raise TypeError(
+                    "A before_node_run hook must return None or a dict of dataset name to value, "
+                    f"not {type(answer).__name__}: {answer!r}"
+                )
+            replaced |= answer
+        return replaced
+
+    def _chunks(
+        self, outputs: dict[str, Any], inputs: dict[str, Any]
+    ) -> Iterator[tuple[str, Any]]:
+        """Take one chunk for each output in turn, until all streams end."""
+        streams = dict(outputs)
+        while streams:
+            for name, stream in list(streams.items()):
+                with self._reporting(inputs):
+                    chunk = next(stream, _END)
+                if chunk is _END:
+                    del streams[name]
+                else:
+                    yield name, chunk
+
+    @contextmanager
+    def _reporting(self, inputs: dict[str, Any]) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            self._hooks.call("on_node_error", error=error, **self._context(inputs))
+            raise
+
+    def _context(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "node": self._node,
+            "catalog": self._catalog,
+            "inputs": inputs,
+            "is_async": self._is_async,
+            "run_id": self._run_id,
+        }
+
+
+_END = object()
+
+
+def is_stream(node: Any, outputs: dict[str, Any]) -> bool:
+    """Whether the outputs are chunks to save one after the other.
+
+    So they are if the node's function is a generator function, seen through decorators as well;
+    any other iterable is a value.
+    """
+    values = outputs.values()
+    return bool(outputs) and (
+        all(isinstance(v, GeneratorType) for v in values)
+        or (is_generator(node) and all(isinstance(v, Iterator) for v in values))
+    )
+
+
+def is_generator(node: Any) -> bool:
+    """Whether a node's function is a generator function."""
+    return inspect.isgeneratorfunction(inspect.unwrap(getattr(node, "func", node)))
+
+
+@contextmanager
+def _noting(text: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        error.add_note(text)
+        raise

@@ -1,0 +1,146 @@
+"""How nodes and data get to workers and back; here, as objects of this process."""
+
+from __future__ import annotations
+
+import os
+import time
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
+
+from motorpool import _process
+from motorpool._datasets import confirm_dataset, is_ephemeral, release_dataset
+from motorpool._task import Hooks, NodeRun, Outcome
+from motorpool.catalog import MemoryDataset
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from concurrent.futures import Executor, Future
+
+    from motorpool._journal import Started
+
+
+class RunCatalog(dict[str, Any]):
+    """The datasets that one run uses: the user's, and in-memory ones for names it does not have.
+
+    Args:
+        catalog: The user's; anything with `get(name)` and `in`.
+        names: The datasets that the run uses.
+
+    Attributes:
+        registered: The names that the user's catalog has.
+    """
+
+    def __init__(self, catalog: Any, names: Iterable[str]) -> None:
+        super().__init__()
+        self.registered: set[str] = set()
+        for name in sorted(names):
+            known = name in catalog
+            self[name] = catalog.get(name) if known else MemoryDataset()
+            if known:
+                self.registered.add(name)
+
+    def load(self, name: str) -> Any:
+        """Load a dataset."""
+        return self[name].load()
+
+    def save(self, name: str, data: Any) -> None:
+        """Save a dataset."""
+        self[name].save(data)
+
+    def confirm(self, name: str) -> None:
+        """Confirm a dataset."""
+        confirm_dataset(name, self[name])
+
+
+class Transport(ABC):
+    """One run's way to the workers and back."""
+
+    @abstractmethod
+    def submit(self, executor: Executor, node: int) -> Future[Any]:
+        """Send a node off."""
+
+    @abstractmethod
+    def settle(self, result: Any) -> list[Outcome]:
+        """Read what a future has returned, and register the outputs of the nodes that succeeded."""
+
+    @abstractmethod
+    def release(self, name: str) -> bool:
+        """Give back a dataset's memory; false if it holds none here."""
+
+    @abstractmethod
+    def results(self, names: Iterable[str]) -> dict[str, Any]:
+        """The datasets of these names, able to load after everything here is closed."""
+
+    def running(self, node: int) -> Started | None:  # noqa: ARG002, for those who can tell
+        """Which worker has started a node that it has not finished, where that can be told."""
+        return None
+
+    @property
+    def has_journal(self) -> bool:
+        """Whether `running` can tell."""
+        return False
+
+    def stop(self) -> None:
+        """Ask workers to start nothing more."""
+
+    def poll(self) -> None:
+        """Hand on what workers have logged."""
+
+    def close(self) -> None:
+        """Give back what is not a result."""
+
+
+class InProcess(Transport):
+    """Nodes run in this process, on the catalog itself.
+
+    Args:
+        nodes: The nodes.
+        catalog: The run's datasets.
+        hook_manager: A pluggy manager, or None.
+        is_async: Load inputs and save outputs side by side.
+        run_id: The run.
+    """
+
+    def __init__(
+        self, nodes: Sequence[Any], catalog: RunCatalog, hook_manager: Any, *, is_async: bool,
+        run_id: str,
+    ) -> None:  # fmt: skip
+        self._nodes = nodes
+        self._catalog = catalog
+        self._hooks = Hooks(hook_manager)
+        self._is_async = is_async
+        self._run_id = run_id
+
+    def submit(self, executor: Executor, node: int) -> Future[Outcome]:
+        """Send a node off."""
+        return executor.submit(self._run, node)
+
+    def _run(self, index: int) -> Outcome:
+        started, clock = time.time(), time.perf_counter()
+        failure = None
+        try:
+            NodeRun(
+                self._nodes[index], self._catalog, self._hooks, is_async=self._is_async,
+                run_id=self._run_id,
+            )()  # fmt: skip
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001, a thread outlives whatever a node raises
+            failure = error
+        seconds = time.perf_counter() - clock
+        return Outcome(
+            index, True, os.getpid(), started, seconds, {}, failure, _process.peak_memory()
+        )
+
+    def settle(self, result: Any) -> list[Outcome]:
+        """The outcome is there already, and the outputs are saved."""
+        return [result]
+
+    def release(self, name: str) -> bool:
+        """Let the dataset free what it holds."""
+        release_dataset(self._catalog[name])
+        return is_ephemeral(self._catalog[name])
+
+    def results(self, names: Iterable[str]) -> dict[str, Any]:
+        """The run's own datasets."""
+        return {name: self._catalog[name] for name in sorted(names)}

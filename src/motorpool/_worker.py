@@ -1,0 +1,199 @@
+"""What runs inside a worker process: envelopes in, outcomes out.
+
+    run_envelope(bytes)
+       |  the plan, mapped and kept: unpickles only the nodes and datasets that this worker runs
+       v
+    journal.start -> NodeRun -> journal.finish -> outcomes, as bytes
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import sys
+import time
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from motorpool import _process
+from motorpool._datasets import confirm_dataset
+from motorpool._failure import pack
+from motorpool._journal import Journal
+from motorpool._logs import LogWriter, redirect
+from motorpool._plan import Plan, load_hooks
+from motorpool._task import Hooks, NodeRun, Outcome
+from motorpool.errors import NodeError, WorkerCrashedError
+
+if TYPE_CHECKING:
+    from motorpool._plan import Settings
+    from motorpool._store import Payload, Ref, StoreClient
+
+JOURNAL = "journal"
+
+
+def run_envelope(data: bytes) -> bytes:
+    """Run the nodes of an envelope, one after the other.
+
+    Args:
+        data: Pickle of the client, pickled; where the plan is; and for each node its index and
+            its in-memory inputs.
+
+    Returns:
+        Pickle of a list of outcomes, as plain tuples.
+    """
+    client, plan, items = pickle.loads(data)
+    session = _session(client, plan)
+    return pickle.dumps([tuple(session.run(index, inputs)) for index, inputs in items])
+
+
+@lru_cache(maxsize=2)  # two runs may share the workers of one runner
+def _session(client: bytes, plan: Ref) -> _Session:
+    return _Session(pickle.loads(client), plan)
+
+
+class _Session:
+    """A run, as one worker knows it."""
+
+    def __init__(self, client: Any, plan: Ref) -> None:
+        self._client: StoreClient = client
+        self._plan: Plan = client.get(plan)
+        settings = self._plan.settings
+        self._scratch = Path(settings.scratch) if settings.scratch else None
+        self._journal = Journal(self._scratch / JOURNAL) if self._scratch else None
+        self._nodes: dict[int, Any] = {}
+        self._functions: dict[int, Any] = {}
+        self._datasets: dict[str, Any] = {}
+        self._log = _set_up(settings)
+        self._hooks = Hooks(load_hooks(self._plan.hooks, client.loads))
+        self._hooks.call(
+            "motorpool_worker_started", backend=settings.backend, run_id=settings.run_id
+        )
+
+    def run(self, index: int, inputs: dict[str, Payload]) -> Outcome:
+        """Run a node; whatever happens in it becomes an outcome."""
+        if self._log is not None:
+            self._log.point_to(self._scratch)
+        if self._journal is not None and self._journal.stopping:
+            return Outcome(index, False, os.getpid(), time.time(), 0.0, {}, None, 0)
+        started = self._journal.start(index) if self._journal else time.time()
+        clock = time.perf_counter()
+        catalog = _NodeCatalog(self, inputs)
+        failure = None
+        try:
+            self._run(index, catalog)
+        except BaseException as error:  # noqa: BLE001, the worker outlives whatever a node raises
+            failure = pack(_as_failure(error), self._client.dumps, self._client.loads)
+            for payload in catalog.outputs.values():
+                self._client.discard(payload)
+            catalog.outputs.clear()
+        seconds = time.perf_counter() - clock
+        if self._journal is not None:
+            self._journal.finish(index)
+        return Outcome(
+            index, True, os.getpid(), started, seconds, catalog.outputs, failure,
+            _process.peak_memory(),
+        )  # fmt: skip
+
+    def _run(self, index: int, catalog: _NodeCatalog) -> None:
+        settings = self._plan.settings
+        NodeRun(
+            self.node(index), catalog, self._hooks, is_async=settings.is_async,
+            run_id=settings.run_id,
+        )()  # fmt: skip
+
+    def node(self, index: int) -> Any:
+        """A node, unpickled when it is first run here."""
+        if index not in self._nodes:
+            self._nodes[index] = self._plan.nodes.load(index, self._function, self._client.loads)
+        return self._nodes[index]
+
+    def dataset(self, name: str) -> Any | None:
+        """A dataset that workers use themselves, or None."""
+        if name not in self._datasets and name in self._plan.datasets:
+            self._datasets[name] = self._client.loads(self._plan.datasets[name])
+        return self._datasets.get(name)
+
+    def put(self, value: Any) -> Payload:
+        """Keep a value in the store."""
+        return self._client.put(value)
+
+    def get(self, payload: Payload) -> Any:
+        """Load a value from the store."""
+        return self._client.get(payload)
+
+    def discard(self, payload: Payload) -> None:
+        """Give up a value in the store."""
+        self._client.discard(payload)
+
+    def _function(self, index: int) -> Any:
+        if index not in self._functions:
+            self._functions[index] = self._client.loads(self._plan.nodes.functions[index])
+        return self._functions[index]
+
+
+class _NodeCatalog:
+    """The catalog as one running node sees it."""
+
+    def __init__(self, session: _Session, inputs: dict[str, Payload]) -> None:
+        self._session = session
+        self._inputs = inputs
+        self.outputs: dict[str, Payload] = {}
+
+    def load(self, name: str) -> Any:
+        """Load a dataset."""
+        if name in self._inputs:
+            return self._session.get(self._inputs[name])
+        dataset = self._session.dataset(name)
+        if dataset is None:
+            raise NodeError(f"The dataset {name!r} is not among this node's.", dataset=name)
+        return dataset.load()
+
+    def save(self, name: str, data: Any) -> None:
+        """Save a dataset; a chunk of a stream takes the place of the one before."""
+        dataset = self._session.dataset(name)
+        if dataset is not None:
+            dataset.save(data)
+            return
+        payload = self._session.put(data)
+        if name in self.outputs:
+            self._session.discard(self.outputs[name])
+        self.outputs[name] = payload
+
+    def confirm(self, name: str) -> None:
+        """Confirm a dataset."""
+        confirm_dataset(name, self._session.dataset(name))
+
+
+def _as_failure(error: BaseException) -> BaseException:
+    """Turn what would end the driver as well into an error that tells of it."""
+    if isinstance(error, SystemExit):
+        crash = WorkerCrashedError(f"The node called sys.exit({error.code!r}). Let it raise instead.")
+        crash.pid, crash.exitcode = os.getpid(), error.code if isinstance(error.code, int) else 1
+        return crash.with_traceback(error.__traceback__)
+    if isinstance(error, KeyboardInterrupt):
+        return NodeError("The node raised KeyboardInterrupt.").with_traceback(error.__traceback__)
+    return error
+
+
+def _set_up(settings: Settings) -> LogWriter | None:
+    """Make this process a worker of the driver's; once, however many runs it works for."""
+    if not settings.owned:
+        return None
+    if settings.driver_pid is not None:
+        _process.watch_parent(settings.driver_pid, settings.folders)
+    writer = _set_up_process(settings.threads)
+    redirect(writer, settings.log_levels)
+    return writer
+
+
+@cache
+def _set_up_process(threads: int) -> LogWriter:
+    _process.ignore_interrupts()
+    _process.limit_threads(threads)
+    # A node's text shows up when it is printed, not when the worker ends.
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, ValueError):
+            stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    return LogWriter()

@@ -1,0 +1,81 @@
+"""`motorpool graph`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.tree import Tree
+
+from motorpool._graph import Graph
+from motorpool.cli._target import load_pipeline
+
+
+@click.command()
+@click.argument("target")
+@click.option("--format", "form", type=click.Choice(["tree", "mermaid", "json"]), default="tree",
+              show_default=True, help="How to show it.")  # fmt: skip
+def graph(target: str, form: str) -> None:
+    """Show the pipeline in TARGET: who reads what, and what can run side by side."""
+    pipeline, _ = load_pipeline(target)
+    nodes = list(pipeline.nodes)
+    index = Graph.from_pipeline(nodes, pipeline.node_dependencies)
+    layers = index.layers([node.name for node in nodes])
+    if form == "tree":
+        Console().print(_tree(pipeline, nodes, layers))
+    elif form == "mermaid":
+        click.echo(_mermaid(nodes))
+    else:
+        click.echo(json.dumps(_plain(pipeline, nodes, index, layers), indent=2))
+
+
+def _tree(pipeline: Any, nodes: list[Any], layers: list[list[int]]) -> Tree:
+    top = Tree(f"{len(nodes)} nodes in {len(layers)} layers")
+    top.add("inputs: " + escape(", ".join(sorted(pipeline.inputs())) or "none"))
+    for number, layer in enumerate(layers, start=1):
+        branch = top.add(f"layer {number}")
+        for i in layer:
+            reads, writes = ", ".join(nodes[i].inputs), ", ".join(nodes[i].outputs)
+            branch.add(f"[bold]{escape(nodes[i].name)}[/]: {escape(f'{reads} -> {writes}')}")
+    top.add("outputs: " + escape(", ".join(sorted(pipeline.outputs())) or "none"))
+    return top
+
+
+def _mermaid(nodes: list[Any]) -> str:
+    names = sorted({name for node in nodes for name in (*node.inputs, *node.outputs)})
+    datasets = {name: f"d{i}" for i, name in enumerate(names)}
+    lines = ["flowchart LR"]
+    lines += [f"    {key}([{_label(name)}])" for name, key in datasets.items()]
+    for i, node in enumerate(nodes):
+        lines.append(f"    n{i}[{_label(node.name)}]")
+        lines += [f"    {datasets[name]} --> n{i}" for name in node.inputs]
+        lines += [f"    n{i} --> {datasets[name]}" for name in node.outputs]
+    return "\n".join(lines)
+
+
+def _label(text: str) -> str:
+    return '"' + text.replace('"', "#quot;") + '"'
+
+
+def _plain(
+    pipeline: Any, nodes: list[Any], index: Graph, layers: list[list[int]]
+) -> dict[str, Any]:
+    layer_of = {i: number for number, layer in enumerate(layers) for i in layer}
+    return {
+        "inputs": sorted(pipeline.inputs()),
+        "outputs": sorted(pipeline.outputs()),
+        "nodes": [
+            {
+                "name": node.name,
+                "inputs": list(node.inputs),
+                "outputs": list(node.outputs),
+                "tags": sorted(node.tags),
+                "layer": layer_of[i],
+                "parents": [nodes[p].name for p in index.parents[i]],
+            }
+            for i, node in enumerate(nodes)
+        ],
+    }

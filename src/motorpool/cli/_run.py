@@ -1,0 +1,213 @@
+"""`motorpool run`."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import shlex
+import signal
+import sys
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.table import Table
+
+from motorpool import ParallelRunner
+from motorpool._failure import format_error
+from motorpool.cli._progress import EventFile, Outcome, ProgressBar
+from motorpool.cli._target import load_catalog, load_pipeline
+from motorpool.errors import MissingInputError, PipelineError, ValidationError, WorkerCrashedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import FrameType
+
+    from motorpool.events import RunSummary
+
+_TERMINATED = 143
+
+
+class _Names(click.ParamType):
+    """Names with commas in between."""
+
+    name = "a,b,..."
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> list[str]:  # noqa: ARG002, click's
+        """Split at the commas."""
+        if isinstance(value, list):
+            return value
+        return [name.strip() for name in value.split(",") if name.strip()]
+
+
+class _Option(click.ParamType):
+    """A backend's option."""
+
+    name = "name=value"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, str]:
+        """Split at the equals sign."""
+        if isinstance(value, tuple):
+            return value
+        name, separator, text = value.partition("=")
+        if not separator or not name:
+            self.fail(f"{value!r} is not of the form name=value", param, ctx)
+        return name, text
+
+
+def _selection(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that choose nodes."""
+    for flag, text in (
+        ("--nodes", "Run these nodes only."),
+        ("--from-nodes", "Run these nodes and everything after them."),
+        ("--to-nodes", "Run these nodes and everything before them."),
+        ("--tags", "Run nodes with one of these tags."),
+    ):
+        command = click.option(flag, type=_Names(), help=text)(command)
+    return command
+
+
+@click.command()
+@click.argument("target")
+@click.option("--catalog", metavar="REF", help="Where the catalog is, if not beside the pipeline.")
+@click.option("-b", "--backend", default="direct", show_default=True, help="Where to run.")
+@click.option("-w", "--max-workers", type=int, help="Number of workers; by default one a core.")
+@click.option("-o", "--backend-option", "options", type=_Option(), multiple=True,
+              help="An option of the backend; may be given several times.")  # fmt: skip
+@click.option("--async", "is_async", is_flag=True, help="Load and save with threads.")
+@_selection
+@click.option("--only-missing-outputs", is_flag=True, help="Leave out what exists already.")
+@click.option("--on-failure", type=click.Choice(["stop", "continue", "kill"]), default="stop",
+              show_default=True, help="What to do after a node has failed.")  # fmt: skip
+@click.option("--retries", type=click.IntRange(min=0), default=0, help="Tries after the first.")
+@click.option("--timeout", type=float, metavar="S", help="Seconds until a node is ended.")
+@click.option("--events", type=click.File("w"), help="Write each event as a line of JSON.")
+@click.option("--progress/--no-progress", default=None,
+              help="Show a progress bar; by default on a terminal.")  # fmt: skip
+def run(  # noqa: PLR0913, one argument an option
+    *, target: str, catalog: str | None, backend: str, max_workers: int | None,
+    options: tuple[tuple[str, str], ...], is_async: bool, nodes: list[str] | None,
+    from_nodes: list[str] | None, to_nodes: list[str] | None, tags: list[str] | None,
+    only_missing_outputs: bool, on_failure: Any, retries: int, timeout: float | None,
+    events: IO[str] | None, progress: bool | None,
+) -> int:  # fmt: skip
+    """Run the pipeline in TARGET.
+
+    TARGET is package.module:attr, file.py, file.py:attr, or a folder that holds pipeline.py.
+    """
+    console = Console(stderr=True)
+    show_bar = console.is_terminal if progress is None else progress
+    outcome = Outcome()
+    observers: list[Any] = [outcome]
+    observers += [ProgressBar(console)] if show_bar else []
+    observers += [EventFile(events)] if events else []
+    _set_up_logging(console, verbose=not show_bar)
+    runner = ParallelRunner(
+        backend, max_workers, is_async, on_failure=on_failure, retries=retries, timeout=timeout,
+        observers=observers, **dict(options),
+    )  # fmt: skip
+    pipeline, module = load_pipeline(target)
+    chosen = {"node_names": nodes, "from_nodes": from_nodes, "to_nodes": to_nodes, "tags": tags}
+    chosen = {name: value for name, value in chosen.items() if value is not None}
+    pipeline = pipeline.filter(**chosen) if chosen else pipeline
+    data = load_catalog(catalog, module)
+
+    def work() -> None:
+        runner.run(pipeline, data, only_missing_outputs=only_missing_outputs)
+
+    return _supervise(work, outcome)
+
+
+def _supervise(work: Callable[[], None], outcome: Outcome) -> int:
+    """Run, say what became of it, and return the exit code."""
+    code = 0
+    try:
+        with _terminable():
+            work()
+    except KeyboardInterrupt:
+        click.echo("Interrupted.", err=True)
+        code = 130
+    except SystemExit as stop:
+        click.echo("Terminated.", err=True)
+        code = stop.code if isinstance(stop.code, int) else 1
+    except (MissingInputError, ValidationError):
+        raise
+    except BaseException as error:  # noqa: BLE001, whatever a node raises
+        if outcome.finished is None:
+            raise
+        _show_failure(error)
+        code = 1
+    if outcome.finished is not None:
+        _show_summary(outcome.finished.summary)
+        _show_hint(list(outcome.finished.resume_from), outcome.finished.summary)
+    return code
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM end workers and clean up, as Ctrl-C does."""
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(_TERMINATED)
+
+    previous = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _set_up_logging(console: Console, *, verbose: bool) -> None:
+    if verbose:
+        logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+        logging.getLogger().setLevel(logging.INFO)
+    else:
+        handler = RichHandler(console=console, show_path=False)
+        logging.basicConfig(format="%(name)s: %(message)s", handlers=[handler])
+    # What it would say of resuming is said here as a command.
+    logging.getLogger("motorpool").addFilter(lambda record: "resume the" not in str(record.msg))
+
+
+def _show_failure(error: BaseException) -> None:
+    """Show each failed node's own traceback, without our frames."""
+    for each in error.exceptions if isinstance(error, BaseExceptionGroup) else [error]:
+        notes = getattr(each, "__notes__", [])
+        cause = each.__cause__
+        if isinstance(each, WorkerCrashedError) and cause is None:
+            text = f"{type(each).__name__}: {each}"
+        elif type(cause).__name__ == "RemoteTraceback":
+            text = str(cause.args[0]).rstrip() + "".join(f"\n{n}" for n in notes if n not in str(cause))
+        else:
+            text = format_error(each).rstrip()
+        click.echo(text + "\n", err=True)
+
+
+def _show_summary(summary: RunSummary) -> None:
+    table = Table(show_header=False, box=None, pad_edge=False)
+    total = summary.completed + len(summary.failed) + summary.skipped
+    table.add_row("nodes", f"{summary.completed} of {total} completed")
+    if summary.failed:
+        table.add_row("failed", ", ".join(summary.failed))
+    if summary.skipped:
+        table.add_row("skipped", str(summary.skipped))
+    table.add_row("backend", f"{summary.backend}, {summary.max_workers} workers")
+    table.add_row("wall time", f"{summary.wall_time:.2f} s")
+    table.add_row("time in nodes", f"{summary.node_time:.2f} s")
+    table.add_row("speed-up", f"{summary.speedup:.2f} x against one worker's time")
+    table.add_row("peak memory", f"{summary.peak_memory / 2**20:.0f} MiB at most, all processes")
+    Console(stderr=True).print(table)
+
+
+def _show_hint(start: list[str], summary: RunSummary) -> None:
+    """A command to paste that runs what has not run."""
+    if not start:
+        return
+    arguments = list(sys.argv[1:])
+    with contextlib.suppress(ValueError):
+        position = arguments.index("--from-nodes")
+        del arguments[position : position + 2]
+    arguments = [a for a in arguments if not a.startswith("--from-nodes=")]
+    if summary.completed:
+        arguments += ["--from-nodes", ",".join(start)]
+    click.echo(f"To run the rest:\n  motorpool {shlex.join(arguments)}", err=True)

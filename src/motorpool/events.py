@@ -1,0 +1,229 @@
+"""What happens in a run: frozen records, and who is told of them.
+
+An observer is any object with a method `on_event(event)`. It is called in the driver, on the
+thread that drives the run, in the order in which things happened. An observer that raises is
+reported once in the log and then left out; it never breaks a run.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from time import time
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "DatasetReleased",
+    "Event",
+    "NodeCompleted",
+    "NodeFailed",
+    "NodeSkipped",
+    "NodeSubmitted",
+    "Observer",
+    "RunFinished",
+    "RunStarted",
+    "RunSummary",
+    "WorkerLost",
+]
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened in a run.
+
+    Attributes:
+        run_id: The run it belongs to.
+        time: When it was noticed by the driver, in seconds since the epoch.
+    """
+
+    run_id: str
+    time: float = field(default_factory=time)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted(Event):
+    """All checks have passed and the first node is about to be submitted.
+
+    Attributes:
+        nodes: Number of nodes that will run.
+        backend: Name of the backend.
+        max_workers: Number of workers that may run at a time.
+    """
+
+    nodes: int
+    backend: str
+    max_workers: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSubmitted(Event):
+    """A node was handed to the executor; it starts as soon as a worker is free.
+
+    Attributes:
+        node: Name of the node.
+        attempt: 1 for the first try, 2 for the first retry, and so on.
+    """
+
+    node: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeCompleted(Event):
+    """A node has run and its outputs are registered.
+
+    Attributes:
+        node: Name of the node.
+        attempt: Which try it was, from 1.
+        worker: Process id of the worker.
+        started: When it started in the worker, in seconds since the epoch.
+        seconds: How long it took there, loading and saving included.
+        nbytes: Size of its in-memory outputs, in bytes.
+    """
+
+    node: str
+    attempt: int
+    worker: int
+    started: float
+    seconds: float
+    nbytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeFailed(Event):
+    """A try of a node has failed.
+
+    Attributes:
+        node: Name of the node.
+        attempt: Which try it was, from 1.
+        error: The exception.
+        retried: Whether the node is tried again.
+    """
+
+    node: str
+    attempt: int
+    error: BaseException
+    retried: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSkipped(Event):
+    """A node will not run.
+
+    Attributes:
+        node: Name of the node.
+        reason: Why not, in words.
+    """
+
+    node: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerLost(Event):
+    """A worker died while nodes were with it.
+
+    Attributes:
+        worker: Process id, if known.
+        node: Name of the node that it died in, if known.
+        innocent: Names of the nodes that are rerun at no charge.
+    """
+
+    worker: int | None
+    node: str | None
+    innocent: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetReleased(Event):
+    """The last node that needed a dataset has finished, and its memory is given back.
+
+    Attributes:
+        dataset: Name of the dataset.
+    """
+
+    dataset: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSummary:
+    """What a run came to.
+
+    Attributes:
+        run_id: The run.
+        backend: Name of the backend.
+        max_workers: Number of workers that could run at a time.
+        completed: Number of nodes that ran.
+        failed: Names of the nodes that failed.
+        skipped: Number of nodes that did not run.
+        wall_time: Seconds from the first check to the last outcome.
+        node_time: Seconds spent in nodes, summed over workers, loading and saving included.
+        peak_memory: Bytes; the sum of each process's own peak, so an upper bound.
+    """
+
+    run_id: str
+    backend: str
+    max_workers: int
+    completed: int
+    failed: tuple[str, ...]
+    skipped: int
+    wall_time: float
+    node_time: float
+    peak_memory: int
+
+    @property
+    def speedup(self) -> float:
+        """Time in nodes over wall time: how many times faster than one worker after another."""
+        return self.node_time / self.wall_time if self.wall_time else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFinished(Event):
+    """The run is over, whether well or not.
+
+    Attributes:
+        summary: What it came to.
+        resume_from: Names of the nodes to start from, to run what has not run; empty after a
+            complete run.
+    """
+
+    summary: RunSummary
+    resume_from: tuple[str, ...]
+
+
+@runtime_checkable
+class Observer(Protocol):
+    """Is told what happens in a run."""
+
+    def on_event(self, event: Event) -> None:
+        """Take note of an event; called on the driver, so keep it short."""
+
+
+class Dispatcher:
+    """Tells each observer of each event, and keeps their errors to themselves.
+
+    Truthy if anybody listens, so that a run without observers builds no events.
+    """
+
+    def __init__(self, observers: Iterable[Observer]) -> None:
+        self._observers = list(observers)
+
+    def __bool__(self) -> bool:
+        return bool(self._observers)
+
+    def __call__(self, event: Event) -> None:
+        for observer in list(self._observers):
+            try:
+                observer.on_event(event)
+            except Exception:
+                self._observers.remove(observer)
+                _logger.exception(
+                    "Observer %r raised on %s and is left out of the rest of the run",
+                    observer,
+                    type(event).__name__,
+                )

@@ -1,0 +1,209 @@
+"""Nodes, and pipelines of them.
+
+A node wraps a function and names the datasets that it reads and writes; a pipeline is a set of
+nodes in a topological order that depends on nothing but the nodes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from motorpool._graph import Graph, untranscoded
+from motorpool._node import Node
+from motorpool._suggest import unknown_names
+from motorpool.errors import PipelineError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Set
+
+__all__ = ["Node", "Pipeline", "node", "pipeline"]
+
+
+class Pipeline:
+    """A set of nodes, in a topological order.
+
+    Args:
+        nodes: Nodes, or pipelines whose nodes are taken; the same node twice counts once.
+        tags: Tags to add to every node.
+
+    Raises:
+        PipelineError: If two nodes share a name or write the same dataset.
+        CyclicPipelineError: If nodes wait for each other.
+    """
+
+    def __init__(self, nodes: Iterable[Node | Pipeline], *, tags: str | Iterable[str] = ()) -> None:
+        flat: dict[Node, None] = {}
+        for item in nodes:
+            flat.update(dict.fromkeys(item.nodes if isinstance(item, Pipeline) else [item]))
+        found = list(flat)
+        extra = frozenset([tags] if isinstance(tags, str) else tags)
+        if extra:
+            found = [n.tagged(extra) for n in found]
+        _check_unique(found)
+        self._lay_out(found)
+
+    def _lay_out(self, found: list[Node]) -> None:
+        names = [n.name for n in found]
+        graph = Graph.from_datasets([n.inputs for n in found], [n.outputs for n in found])
+        self._layers = [[found[i] for i in layer] for layer in graph.layers(names)]
+        self._nodes = [n for layer in self._layers for n in layer]
+        self._index = {n.name: i for i, n in enumerate(self._nodes)}
+        self._graph = Graph.from_datasets(
+            [n.inputs for n in self._nodes], [n.outputs for n in self._nodes]
+        )
+
+    @property
+    def nodes(self) -> list[Node]:
+        """All nodes, in a topological order; the same for the same nodes, however given."""
+        return list(self._nodes)
+
+    @property
+    def grouped_nodes(self) -> list[list[Node]]:
+        """The nodes in layers: each depends on earlier layers only."""
+        return [list(layer) for layer in self._layers]
+
+    @property
+    def node_dependencies(self) -> dict[Node, set[Node]]:
+        """For each node, those whose outputs it reads."""
+        nodes = self._nodes
+        return {n: {nodes[p] for p in ps} for n, ps in zip(nodes, self._graph.parents, strict=True)}
+
+    def inputs(self) -> set[str]:
+        """Names of the datasets that are read but not written."""
+        written = {untranscoded(o) for n in self._nodes for o in n.outputs}
+        return {i for n in self._nodes for i in n.inputs if untranscoded(i) not in written}
+
+    def outputs(self) -> set[str]:
+        """Names of the datasets that are written but not read."""
+        read = {untranscoded(i) for n in self._nodes for i in n.inputs}
+        return {o for n in self._nodes for o in n.outputs if untranscoded(o) not in read}
+
+    def datasets(self) -> set[str]:
+        """Names of all datasets that are read or written."""
+        return {name for n in self._nodes for name in (*n.inputs, *n.outputs)}
+
+    def only_nodes(self, *names: str) -> Pipeline:
+        """The pipeline of just these nodes.
+
+        Raises:
+            PipelineError: If there is no node of that name.
+        """
+        return self._pick(self._indices(names))
+
+    def filter(
+        self,
+        *,
+        tags: Iterable[str] | None = None,
+        from_nodes: Iterable[str] | None = None,
+        to_nodes: Iterable[str] | None = None,
+        node_names: Iterable[str] | None = None,
+        from_inputs: Iterable[str] | None = None,
+        to_outputs: Iterable[str] | None = None,
+    ) -> Pipeline:
+        """The pipeline of the nodes that meet every given condition.
+
+        Args:
+            tags: Has at least one of these tags.
+            from_nodes: Is one of these nodes or comes after one.
+            to_nodes: Is one of these nodes or comes before one.
+            node_names: Is one of these nodes.
+            from_inputs: Reads one of these datasets or comes after a node that does.
+            to_outputs: Writes one of these datasets or comes before a node that does.
+
+        Raises:
+            PipelineError: If a name is unknown, or no node meets all conditions.
+        """
+        graph, kept = self._graph, set(range(len(self._nodes)))
+        if tags is not None:
+            wanted = set(tags)
+            kept &= {i for i, n in enumerate(self._nodes) if n.tags & wanted}
+        if from_nodes is not None:
+            kept &= graph.reach(self._indices(from_nodes), down=True)
+        if to_nodes is not None:
+            kept &= graph.reach(self._indices(to_nodes), down=False)
+        if node_names is not None:
+            kept &= self._indices(node_names)
+        if from_inputs is not None:
+            kept &= graph.reach(self._touching(from_inputs, "inputs"), down=True)
+        if to_outputs is not None:
+            kept &= graph.reach(self._touching(to_outputs, "outputs"), down=False)
+        if not kept and self._nodes:
+            raise PipelineError("No node meets all the conditions of the filter; drop one of them.")
+        return self._pick(kept)
+
+    def _pick(self, indices: Iterable[int]) -> Pipeline:
+        return Pipeline([self._nodes[i] for i in sorted(indices)])
+
+    def _indices(self, names: Iterable[str]) -> set[int]:
+        names = [names] if isinstance(names, str) else list(names)
+        unknown = [n for n in names if n not in self._index]
+        if unknown:
+            raise PipelineError(unknown_names("node", unknown, self._index))
+        return {self._index[n] for n in names}
+
+    def _touching(self, datasets: Iterable[str], side: str) -> set[int]:
+        wanted = {datasets} if isinstance(datasets, str) else set(datasets)
+        found = {i for i, n in enumerate(self._nodes) if wanted.intersection(getattr(n, side))}
+        known = {name for n in self._nodes for name in getattr(n, side)}
+        if unknown := sorted(wanted - known):
+            raise PipelineError(unknown_names(f"dataset among the {side}", unknown, known))
+        return found
+
+    def __add__(self, other: Pipeline) -> Pipeline:
+        return Pipeline([self, other]) if isinstance(other, Pipeline) else NotImplemented
+
+    def __sub__(self, other: Pipeline) -> Pipeline:
+        if not isinstance(other, Pipeline):
+            return NotImplemented
+        removed: Set[Node] = set(other.nodes)
+        return Pipeline([n for n in self._nodes if n not in removed])
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+    def __repr__(self) -> str:
+        return f"Pipeline of {len(self)} nodes: " + ", ".join(list(self._index)[:10])
+
+
+def _check_unique(nodes: list[Node]) -> None:
+    """Names and outputs belong to one node each; all offenders are reported together."""
+    by_name: dict[str, list[Node]] = {}
+    by_output: dict[str, list[Node]] = {}
+    for item in nodes:
+        by_name.setdefault(item.name, []).append(item)
+        for output in item.outputs:
+            by_output.setdefault(untranscoded(output), []).append(item)
+    problems = [
+        f"{len(same)} nodes have the name {name!r}: give each a name of its own."
+        for name, same in by_name.items()
+        if len(same) > 1
+    ] + [
+        f"The dataset {output!r} is written by {' and '.join(repr(n.name) for n in same)}: "
+        "let each write a dataset of its own."
+        for output, same in by_output.items()
+        if len(same) > 1
+    ]
+    if problems:
+        raise PipelineError("\n".join(problems))
+
+
+node = Node
+
+
+def pipeline(
+    nodes: Iterable[Node | Pipeline] | Node | Pipeline, *, tags: str | Iterable[str] = ()
+) -> Pipeline:
+    """Make a pipeline of nodes and pipelines.
+
+    Args:
+        nodes: One node or pipeline, or several.
+        tags: Tags to add to every node.
+
+    Returns:
+        The pipeline.
+
+    Raises:
+        PipelineError: If two nodes share a name or write the same dataset.
+        CyclicPipelineError: If nodes wait for each other.
+    """
+    return Pipeline([nodes] if isinstance(nodes, Node | Pipeline) else nodes, tags=tags)

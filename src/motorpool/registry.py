@@ -1,0 +1,196 @@
+"""Finds backends by entry point, and imports only the one that is asked for.
+
+pluggy's own loader skips a second distribution with the same entry name in silence, and one plug-in
+that fails to import keeps all others from loading; hence the small loop here.
+"""
+
+from __future__ import annotations
+
+import inspect
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from motorpool._adopted import AdoptedBackend
+from motorpool._suggest import unknown_names
+from motorpool.backend import API_VERSION, ExecutorBackend
+from motorpool.errors import (
+    BackendError,
+    BackendOptionError,
+    BrokenBackendError,
+    DuplicateBackendError,
+    UnknownBackendError,
+)
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+__all__ = ["BackendInfo", "get", "listing", "resolve"]
+
+GROUP = "motorpool.backends"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendInfo:
+    """An installed backend, or what claims to be one.
+
+    Attributes:
+        name: What people write to choose it.
+        distributions: Name and version of each distribution that claims the name.
+        backend: The class, or None if it is broken.
+        error: What is wrong with it, or None.
+    """
+
+    name: str
+    distributions: tuple[str, ...]
+    backend: type[ExecutorBackend] | None
+    error: str | None
+
+
+def get(name: str) -> type[ExecutorBackend]:
+    """Import the plug-in of a backend, and return the backend's class.
+
+    Raises:
+        UnknownBackendError: If no installed distribution has it; suggests the nearest.
+        DuplicateBackendError: If several do.
+        BrokenBackendError: If the plug-in fails to import or to register.
+    """
+    found = _entry_points()
+    if name not in found:
+        raise UnknownBackendError(
+            unknown_names("backend", [name], found)
+            + " Others come as packages of their own: pip install motorpool[loky], for example.",
+            backend=name,
+        )
+    claims = found[name]
+    if len(claims) > 1:
+        raise DuplicateBackendError(
+            f"The backend name {name!r} is claimed by {' and by '.join(map(_origin, claims))}. "
+            "Uninstall one of them.",
+            backend=name,
+        )
+    return _load(claims[0])
+
+
+def names() -> list[str]:
+    """Names of the installed backends; reads metadata and imports nothing."""
+    return sorted(_entry_points())
+
+
+def listing() -> list[BackendInfo]:
+    """All installed backends, with what is wrong with those that are broken."""
+    infos = []
+    for name, claims in sorted(_entry_points().items()):
+        backend, error = None, None
+        try:
+            backend = get(name)
+        except BackendError as problem:
+            error = str(problem)
+        origins = tuple(map(_origin, claims))
+        infos.append(BackendInfo(name=name, distributions=origins, backend=backend, error=error))
+    return infos
+
+
+def resolve(
+    backend: str | ExecutorBackend | Executor, options: dict[str, Any] | None = None
+) -> ExecutorBackend:
+    """Make a backend of whatever a runner was given.
+
+    Args:
+        backend: A name, a backend, or any executor, which stays the caller's own.
+        options: The options of a backend that is given by name.
+
+    Raises:
+        BackendError: If there is no such backend, or it cannot be used so.
+        BackendOptionError: If options do not fit, or are given for something that has its own.
+    """
+    if isinstance(backend, str):
+        return get(backend)(**options or {})
+    if isinstance(backend, type) and issubclass(backend, ExecutorBackend):
+        raise BackendError(f"Pass {backend.__name__}(), an instance, not the class.")
+    if options:
+        raise BackendOptionError(
+            f"The options {sorted(options)} go to the backend itself, before it is passed: they "
+            "can only be filled in for a backend that is given by name."
+        )
+    if isinstance(backend, ExecutorBackend):
+        return backend
+    if isinstance(backend, Executor):
+        return AdoptedBackend(backend)
+    raise BackendError(
+        f"backend must be a name ({', '.join(names())}), a backend or an executor, not {backend!r}."
+    )
+
+
+def can_end_nodes() -> list[str]:
+    """Names of the installed backends that can end a running node."""
+    infos = [i for i in listing() if i.backend is not None]
+    return [i.name for i in infos if i.backend and i.backend.capabilities.ends_nodes]
+
+
+def _entry_points() -> dict[str, list[EntryPoint]]:
+    from importlib.metadata import entry_points  # noqa: PLC0415, takes 15 ms
+
+    found: dict[str, list[EntryPoint]] = {}
+    for entry in entry_points(group=GROUP):
+        found.setdefault(entry.name, []).append(entry)
+    return found
+
+
+def _origin(entry: EntryPoint) -> str:
+    if entry.dist is None:
+        return f"an unnamed distribution ({entry.value})"
+    return f"{entry.dist.metadata['Name']} {entry.dist.version}"
+
+
+def _load(entry: EntryPoint) -> type[ExecutorBackend]:
+    from motorpool.hookspecs import backend_plugins  # noqa: PLC0415, pluggy takes 25 ms
+
+    where = f"The backend {entry.name!r} of {_origin(entry)}"
+    try:
+        plugin = entry.load()
+    except Exception as error:
+        raise BrokenBackendError(
+            f"{where} cannot be imported: {type(error).__name__}: {error}. Reinstall it, or tell "
+            "its authors.",
+            backend=entry.name,
+        ) from error
+    manager = backend_plugins()
+    try:
+        manager.register(plugin, name=entry.name)
+        manager.check_pending()
+        registered = manager.hook.motorpool_register_backend()
+    except Exception as error:
+        raise BrokenBackendError(
+            f"{where} cannot be registered: {error}. A plug-in implements the hook "
+            "motorpool_register_backend, marked with @motorpool.hookimpl.",
+            backend=entry.name,
+        ) from error
+    if len(registered) != 1:
+        raise BrokenBackendError(
+            f"{where} registers nothing: {entry.value} needs a function "
+            "motorpool_register_backend, marked with @motorpool.hookimpl, that returns the class.",
+            backend=entry.name,
+        )
+    _check(registered[0], entry.name, where)
+    return registered[0]  # type: ignore[no-any-return]
+
+
+def _check(backend: Any, name: str, where: str) -> None:
+    """Check a registered class; a class without a name gets that of its entry point."""
+    problem = None
+    if not (isinstance(backend, type) and issubclass(backend, ExecutorBackend)):
+        problem = f"returns {backend!r}, which is no subclass of motorpool.ExecutorBackend"
+    elif inspect.isabstract(backend):
+        missing = ", ".join(sorted(backend.__abstractmethods__))
+        problem = f"returns {backend.__name__}, which lacks the method {missing}"
+    elif backend.api_version != API_VERSION:
+        problem = (
+            f"is written for version {backend.api_version} of the contract, and this Motorpool "
+            f"has version {API_VERSION}; install a matching one"
+        )
+    elif backend.name not in {"", name}:
+        problem = f"calls itself {backend.name!r} in {backend.__name__}.name; make them equal"
+    if problem:
+        raise BrokenBackendError(f"{where} {problem}.", backend=name)
+    backend.name = name

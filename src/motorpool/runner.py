@@ -1,0 +1,331 @@
+"""Runners: what people call to run a pipeline."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from motorpool import registry
+from motorpool._adopted import AdoptedBackend
+from motorpool._graph import Graph
+from motorpool._pool import Pool
+from motorpool._settings import RunSettings
+from motorpool.backend import worker_count
+from motorpool.errors import ValidationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from concurrent.futures import Executor
+
+    from motorpool._plan import PickledNodes
+    from motorpool._run import Preparation, RunResult
+    from motorpool._store import Store
+    from motorpool._transport import RunCatalog
+    from motorpool.backend import ExecutorBackend
+    from motorpool.events import Observer
+
+__all__ = ["AbstractRunner", "ParallelRunner", "SequentialRunner", "ThreadRunner"]
+
+OnFailure = Literal["stop", "continue", "kill"]
+
+
+class AbstractRunner(ABC):
+    """Runs pipelines; a subclass says on which executor.
+
+    Used as a context manager it keeps its workers for all runs within; otherwise each run starts
+    and ends its own.
+
+    Args:
+        is_async: Load a node's inputs and save its outputs side by side, with threads.
+        on_failure: After a node has failed: "stop" starts nothing new and lets running nodes
+            finish, "continue" finishes every branch that does not need the node, "kill" ends
+            running nodes too.
+        retries: How often to try a failed node again, for nodes that do not say so themselves.
+        timeout: Seconds until a running node is ended, for nodes that do not say so themselves.
+        observers: Told of everything that happens.
+
+    Raises:
+        ValidationError: If one of the arguments is not of this kind.
+    """
+
+    def __init__(
+        self,
+        is_async: bool = False,
+        *,
+        on_failure: OnFailure = "stop",
+        retries: int = 0,
+        timeout: float | None = None,
+        observers: Iterable[Observer] = (),
+    ) -> None:
+        self._settings = RunSettings(
+            is_async=is_async, on_failure=on_failure, retries=retries, timeout=timeout,
+            observers=tuple(observers),
+        )  # fmt: skip
+        self._max_workers: int | None = None
+        self._warm = False
+        self._pool: Pool | None = None
+        self._store: Store | None = None
+        self._opening = threading.Lock()
+
+    @property
+    def _logger(self) -> logging.Logger:
+        return logging.getLogger("motorpool")
+
+    def run(
+        self,
+        pipeline: Any,
+        catalog: Any,
+        hook_manager: Any = None,
+        run_id: str | None = None,
+        only_missing_outputs: bool = False,
+    ) -> RunResult:
+        """Run a pipeline.
+
+        Args:
+            pipeline: A `Pipeline`, or anything with `nodes`, `node_dependencies`, `inputs()` and
+                `outputs()`, such as Kedro's.
+            catalog: A `DataCatalog`, anything with `get(name)` and `in`, such as Kedro's, or a
+                plain dict of names to values.
+            hook_manager: A pluggy manager with the hooks to call; see `create_hook_manager`.
+            run_id: Name of the run, for hooks and events; made up if left out.
+            only_missing_outputs: Run only what is needed for persistent outputs that do not exist.
+
+        Returns:
+            Output name to dataset, for every output of the pipeline; they load for as long as
+            they are kept, even after the runner is gone. The attribute `summary` has the figures.
+
+        Raises:
+            MissingInputError: If the catalog lacks an input; nothing has started.
+            ValidationError: If nodes or datasets cannot run on this backend; nothing has started.
+            Exception: What a node raised, with a note that names the node.
+            WorkerCrashedError: If a worker died in a node.
+            NodeTimeoutError: If a node ran past its deadline.
+            ExceptionGroup: If several nodes failed.
+        """
+        from motorpool._run import Preparation  # noqa: PLC0415, the engine takes 30 ms to import
+
+        prepared = Preparation(
+            pipeline, catalog, only_missing_outputs=only_missing_outputs, run_id=run_id
+        )
+        return self._run(prepared, hook_manager)
+
+    def _run(self, prepared: Preparation, hook_manager: Any) -> RunResult:
+        """Run what has been prepared; the catalog has everything that is needed."""
+        from motorpool._run import Run  # noqa: PLC0415, as above
+
+        pool, store = self._acquire(self._workers_for(len(prepared.nodes), prepared.layers))
+        try:
+            run = Run(prepared, pool, store, self._settings, hook_manager)
+            run.check(self._validate_nodes, self._validate_catalog)
+            if store is not None:
+                self._set_manager_datasets(prepared.user_catalog, store)
+            return run.start()
+        finally:
+            self._release(pool, store)
+
+    def __enter__(self) -> Self:
+        self._warm = True
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the workers; results that are still held go on loading."""
+        self._warm = False
+        with self._opening:
+            pool, self._pool = self._pool, None
+            store, self._store = self._store, None
+        if pool is not None:
+            pool.close()
+        if store is not None:
+            store.close()
+
+    @abstractmethod
+    def _get_executor(self, max_workers: int) -> Executor:
+        """Return the executor to run on.
+
+        Args:
+            max_workers: Number of workers, at least 1.
+        """
+
+    def _validate_catalog(self, catalog: RunCatalog) -> dict[str, bytes] | None:  # noqa: ARG002
+        """Check the datasets that a run uses.
+
+        Returns:
+            Pickles of the datasets that workers use, by name, or None to have them made later.
+
+        Raises:
+            ValidationError: Naming every dataset that will not do.
+        """
+        return None
+
+    def _validate_nodes(self, nodes: Iterable[Any]) -> PickledNodes | None:  # noqa: ARG002
+        """Check the nodes of a run.
+
+        Returns:
+            The nodes pickled, or None to have that done later.
+
+        Raises:
+            ValidationError: Naming every node that will not do.
+        """
+        return None
+
+    def _set_manager_datasets(self, catalog: Any, manager: Any) -> None:
+        """Let a catalog that has datasets in shared memory bring them there."""
+        if callable(getattr(catalog, "set_manager_datasets", None)):
+            catalog.set_manager_datasets(manager)
+
+    def _get_required_workers_count(self, pipeline: Any) -> int:
+        """Number of workers that the pipeline can use.
+
+        As many as there are nodes, less one for every layer but the first: nodes of different
+        layers wait for each other. The rule is Kedro's.
+        """
+        nodes = list(pipeline.nodes)
+        graph = Graph.from_pipeline(nodes, pipeline.node_dependencies)
+        return self._workers_for(len(nodes), len(graph.layers([node.name for node in nodes])))
+
+    def _workers_for(self, nodes: int, layers: int) -> int:
+        return max(1, min(nodes - layers + 1, worker_count(self._max_workers)))
+
+    def _get_backend(self) -> ExecutorBackend:
+        """The backend to run on; here, whatever `_get_executor` returns, looked at by trial."""
+        executor = self._get_executor(worker_count(self._max_workers))
+        return AdoptedBackend(executor, self._get_executor)
+
+    def _acquire(self, workers: int) -> tuple[Pool, Store | None]:
+        """The pool and the store for a run; kept for the next one if this runner is."""
+        if not self._warm:
+            return self._open(workers)
+        with self._opening:
+            if self._pool is None:
+                self._pool, self._store = self._open(worker_count(self._max_workers))
+            return self._pool, self._store
+
+    def _open(self, workers: int) -> tuple[Pool, Store | None]:
+        backend = self._get_backend()
+        in_process = backend.capabilities.isolation.in_process
+        known = getattr(backend, "workers", None)  # an executor that is there has its own number
+        return Pool(backend, known or workers), None if in_process else backend.open_store()
+
+    def _release(self, pool: Pool, store: Store | None) -> None:
+        """Close what was opened for one run only."""
+        if pool is self._pool:
+            return
+        pool.close()
+        if store is not None:
+            store.close()
+
+
+class _BackendRunner(AbstractRunner):
+    """A runner on a backend."""
+
+    def __init__(
+        self, backend: str | ExecutorBackend | Executor, max_workers: int | None,
+        is_async: bool, options: dict[str, Any], backend_options: dict[str, Any],
+    ) -> None:  # fmt: skip
+        super().__init__(is_async, **options)
+        worker_count(max_workers)  # a bad number is an error now, not at the first run
+        self._max_workers = max_workers
+        self._backend = registry.resolve(backend, backend_options)
+
+    def _get_backend(self) -> ExecutorBackend:
+        if type(self)._get_executor is not _BackendRunner._get_executor:
+            return super()._get_backend()  # a subclass has its own executor
+        return self._backend
+
+    def _get_executor(self, max_workers: int) -> Executor:
+        return self._backend.get_executor(max_workers)
+
+
+class SequentialRunner(_BackendRunner):
+    """Runs one node after the other, in this process.
+
+    Args:
+        is_async: Load a node's inputs and save its outputs side by side, with threads.
+        **options: `on_failure`, `retries`, `timeout` and `observers`, as for `AbstractRunner`.
+    """
+
+    def __init__(self, is_async: bool = False, **options: Any) -> None:
+        super().__init__("sequential", 1, is_async, options, {})
+
+
+class ThreadRunner(_BackendRunner):
+    """Runs nodes in threads of this process.
+
+    Args:
+        max_workers: Number of threads; by default as many as there are cores to use.
+        is_async: Load a node's inputs and save its outputs side by side, with threads.
+        **options: `on_failure`, `retries`, `timeout` and `observers`, as for `AbstractRunner`.
+
+    Raises:
+        WorkerCountError: If the number of workers is not a positive whole number.
+    """
+
+    def __init__(
+        self, max_workers: int | None = None, is_async: bool = False, **options: Any
+    ) -> None:
+        super().__init__("threads", max_workers, is_async, options, {})
+
+
+class ParallelRunner(_BackendRunner):
+    """Runs nodes in parallel, on any executor.
+
+    Args:
+        backend: Name of an installed backend, a backend, or any `concurrent.futures.Executor`,
+            which stays yours: it is neither replaced nor shut down.
+        max_workers: Number of workers; by default as many as there are cores to use. At most 61
+            on Windows.
+        is_async: Load a node's inputs and save its outputs side by side, with threads.
+        on_failure: "stop", "continue" or "kill"; see `AbstractRunner`.
+        retries: How often to try a failed node again.
+        timeout: Seconds until a running node is ended.
+        observers: Told of everything that happens.
+        **backend_options: Options of the backend, if it is given by name.
+
+    Raises:
+        WorkerCountError: If the number of workers is not a positive whole number.
+        BackendError: If there is no such backend, or it is broken.
+        BackendOptionError: If an option is unknown or of the wrong type.
+    """
+
+    def __init__(
+        self,
+        backend: str | ExecutorBackend | Executor = "direct",
+        max_workers: int | None = None,
+        is_async: bool = False,
+        *,
+        on_failure: OnFailure = "stop",
+        retries: int = 0,
+        timeout: float | None = None,
+        observers: Iterable[Observer] = (),
+        **backend_options: Any,
+    ) -> None:
+        options = {
+            "on_failure": on_failure, "retries": retries, "timeout": timeout,
+            "observers": observers,
+        }  # fmt: skip
+        super().__init__(backend, max_workers, is_async, options, backend_options)
+
+    def _validate_catalog(self, catalog: RunCatalog) -> dict[str, bytes] | None:
+        if self._backend.capabilities.isolation.in_process:
+            return None
+        from motorpool._plan import pickle_datasets  # noqa: PLC0415, as above
+
+        pickled, problems = pickle_datasets(catalog, type(self._backend).dumps)
+        if problems:
+            raise ValidationError("\n".join(problems))
+        return pickled
+
+    def _validate_nodes(self, nodes: Iterable[Any]) -> PickledNodes | None:
+        if self._backend.capabilities.isolation.in_process:
+            return None
+        from motorpool._plan import pickle_nodes  # noqa: PLC0415, as above
+
+        pickled = pickle_nodes(nodes, type(self._backend).dumps)
+        if pickled.problems:
+            raise ValidationError("\n".join(pickled.problems))
+        return pickled
