@@ -57,7 +57,9 @@ def function_name(func: Callable[..., Any]) -> str:
     return str(name).strip("<>")
 
 
-def default_name(func: Callable[..., Any], inputs: tuple[str, ...], outputs: tuple[str, ...]) -> str:
+def default_name(
+    func: Callable[..., Any], inputs: tuple[str, ...], outputs: tuple[str, ...]
+) -> str:
     """Name a node after its function and what it makes, or, making nothing, what it reads."""
     name = "__".join([function_name(func), *(outputs or inputs)])
     if len(name) <= _LONGEST_DEFAULT_NAME:
@@ -139,7 +141,7 @@ def _row(outputs: Names, returned: Any, owner: str) -> tuple[Any, ...]:
     """One value an output, in the order of declaration."""
     if isinstance(outputs, dict):
         if not isinstance(returned, dict) or set(returned) != set(outputs):
-            got = sorted(map(str, returned)) if isinstance(returned, dict) else type(returned)
+            got: Any = sorted(map(str, returned)) if isinstance(returned, dict) else type(returned)
             raise PipelineError(
                 f"Node {owner!r} must return a dict with the keys {sorted(outputs)}, but "
                 f"returned {got}.",

@@ -48,7 +48,7 @@ def _folders(controller: str, mount: Path, membership: Path) -> list[Path]:
         lines = membership.read_text().splitlines()
     except OSError:
         return []
-    folders = []
+    folders: list[Path] = []
     for line in lines:
         _, controllers, path = line.split(":", 2)
         if controllers and controller not in controllers.split(","):

@@ -52,8 +52,8 @@ def timeout_error(
         limit: The time that the node had, in seconds.
     """
     return NodeTimeoutError(
-        f"The node {node!r} ran longer than its timeout of {limit:g} s, and its worker (pid {pid}) "
-        "was ended. Give it more time, or make it faster.",
+        f"The node {node!r} ran longer than its timeout of {limit:g} s, and its worker "
+        f"(pid {pid}) was ended. Give it more time, or make it faster.",
         node=node,
         backend=backend,
     )

@@ -14,7 +14,6 @@ from __future__ import annotations
 import os
 import time
 from concurrent.futures import BrokenExecutor
-from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
 
     from motorpool._graph import Graph
+    from motorpool._policy import Policy
     from motorpool._pool import Pool
     from motorpool._report import Reporter
     from motorpool._scheduler import Lifetimes
@@ -39,21 +39,6 @@ if TYPE_CHECKING:
 _IN_FLIGHT_PER_WORKER = 2
 # How often, in seconds, to hand on what workers have logged while nothing else happens.
 _POLL_INTERVAL = 0.2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """What to do when a node fails.
-
-    Attributes:
-        on_failure: "stop", "continue" or "kill".
-        retries: How often to try a node again that does not say so itself.
-        timeout: Seconds until a running node is ended that does not say so itself.
-    """
-
-    on_failure: str
-    retries: int
-    timeout: float | None
 
 
 class Engine:
@@ -89,7 +74,7 @@ class Engine:
         self._stopping = False
         self._killed = False
         self._recovery = Recovery(pool, transport)
-        self._deadlines = Deadlines(transport, [self._timeout(node) for node in nodes])
+        self._deadlines = Deadlines(transport, [policy.timeout_of(node) for node in nodes])
         in_process = pool.backend.capabilities.isolation.in_process
         self._limit = pool.max_workers * (1 if in_process else _IN_FLIGHT_PER_WORKER)
 
@@ -201,8 +186,7 @@ class Engine:
 
     def _failed(self, node: int, error: BaseException) -> None:
         """Try again, or fail for good and do as the policy says."""
-        retries = getattr(self._nodes[node], "retries", None)
-        retries = self._policy.retries if retries is None else retries
+        retries = self._policy.retries_of(self._nodes[node])
         again = self._attempts[node] <= retries and not self._stopping
         self._report.failed(node, self._attempts[node], error, retried=again)
         if again:
@@ -248,10 +232,6 @@ class Engine:
             if self._transport.release(name):
                 self._report.released(name)
 
-    def _timeout(self, node: Any) -> float | None:
-        own = getattr(node, "timeout", None)
-        return self._policy.timeout if own is None else own
-
     # What follows deals with workers that die, by themselves or by our hand.
 
     def _crashed(self, node: int, pid: int | None, exitcode: int | None) -> None:
@@ -267,12 +247,10 @@ class Engine:
         self._lost(pid, node, [])
         name, backend = self._nodes[node].name, self._pool.backend.name
         if timed_out:
-            limit = self._timeout(self._nodes[node])
+            limit = self._policy.timeout_of(self._nodes[node])
             self._failed(node, timeout_error(node=name, backend=backend, pid=pid, limit=limit))
         else:
-            self._failed(
-                node, crash_error(node=name, backend=backend, pid=pid, exitcode=exitcode)
-            )
+            self._failed(node, crash_error(node=name, backend=backend, pid=pid, exitcode=exitcode))
 
     def _recover(self, broken: Executor) -> None:
         """A pool broke, and all that was in flight with it: find out who did it."""

@@ -47,9 +47,8 @@ def pack(
     and fails only where it arrives.
     """
     try:
-        pickled: bytes | None = dumps(error)
-        if type(loads(pickled)) is not type(error):
-            pickled = None
+        data = dumps(error)
+        pickled = data if type(loads(data)) is type(error) else None
     except BaseException:  # noqa: BLE001, code of the exception's own runs here
         pickled = None
     return Failure(pickled, _summary(error), format_error(error))
@@ -89,7 +88,11 @@ def own_frames(tb: TracebackType | None) -> TracebackType | None:
 
 def _summary(error: BaseException) -> str:
     kind = type(error)
-    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    name = (
+        kind.__qualname__
+        if kind.__module__ == "builtins"
+        else f"{kind.__module__}.{kind.__qualname__}"
+    )
     try:
         text = str(error)
     except Exception:  # noqa: BLE001, as above

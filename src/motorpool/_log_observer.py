@@ -5,7 +5,14 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from motorpool.events import NodeCompleted, NodeFailed, NodeSkipped, RunFinished, RunStarted, WorkerLost
+from motorpool.events import (
+    NodeCompleted,
+    NodeFailed,
+    NodeSkipped,
+    RunFinished,
+    RunStarted,
+    WorkerLost,
+)
 
 if TYPE_CHECKING:
     from motorpool.events import Event

@@ -1,4 +1,4 @@
-"""What a worker process asks of the system: threads, signals, memory, and whether its driver lives."""
+"""What a worker asks of the system: cores, threads, signals, memory, and its driver's life."""
 
 from __future__ import annotations
 

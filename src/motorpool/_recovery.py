@@ -107,9 +107,7 @@ class Recovery:
             )
         self._pool.replace(broken)
 
-    def investigate(
-        self, broken: Executor, lost: list[int], deadlines: Deadlines
-    ) -> Verdict:
+    def investigate(self, broken: Executor, lost: list[int], deadlines: Deadlines) -> Verdict:
         """Say who did it, and replace the executor.
 
         Args:
@@ -123,17 +121,20 @@ class Recovery:
         codes = {pid: self._pool.backend.exitcode(broken, pid) for pid in pids.values()}
         expired = [node for node in lost if deadlines.has_expired(node)]
         candidates = list(pids) if self._transport.has_journal else list(lost)
+        suspects: list[int] = []
         if expired:
-            guilty, suspects = expired, []
-        elif len(candidates) == 1 or self._on_trial in lost:
-            guilty, suspects = ([self._on_trial] if self._on_trial in lost else candidates), []
+            guilty = expired
+        elif self._on_trial is not None and self._on_trial in lost:
+            guilty = [self._on_trial]
+        elif len(candidates) == 1:
+            guilty = candidates
         else:
             guilty, suspects = [], candidates
         self._on_trial = None
         self._suspects.extend(suspects)
         known = {*guilty, *suspects}
         return Verdict(
-            [(n, pids.get(n), codes.get(pids.get(n, -1))) for n in guilty if n is not None],
+            [(n, pids.get(n), codes.get(pids.get(n, -1))) for n in guilty],
             [n for n in lost if n not in known],
             suspects,
         )

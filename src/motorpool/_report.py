@@ -38,9 +38,7 @@ class Reporter:
     def submitted(self, node: int, attempt: int) -> None:
         """A node was handed to the executor."""
         if self._emit:
-            self._emit(
-                NodeSubmitted(run_id=self._run_id, node=self._names[node], attempt=attempt)
-            )
+            self._emit(NodeSubmitted(run_id=self._run_id, node=self._names[node], attempt=attempt))
 
     def completed(self, outcome: Outcome, attempt: int) -> None:
         """A node has run."""

@@ -5,15 +5,15 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from motorpool import registry
-from motorpool._engine import Engine, Policy
+from motorpool._engine import Engine
 from motorpool._graph import Graph
 from motorpool._log_observer import LogObserver
 from motorpool._plan import pickle_datasets, pickle_nodes
+from motorpool._policy import Policy
 from motorpool._report import Reporter
 from motorpool._scheduler import Lifetimes, State
 from motorpool._shipped import Shipped, run_settings
@@ -25,7 +25,7 @@ from motorpool.errors import ValidationError
 from motorpool.events import Dispatcher, RunFinished, RunStarted, RunSummary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from motorpool._pool import Pool
     from motorpool._settings import RunSettings

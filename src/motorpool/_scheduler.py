@@ -134,5 +134,7 @@ class Lifetimes:
             self._readers[name] -= 1
             if not self._readers[name] and name not in self._kept:
                 free.append(name)
-        free += [o for o in self._outputs[node] if not self._readers.get(o) and o not in self._kept]
+        free += [
+            o for o in self._outputs[node] if not self._readers.get(o) and o not in self._kept
+        ]
         return free

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from motorpool.errors import ValidationError
 
 if TYPE_CHECKING:
-    from motorpool.events import Observer
+    from motorpool.events import Observer  # noqa: TC004, no option: its type is never looked up
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

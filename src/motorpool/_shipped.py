@@ -98,10 +98,8 @@ class Shipped(Transport):
         try:
             self._values[name] = self._client.put(value)
         except Exception as error:  # noqa: BLE001, whatever pickling raises is the reason
-            return [
-                f"the input {name!r}, a {type(value).__name__}, cannot be pickled: "
-                f"{type(error).__name__}: {error}. Load it in a node, or from a dataset."
-            ]
+            reason = f"{type(error).__name__}: {error}. Load it in a node, or from a dataset."
+            return [f"the input {name!r}, a {type(value).__name__}, cannot be pickled: {reason}"]
         return []
 
     def submit(self, executor: Executor, node: int) -> Future[bytes]:

@@ -136,8 +136,8 @@ class NodeRun:
         name, data = item
         if data is None:
             raise DatasetError(
-                f"The node {self._node.name!r} returned None for the dataset {name!r}. None cannot "
-                "be saved: return a value, or take the dataset out of the node's outputs.",
+                f"The node {self._node.name!r} returned None for the dataset {name!r}. None "
+                "cannot be saved: return a value, or take the dataset out of the node's outputs.",
                 node=self._node.name,
                 dataset=name,
             )

@@ -61,7 +61,7 @@ class Transport(ABC):
 
     @abstractmethod
     def settle(self, result: Any) -> list[Outcome]:
-        """Read what a future has returned, and register the outputs of the nodes that succeeded."""
+        """Read what a future has returned, and register the outputs of what succeeded."""
 
     @abstractmethod
     def release(self, name: str) -> bool:
@@ -80,13 +80,13 @@ class Transport(ABC):
         """Whether `running` can tell."""
         return False
 
-    def stop(self) -> None:
+    def stop(self) -> None:  # noqa: B027, not every transport has anything to do
         """Ask workers to start nothing more."""
 
-    def poll(self) -> None:
+    def poll(self) -> None:  # noqa: B027, not every transport has anything to do
         """Hand on what workers have logged."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027, not every transport has anything to do
         """Give back what is not a result."""
 
 

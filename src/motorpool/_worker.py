@@ -1,9 +1,9 @@
 """What runs inside a worker process: envelopes in, outcomes out.
 
-    run_envelope(bytes)
-       |  the plan, mapped and kept: unpickles only the nodes and datasets that this worker runs
-       v
-    journal.start -> NodeRun -> journal.finish -> outcomes, as bytes
+run_envelope(bytes)
+   |  the plan, mapped and kept: unpickles only the nodes and datasets that this worker runs
+   v
+journal.start -> NodeRun -> journal.finish -> outcomes, as bytes
 """
 
 from __future__ import annotations
@@ -169,7 +169,9 @@ class _NodeCatalog:
 def _as_failure(error: BaseException) -> BaseException:
     """Turn what would end the driver as well into an error that tells of it."""
     if isinstance(error, SystemExit):
-        crash = WorkerCrashedError(f"The node called sys.exit({error.code!r}). Let it raise instead.")
+        crash = WorkerCrashedError(
+            f"The node called sys.exit({error.code!r}). Let it raise instead."
+        )
         crash.pid, crash.exitcode = os.getpid(), error.code if isinstance(error.code, int) else 1
         return crash.with_traceback(error.__traceback__)
     if isinstance(error, KeyboardInterrupt):

@@ -1,4 +1,4 @@
-"""The contract of a backend: one method that returns an executor, and what that executor can do."""
+"""The contract of a backend: one method that returns an executor, and what it can do."""
 
 from __future__ import annotations
 
@@ -124,7 +124,9 @@ class ExecutorBackend(ABC):
         return self._get_executor(worker_count(max_workers))
 
     @staticmethod
-    def dumps(obj: Any, buffer_callback: Callable[[pickle.PickleBuffer], Any] | None = None) -> bytes:
+    def dumps(
+        obj: Any, buffer_callback: Callable[[pickle.PickleBuffer], Any] | None = None
+    ) -> bytes:
         """Pickle anything; large buffers go to the callback, if there is one."""
         import cloudpickle  # noqa: PLC0415, takes 10 ms that `import motorpool` must not
 

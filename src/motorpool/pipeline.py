@@ -14,7 +14,7 @@ from motorpool._suggest import unknown_names
 from motorpool.errors import PipelineError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Set
+    from collections.abc import Iterable
 
 __all__ = ["Node", "Pipeline", "node", "pipeline"]
 
@@ -31,7 +31,9 @@ class Pipeline:
         CyclicPipelineError: If nodes wait for each other.
     """
 
-    def __init__(self, nodes: Iterable[Node | Pipeline], *, tags: str | Iterable[str] = ()) -> None:
+    def __init__(
+        self, nodes: Iterable[Node | Pipeline], *, tags: str | Iterable[str] = ()
+    ) -> None:
         flat: dict[Node, None] = {}
         for item in nodes:
             flat.update(dict.fromkeys(item.nodes if isinstance(item, Pipeline) else [item]))
@@ -66,7 +68,9 @@ class Pipeline:
     def node_dependencies(self) -> dict[Node, set[Node]]:
         """For each node, those whose outputs it reads."""
         nodes = self._nodes
-        return {n: {nodes[p] for p in ps} for n, ps in zip(nodes, self._graph.parents, strict=True)}
+        return {
+            n: {nodes[p] for p in ps} for n, ps in zip(nodes, self._graph.parents, strict=True)
+        }
 
     def inputs(self) -> set[str]:
         """Names of the datasets that are read but not written."""
@@ -128,7 +132,9 @@ class Pipeline:
         if to_outputs is not None:
             kept &= graph.reach(self._touching(to_outputs, "outputs"), down=False)
         if not kept and self._nodes:
-            raise PipelineError("No node meets all the conditions of the filter; drop one of them.")
+            raise PipelineError(
+                "No node meets all the conditions of the filter; drop one of them."
+            )
         return self._pick(kept)
 
     def _pick(self, indices: Iterable[int]) -> Pipeline:
@@ -155,7 +161,7 @@ class Pipeline:
     def __sub__(self, other: Pipeline) -> Pipeline:
         if not isinstance(other, Pipeline):
             return NotImplemented
-        removed: Set[Node] = set(other.nodes)
+        removed = set(other.nodes)
         return Pipeline([n for n in self._nodes if n not in removed])
 
     def __len__(self) -> int:

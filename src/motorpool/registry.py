@@ -1,7 +1,7 @@
 """Finds backends by entry point, and imports only the one that is asked for.
 
-pluggy's own loader skips a second distribution with the same entry name in silence, and one plug-in
-that fails to import keeps all others from loading; hence the small loop here.
+pluggy's own loader skips a second distribution with the same entry name in silence, and one
+plug-in that fails to import keeps all others from loading; hence the small loop here.
 """
 
 from __future__ import annotations
@@ -118,7 +118,8 @@ def resolve(
     if isinstance(backend, Executor):
         return AdoptedBackend(backend)
     raise BackendError(
-        f"backend must be a name ({', '.join(names())}), a backend or an executor, not {backend!r}."
+        f"backend must be a name ({', '.join(names())}), a backend or an executor, not "
+        f"{backend!r}."
     )
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import threading
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from motorpool import registry
 from motorpool._adopted import AdoptedBackend
 from motorpool._graph import Graph
-from motorpool._pool import Pool
+from motorpool._resources import Resources
 from motorpool._settings import RunSettings
 from motorpool.backend import worker_count
 from motorpool.errors import ValidationError
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
     from motorpool._plan import PickledNodes
     from motorpool._run import Preparation, RunResult
-    from motorpool._store import Store
     from motorpool._transport import RunCatalog
     from motorpool.backend import ExecutorBackend
     from motorpool.events import Observer
@@ -64,10 +62,7 @@ class AbstractRunner(ABC):
             observers=tuple(observers),
         )  # fmt: skip
         self._max_workers: int | None = None
-        self._warm = False
-        self._pool: Pool | None = None
-        self._store: Store | None = None
-        self._opening = threading.Lock()
+        self._resources = Resources(self)
 
     @property
     def _logger(self) -> logging.Logger:
@@ -115,7 +110,8 @@ class AbstractRunner(ABC):
         """Run what has been prepared; the catalog has everything that is needed."""
         from motorpool._run import Run  # noqa: PLC0415, as above
 
-        pool, store = self._acquire(self._workers_for(len(prepared.nodes), prepared.layers))
+        workers = self._workers_for(len(prepared.nodes), prepared.layers)
+        pool, store = self._resources.acquire(workers)
         try:
             run = Run(prepared, pool, store, self._settings, hook_manager)
             run.check(self._validate_nodes, self._validate_catalog)
@@ -123,10 +119,10 @@ class AbstractRunner(ABC):
                 self._set_manager_datasets(prepared.user_catalog, store)
             return run.start()
         finally:
-            self._release(pool, store)
+            self._resources.release(pool, store)
 
     def __enter__(self) -> Self:
-        self._warm = True
+        self._resources.keep = True
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -134,14 +130,7 @@ class AbstractRunner(ABC):
 
     def close(self) -> None:
         """End the workers; results that are still held go on loading."""
-        self._warm = False
-        with self._opening:
-            pool, self._pool = self._pool, None
-            store, self._store = self._store, None
-        if pool is not None:
-            pool.close()
-        if store is not None:
-            store.close()
+        self._resources.close()
 
     @abstractmethod
     def _get_executor(self, max_workers: int) -> Executor:
@@ -189,35 +178,15 @@ class AbstractRunner(ABC):
         return self._workers_for(len(nodes), len(graph.layers([node.name for node in nodes])))
 
     def _workers_for(self, nodes: int, layers: int) -> int:
-        return max(1, min(nodes - layers + 1, worker_count(self._max_workers)))
+        return max(1, min(nodes - layers + 1, self._all_workers()))
 
     def _get_backend(self) -> ExecutorBackend:
         """The backend to run on; here, whatever `_get_executor` returns, looked at by trial."""
-        executor = self._get_executor(worker_count(self._max_workers))
-        return AdoptedBackend(executor, self._get_executor)
+        return AdoptedBackend(self._get_executor(self._all_workers()), self._get_executor)
 
-    def _acquire(self, workers: int) -> tuple[Pool, Store | None]:
-        """The pool and the store for a run; kept for the next one if this runner is."""
-        if not self._warm:
-            return self._open(workers)
-        with self._opening:
-            if self._pool is None:
-                self._pool, self._store = self._open(worker_count(self._max_workers))
-            return self._pool, self._store
-
-    def _open(self, workers: int) -> tuple[Pool, Store | None]:
-        backend = self._get_backend()
-        in_process = backend.capabilities.isolation.in_process
-        known = getattr(backend, "workers", None)  # an executor that is there has its own number
-        return Pool(backend, known or workers), None if in_process else backend.open_store()
-
-    def _release(self, pool: Pool, store: Store | None) -> None:
-        """Close what was opened for one run only."""
-        if pool is self._pool:
-            return
-        pool.close()
-        if store is not None:
-            store.close()
+    def _all_workers(self) -> int:
+        """Number of workers for runs of any size."""
+        return worker_count(self._max_workers)
 
 
 class _BackendRunner(AbstractRunner):
@@ -233,7 +202,8 @@ class _BackendRunner(AbstractRunner):
         self._backend = registry.resolve(backend, backend_options)
 
     def _get_backend(self) -> ExecutorBackend:
-        if type(self)._get_executor is not _BackendRunner._get_executor:
+        own = type(self)._get_executor  # noqa: SLF001, is it this class's, or a subclass's?
+        if own is not _BackendRunner._get_executor:
             return super()._get_backend()  # a subclass has its own executor
         return self._backend
 

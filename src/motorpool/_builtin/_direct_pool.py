@@ -83,7 +83,9 @@ class DirectPool:
 
     # Called from any thread.
 
-    def submit(self, call: tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]) -> Future[Any]:
+    def submit(
+        self, call: tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
+    ) -> Future[Any]:
         """Queue a call.
 
         Raises:

@@ -95,9 +95,7 @@ class DirectBackend(ExecutorBackend):
     """Runs nodes in processes with a pipe each: fast, and exact about who crashed."""
 
     name = "direct"
-    capabilities = Capabilities(
-        isolation=Isolation.PROCESS, exact_blame=True, kills_workers=True
-    )
+    capabilities = Capabilities(isolation=Isolation.PROCESS, exact_blame=True, kills_workers=True)
     options_type = DirectOptions
 
     def _get_executor(self, max_workers: int) -> Executor:

@@ -39,8 +39,13 @@ def payload_size(payload: Payload) -> int:
 class StoreClient(Protocol):
     """Writes and reads values, in any process; pickled into each worker once."""
 
-    dumps: Callable[..., bytes]
-    loads: Callable[..., Any]
+    @property
+    def dumps(self) -> Callable[..., bytes]:
+        """Pickles a value."""
+
+    @property
+    def loads(self) -> Callable[..., Any]:
+        """Unpickles it."""
 
     def put(self, value: Any, *, inline: bool = True) -> Payload:
         """Keep a value.
@@ -66,13 +71,12 @@ class StoreClient(Protocol):
 
 
 class Store(ABC):
-    """The driver's side of the data plane.
+    """The driver's side of the data plane."""
 
-    Attributes:
-        client: What workers write and read with.
-    """
-
-    client: StoreClient
+    @property
+    @abstractmethod
+    def client(self) -> StoreClient:
+        """What workers write and read with."""
 
     @abstractmethod
     def release(self, payload: Payload) -> None:

@@ -1,20 +1,20 @@
 """The form of a large value in a file: a pickle, and its buffers, ready to be mapped.
 
-    magic, length of the pickle, number of buffers      3 x 8 bytes
-    offset and length of each buffer                    n x 16 bytes
-    the pickle
-    each buffer, aligned to 64 bytes
+magic, length of the pickle, number of buffers      3 x 8 bytes
+offset and length of each buffer                    n x 16 bytes
+the pickle
+each buffer, aligned to 64 bytes
 """
 
 from __future__ import annotations
 
 import mmap
 import os
-import pickle
 import struct
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import pickle
     from collections.abc import Callable, Sequence
 
 _MAGIC = 0x31_4C_4F_4F_50_52_4F_4D  # "MORPOOL1", read as a little-endian number
@@ -24,9 +24,7 @@ _ENTRY = struct.Struct("<QQ")
 _ALIGNMENT = 64
 
 
-def dump(
-    value: Any, dumps: Callable[..., bytes]
-) -> tuple[bytes, list[memoryview]]:
+def dump(value: Any, dumps: Callable[..., bytes]) -> tuple[bytes, list[memoryview]]:
     """Pickle a value, with its large buffers left where they are.
 
     Returns:

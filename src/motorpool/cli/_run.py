@@ -15,10 +15,10 @@ from rich.logging import RichHandler
 from rich.table import Table
 
 from motorpool import ParallelRunner
-from motorpool._failure import format_error
+from motorpool._failure import RemoteTraceback, format_error
 from motorpool.cli._progress import EventFile, Outcome, ProgressBar
 from motorpool.cli._target import load_catalog, load_pipeline
-from motorpool.errors import MissingInputError, PipelineError, ValidationError, WorkerCrashedError
+from motorpool.errors import MissingInputError, ValidationError, WorkerCrashedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _TERMINATED = 143
 
 
-class _Names(click.ParamType):
+class _Names(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     """Names with commas in between."""
 
     name = "a,b,..."
@@ -41,7 +41,7 @@ class _Names(click.ParamType):
         return [name.strip() for name in value.split(",") if name.strip()]
 
 
-class _Option(click.ParamType):
+class _Option(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     """A backend's option."""
 
     name = "name=value"
@@ -56,7 +56,7 @@ class _Option(click.ParamType):
         return name, text
 
 
-def _selection(command: Callable[..., None]) -> Callable[..., None]:
+def _selection(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that choose nodes."""
     for flag, text in (
         ("--nodes", "Run these nodes only."),
@@ -133,7 +133,7 @@ def _supervise(work: Callable[[], None], outcome: Outcome) -> int:
         code = stop.code if isinstance(stop.code, int) else 1
     except (MissingInputError, ValidationError):
         raise
-    except BaseException as error:  # noqa: BLE001, whatever a node raises
+    except BaseException as error:  # whatever a node raises
         if outcome.finished is None:
             raise
         _show_failure(error)
@@ -176,8 +176,10 @@ def _show_failure(error: BaseException) -> None:
         cause = each.__cause__
         if isinstance(each, WorkerCrashedError) and cause is None:
             text = f"{type(each).__name__}: {each}"
-        elif type(cause).__name__ == "RemoteTraceback":
-            text = str(cause.args[0]).rstrip() + "".join(f"\n{n}" for n in notes if n not in str(cause))
+        elif isinstance(cause, RemoteTraceback):
+            text = str(cause.args[0]).rstrip() + "".join(
+                f"\n{n}" for n in notes if n not in str(cause)
+            )
         else:
             text = format_error(each).rstrip()
         click.echo(text + "\n", err=True)

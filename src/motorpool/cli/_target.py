@@ -125,7 +125,8 @@ def _attribute(module: ModuleType, name: str, target: str) -> Any:
         kinds = (motorpool.Pipeline, motorpool.DataCatalog)
         choices = [k for k, v in vars(module).items() if isinstance(v, kinds)]
         raise click.UsageError(
-            f"{target}: " + unknown_names("attribute", [name], choices)
+            f"{target}: "
+            + unknown_names("attribute", [name], choices)
             + " Name one with a colon, as in file.py:attr."
         )
     return _called(found, name, target)

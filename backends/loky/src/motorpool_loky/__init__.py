@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import loky
 from loky.backend import get_context
+
 from motorpool import Capabilities, ExecutorBackend, Isolation, hookimpl
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 __all__ = ["LokyBackend", "LokyOptions"]
 
@@ -41,7 +45,9 @@ class LokyBackend(ExecutorBackend):
 
     def _get_executor(self, max_workers: int) -> Executor:
         executor: Executor = loky.ProcessPoolExecutor(
-            max_workers, context=get_context(self.options.context), timeout=self.options.idle_timeout
+            max_workers,
+            context=get_context(self.options.context),
+            timeout=self.options.idle_timeout,
         )
         return executor
 

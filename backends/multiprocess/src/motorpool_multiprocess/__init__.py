@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import dill
 import multiprocess
+
 from motorpool import hookimpl
 from motorpool._builtin._context import worker_context
 from motorpool._builtin.direct import DirectBackend, DirectExecutor

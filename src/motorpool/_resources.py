@@ -1,0 +1,77 @@
+"""What a runner holds: a pool and a store, for one run or, kept warm, for many."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Protocol
+
+from motorpool._pool import Pool
+
+if TYPE_CHECKING:
+    from motorpool._store import Store
+    from motorpool.backend import ExecutorBackend
+
+
+class Owner(Protocol):
+    """Says what to open."""
+
+    def _get_backend(self) -> ExecutorBackend: ...
+
+    def _all_workers(self) -> int: ...
+
+
+class Resources:
+    """Opens pools and stores, and closes them.
+
+    Args:
+        owner: The runner.
+
+    Attributes:
+        keep: Whether runs share one pool and one store, until `close`.
+    """
+
+    def __init__(self, owner: Owner) -> None:
+        self._owner = owner
+        self.keep = False
+        self._pool: Pool | None = None
+        self._store: Store | None = None
+        self._lock = threading.Lock()
+
+    def acquire(self, workers: int) -> tuple[Pool, Store | None]:
+        """The pool and the store for a run; no store where nodes run in this process.
+
+        Args:
+            workers: Number of workers that the run can use.
+        """
+        if not self.keep:
+            return self._open(workers)
+        with self._lock:
+            if self._pool is None:
+                self._pool, self._store = self._open(self._owner._all_workers())  # noqa: SLF001
+            return self._pool, self._store
+
+    def release(self, pool: Pool, store: Store | None) -> None:
+        """Close what was opened for one run only."""
+        if pool is not self._pool:
+            _close(pool, store)
+
+    def close(self) -> None:
+        """Close what was kept."""
+        self.keep = False
+        with self._lock:
+            pool, self._pool = self._pool, None
+            store, self._store = self._store, None
+        if pool is not None:
+            _close(pool, store)
+
+    def _open(self, workers: int) -> tuple[Pool, Store | None]:
+        backend = self._owner._get_backend()  # noqa: SLF001, a runner's own hook
+        in_process = backend.capabilities.isolation.in_process
+        known = getattr(backend, "workers", None)  # an executor that is there has its own number
+        return Pool(backend, known or workers), None if in_process else backend.open_store()
+
+
+def _close(pool: Pool, store: Store | None) -> None:
+    pool.close()
+    if store is not None:
+        store.close()
