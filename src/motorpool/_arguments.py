@@ -95,7 +95,7 @@ def check_arguments(func: Callable[..., Any], inputs: Names, owner: str) -> None
     try:
         signature.bind(*args, **kwargs)
     except TypeError as error:
-        given = list(kwargs.values()) if kwargs else args
+        given = kwargs or args
         raise PipelineError(
             f"Node {owner!r}: {function_name(func)}{signature} cannot be called with the inputs "
             f"{given}: {error}. Make the inputs match the function's arguments.",

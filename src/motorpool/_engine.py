@@ -160,8 +160,8 @@ class Engine:
         elif isinstance(error, BrokenExecutor):
             self._flights[future] = node
             self._recover(self._pool.executor)
-        else:
-            self._failed(node, error)
+        else:  # the worker could not even begin
+            self._failed(node, self._noted(error, node, None))
 
     def _settle(self, outcome: Outcome) -> None:
         node = outcome.node
@@ -177,9 +177,10 @@ class Engine:
         self._report.completed(outcome, self._attempts[node])
         self._release(node)
 
-    def _noted(self, error: BaseException, node: int, pid: int) -> BaseException:
+    def _noted(self, error: BaseException, node: int, pid: int | None) -> BaseException:
         name, backend = self._nodes[node].name, self._pool.backend.name
-        error.add_note(f"in node {name!r}, on backend {backend!r}, worker {pid}")
+        worker = "" if pid is None else f", worker {pid}"
+        error.add_note(f"in node {name!r}, on backend {backend!r}{worker}")
         if isinstance(error, MotorpoolError):
             error.node, error.backend = error.node or name, error.backend or backend
         return error

@@ -78,5 +78,9 @@ class Journal:
         """Ask workers to start nothing more."""
         self._map[0] = 1
 
+    def close(self) -> None:
+        """Unmap the file; whoever holds on to this object holds no descriptor then."""
+        self._map.close()
+
     def _write(self, slot: int, pid: int, state: int, when: float) -> None:
         _SLOT.pack_into(self._map, _HEADER + slot * _SLOT.size, pid, state, when)

@@ -6,10 +6,12 @@ function that many nodes share is pickled once.
 
 from __future__ import annotations
 
+import importlib
 import io
 import pickle
 from array import array
 from dataclasses import dataclass
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -184,6 +186,10 @@ def pickle_hooks(manager: Any, dumps: Callable[[Any], bytes]) -> tuple[bytes | N
         used = [caller for caller in callers if caller.name in WORKER_HOOKS]
         if not used:
             continue
+        if isinstance(plugin, ModuleType):  # workers import it; not every pickler does so
+            plugins.append((True, plugin.__name__))
+            specs.update(_specs_of(used))
+            continue
         try:
             dumps(plugin)
         except Exception as error:  # noqa: BLE001, whatever pickling raises is the reason
@@ -192,8 +198,8 @@ def pickle_hooks(manager: Any, dumps: Callable[[Any], bytes]) -> tuple[bytes | N
                 "need a copy: keep connections and open files out of the object."
             )
             continue
-        plugins.append(plugin)
-        specs.update({id(c.spec.namespace): c.spec.namespace for c in used if c.spec})
+        plugins.append((False, plugin))
+        specs.update(_specs_of(used))
     if not plugins:
         return None, problems
     return dumps((manager.project_name, list(specs.values()), plugins)), problems
@@ -207,9 +213,13 @@ def load_hooks(data: bytes | None, loads: Callable[[bytes], Any]) -> pluggy.Plug
     manager = pluggy.PluginManager(project_name)
     for namespace in specs:
         manager.add_hookspecs(namespace)
-    for plugin in plugins:
-        manager.register(plugin)
+    for is_module, plugin in plugins:
+        manager.register(importlib.import_module(plugin) if is_module else plugin)
     return manager
+
+
+def _specs_of(callers: Iterable[Any]) -> dict[int, Any]:
+    return {id(c.spec.namespace): c.spec.namespace for c in callers if c.spec}
 
 
 def _unpicklable_node(node: Any, error: Exception) -> str:

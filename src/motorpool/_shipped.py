@@ -21,6 +21,7 @@ from motorpool._task import Outcome
 from motorpool._transport import Transport
 from motorpool._worker import JOURNAL, run_envelope
 from motorpool.catalog import MemoryDataset
+from motorpool.errors import ValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -98,8 +99,7 @@ class Shipped(Transport):
         try:
             self._values[name] = self._client.put(value)
         except Exception as error:  # noqa: BLE001, whatever pickling raises is the reason
-            reason = f"{type(error).__name__}: {error}. Load it in a node, or from a dataset."
-            return [f"the input {name!r}, a {type(value).__name__}, cannot be pickled: {reason}"]
+            return [unpicklable_value(name, value, error)]
         return []
 
     def submit(self, executor: Executor, node: int) -> Future[bytes]:
@@ -171,12 +171,48 @@ class Shipped(Transport):
                 self._store.release(self._values.pop(name))
         if self._plan is not None:
             self._store.release(self._plan)
+        if self._journal is not None:
+            self._journal.close()
         if self._settings.scratch:
             shutil.rmtree(self._settings.scratch, ignore_errors=True)
 
     def _is_borrowed(self, name: str) -> bool:
         source = getattr(self._catalog[name], "source", None)
         return isinstance(source, StoredValue) and source.payload == self._values[name]
+
+
+class StoreManager:
+    """What a catalog of shared datasets is given, as Kedro gives its own a SyncManager.
+
+    Args:
+        store: Where values go.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def share(self, name: str, value: Any) -> StoredValue:
+        """Bring a value to where workers can read it.
+
+        Raises:
+            ValidationError: If it cannot be pickled.
+        """
+        try:
+            return self._store.claim(self._store.client.put(value))
+        except Exception as error:
+            raise ValidationError(unpicklable_value(name, value, error), dataset=name) from error
+
+    def MemoryDataset(self, *args: Any) -> MemoryDataset:  # noqa: N802, the name Kedro asks for
+        """Make an in-memory dataset; its values go to the store when a run needs them."""
+        return MemoryDataset(*args)
+
+
+def unpicklable_value(name: str, value: Any, error: Exception) -> str:
+    """Say that an input cannot go to workers, and why."""
+    return (
+        f"the input {name!r}, a {type(value).__name__}, cannot be pickled: "
+        f"{type(error).__name__}: {error}. Load it in a node, or from a dataset."
+    )
 
 
 def run_settings(

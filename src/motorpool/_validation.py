@@ -33,8 +33,14 @@ def check_inputs(nodes: Sequence[Any], registered: set[str], catalog: Any) -> No
         f"Pipeline input(s) {sorted(readers)} not found in the {type(catalog).__name__}:\n"
         + "\n".join(lines)
         + "\n"
-        + unknown_names("dataset", sorted(readers), registered | written)
+        + unknown_names("dataset", sorted(readers), {*_names(catalog), *registered, *written})
     )
+
+
+def _names(catalog: Any) -> Iterable[str]:
+    """All names of a catalog, as far as it tells them."""
+    keys = getattr(catalog, "keys", None)
+    return list(keys()) if callable(keys) else []
 
 
 def node_problems(

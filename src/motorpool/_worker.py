@@ -181,7 +181,7 @@ def _as_failure(error: BaseException) -> BaseException:
 
 def _set_up(settings: Settings) -> LogWriter | None:
     """Make this process a worker of the driver's; once, however many runs it works for."""
-    if not settings.owned:
+    if not settings.owned or settings.driver_pid == os.getpid():
         return None
     if settings.driver_pid is not None:
         _process.watch_parent(settings.driver_pid, settings.folders)

@@ -208,11 +208,14 @@ class SharedMemoryDataCatalog(DataCatalog):
         """Move every in-memory value to shared memory.
 
         Args:
-            manager: Has `share(value)`, which returns a callable that loads the value again.
+            manager: Has `share(name, value)`, which returns a callable that loads the value again.
+
+        Raises:
+            ValidationError: If a value cannot be pickled.
         """
-        for dataset in self._datasets.values():
+        for name, dataset in self._datasets.items():
             if isinstance(dataset, MemoryDataset) and dataset.exists() and not dataset.source:
-                dataset.bind(manager.share(dataset.peek()))
+                dataset.bind(manager.share(name, dataset.peek()))
 
     def validate_catalog(self) -> None:
         """Check that every dataset can be used from other processes.

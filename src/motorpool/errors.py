@@ -16,7 +16,7 @@
     │   ├── WorkerCrashedError                the process that ran it died
     │   ├── NodeTimeoutError (TimeoutError)   it ran past its deadline
     │   └── RemoteError                       its own exception could not travel
-    └── StoreError
+    └── StoreError                            the store cannot keep or find a value
         └── StoreFullError (OSError)          no tier of the store has room
 
 A node's own exception is raised as it is, with a note that names node, backend and worker;

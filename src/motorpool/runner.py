@@ -109,6 +109,7 @@ class AbstractRunner(ABC):
     def _run(self, prepared: Preparation, hook_manager: Any) -> RunResult:
         """Run what has been prepared; the catalog has everything that is needed."""
         from motorpool._run import Run  # noqa: PLC0415, as above
+        from motorpool._shipped import StoreManager  # noqa: PLC0415, as above
 
         workers = self._workers_for(len(prepared.nodes), prepared.layers)
         pool, store = self._resources.acquire(workers)
@@ -116,7 +117,7 @@ class AbstractRunner(ABC):
             run = Run(prepared, pool, store, self._settings, hook_manager)
             run.check(self._validate_nodes, self._validate_catalog)
             if store is not None:
-                self._set_manager_datasets(prepared.user_catalog, store)
+                self._set_manager_datasets(prepared.user_catalog, StoreManager(store))
             return run.start()
         finally:
             self._resources.release(pool, store)

@@ -22,6 +22,7 @@ StartMethod = Literal["fork", "forkserver", "spawn"]
 
 # What every worker imports; a forkserver that has them starts a worker in 14 ms, not in 350.
 _PRELOAD = ["motorpool._worker"]
+_KNOWN_METHODS = frozenset({"fork", "forkserver", "spawn"})
 _launching = threading.Lock()
 
 
@@ -72,6 +73,9 @@ def _without_main(spawn: Any) -> Iterator[None]:
             if threading.get_ident() == this_thread:
                 data.pop("init_main_from_name", None)
                 data.pop("init_main_from_path", None)
+                if data.get("start_method") not in _KNOWN_METHODS:
+                    # Inside a worker of loky, whose method means nothing to a bare interpreter.
+                    data["start_method"] = default_start_method()
             return data
 
         spawn.get_preparation_data = get_preparation_data

@@ -83,7 +83,7 @@ class Store(ABC):
         """Forget a value; who still looks at it may go on doing so."""
 
     @abstractmethod
-    def claim(self, payload: Payload) -> Callable[[], Any]:
+    def claim(self, payload: Payload) -> StoredValue:
         """Keep a value for as long as the returned loader lives, even past `close`."""
 
     @abstractmethod

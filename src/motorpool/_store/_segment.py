@@ -8,9 +8,11 @@ each buffer, aligned to 64 bytes
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import struct
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 _MAGIC = 0x31_4C_4F_4F_50_52_4F_4D  # "MORPOOL1", read as a little-endian number
 _HEAD = struct.Struct("<QQQ")
 _ENTRY = struct.Struct("<QQ")
+# Up to 3.12 a map keeps a descriptor open, and there are few of those.
+_UNTRACKED: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) else {}
 # A cache line, and what SIMD loads of 512 bits want; numpy itself promises 16.
 _ALIGNMENT = 64
 
@@ -68,12 +72,23 @@ def write(fd: int, stream: bytes, buffers: Sequence[memoryview]) -> int:
     return position
 
 
+def _mapped(fd: int) -> memoryview:
+    """Map a file; a process that has run out of descriptors or maps gets a copy instead."""
+    try:
+        return memoryview(mmap.mmap(fd, 0, access=mmap.ACCESS_COPY, **_UNTRACKED))
+    except OSError as error:
+        if error.errno not in {errno.EMFILE, errno.ENOMEM}:
+            raise
+    with os.fdopen(fd, "rb", closefd=False) as file:
+        return memoryview(bytearray(file.read()))
+
+
 def read(fd: int, loads: Callable[..., Any]) -> Any:
     """Load a value from a file; its buffers are private copy-on-write maps.
 
     The map is never closed here: it lives for as long as something in the value looks into it.
     """
-    view = memoryview(mmap.mmap(fd, 0, access=mmap.ACCESS_COPY))
+    view = _mapped(fd)
     magic, length, count = _HEAD.unpack_from(view)
     if magic != _MAGIC:
         raise ValueError("not a value that Motorpool has written")

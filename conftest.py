@@ -1,0 +1,97 @@
+"""What holds for every test of the repository: nothing may be left behind."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from motorpool import ParallelRunner, node, pipeline, registry
+
+# Helpers of the standard library and of loky that live as long as the interpreter.
+_HELPERS = ("forkserver", "resource_tracker")
+_PATIENCE = 5.0
+
+
+def _parents():
+    """Parent of each process of this machine, as far as /proc shows them."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                stat = (entry / "stat").read_text()
+            except OSError:
+                continue
+            state, parent = stat.rpartition(")")[2].split()[:2]
+            if state != "Z":
+                found[int(entry.name)] = int(parent)
+    return found
+
+
+def _is_helper(pid):
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return True
+    return any(helper in command for helper in _HELPERS)
+
+
+def worker_processes():
+    """Descendants of this process, but for the helpers that it keeps."""
+    parents = _parents()
+    children = [p for p, parent in parents.items() if parent == os.getpid()]
+    helpers = [p for p in children if _is_helper(p)]
+    found = [p for p in children if p not in helpers]
+    found += [p for p, parent in parents.items() if parent in helpers]
+    return set(found)
+
+
+def run_directories():
+    """Directories of runs, in every place where the store puts them."""
+    from motorpool._store._directory import tiers
+
+    return {p for tier in tiers() for p in tier.glob("*motorpool-*")}
+
+
+def _holdings():
+    return {
+        "processes": worker_processes(),
+        "threads": {t.name for t in threading.enumerate()},
+        "directories": run_directories(),
+        "descriptors": set(os.listdir("/proc/self/fd")),
+    }
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _helpers_are_up():
+    """Start what stays for the whole session, so that no test seems to have left it."""
+    pipe = pipeline(node(len, "word", "length"))
+    for name in registry.names():
+        ParallelRunner(name, max_workers=1).run(pipe, {"word": "x"})["length"].load()
+
+
+@pytest.fixture(autouse=True)
+def _no_leaks(_helpers_are_up):
+    """After a test: no process, thread, directory or descriptor more than before."""
+    gc.collect()
+    before = _holdings()
+    yield
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        gc.collect()
+        left = {kind: now - before[kind] for kind, now in _holdings().items()}
+        left["descriptors"] = left["descriptors"] if _more_descriptors(before) else set()
+        left = {kind: things for kind, things in left.items() if things}
+        if not left:
+            return
+        if time.monotonic() > deadline:
+            pytest.fail(f"left behind: {left}")
+        threading.Event().wait(0.02)
+
+
+def _more_descriptors(before):
+    return len(os.listdir("/proc/self/fd")) > len(before["descriptors"])

@@ -1,0 +1,179 @@
+"""Functions that tests run in workers; workers import them from here."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from motorpool import hookimpl
+
+
+def identity(x):
+    return x
+
+
+def add(*numbers):
+    return sum(numbers)
+
+
+def increment(x):
+    return x + 1
+
+
+def fail(x):
+    raise ValueError(f"cannot use {x}")
+
+
+def pid(*_inputs):
+    return os.getpid()
+
+
+def segfault(_x):
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def kill_self(_x):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def exit_hard(_x):
+    os._exit(7)
+
+
+def exit_soft(_x):
+    sys.exit(3)
+
+
+def hang(_x):
+    threading.Event().wait()
+
+
+def touch(path):
+    Path(path).touch()
+    return str(path)
+
+
+def append(path, line):
+    with Path(path).open("a") as file:
+        file.write(f"{line}\n")
+    return line
+
+
+def chunks(n):
+    yield from range(n)
+
+
+def pairs(n):
+    for i in range(n):
+        yield i, -i
+
+
+class Method:
+    """Something with a bound method."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def shift(self, x):
+        return x + self.step
+
+
+class Unpicklable:
+    """Cannot be pickled."""
+
+    def __reduce__(self):
+        raise TypeError("this one stays here")
+
+
+def make_unpicklable(_x):
+    return Unpicklable()
+
+
+class UnfriendlyError(Exception):
+    """Cannot be unpickled: its constructor wants more than it keeps."""
+
+    def __init__(self, a, b):
+        super().__init__(f"{a} and {b}")
+
+
+def raise_unfriendly(_x):
+    raise UnfriendlyError(1, 2)
+
+
+class FileDataset:
+    """A persistent dataset of text, with the optional methods."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def load(self):
+        return Path(self.path).read_text()
+
+    def save(self, data):
+        Path(self.path).write_text(str(data))
+
+    def exists(self):
+        return Path(self.path).exists()
+
+    def confirm(self):
+        Path(self.path + ".confirmed").touch()
+
+
+class AppendingDataset(FileDataset):
+    """Keeps every chunk."""
+
+    def save(self, data):
+        append(self.path, data)
+
+
+def exit_hard_at_start(*_args):
+    os._exit(9)
+
+
+class Diary:
+    """Writes down every call, from whatever process."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def _note(self, *words):
+        append(self.path, " ".join(map(str, words)))
+
+    @hookimpl
+    def motorpool_worker_started(self, backend):
+        self._note("worker", backend)
+
+    @hookimpl
+    def before_dataset_loaded(self, dataset_name, node):
+        self._note("before_load", dataset_name, node.name)
+
+    @hookimpl
+    def after_dataset_loaded(self, dataset_name, data):
+        self._note("after_load", dataset_name, data)
+
+    @hookimpl
+    def before_node_run(self, node, inputs, is_async, run_id):
+        self._note("before_run", node.name, inputs, is_async, run_id)
+
+    @hookimpl
+    def after_node_run(self, node, outputs):
+        self._note("after_run", node.name, outputs)
+
+    @hookimpl
+    def on_node_error(self, error, node):
+        self._note("error", node.name, error)
+
+    @hookimpl
+    def before_dataset_saved(self, dataset_name, data):
+        self._note("before_save", dataset_name, data)
+
+    @hookimpl
+    def after_dataset_saved(self, dataset_name):
+        self._note("after_save", dataset_name)
+
+    @property
+    def lines(self):
+        return Path(self.path).read_text().splitlines()

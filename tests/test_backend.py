@@ -1,0 +1,125 @@
+"""The contract of a backend, and the number of workers."""
+
+import os
+import sys
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from motorpool import Capabilities, ExecutorBackend, Isolation, _cgroup, _process
+from motorpool.backend import worker_count
+from motorpool.errors import WorkerCountError
+
+
+class Recording(ExecutorBackend):
+    """Remembers what it was asked for."""
+
+    capabilities = Capabilities(isolation=Isolation.THREAD)
+
+    def _get_executor(self, max_workers):
+        self.asked = max_workers
+        return ThreadPoolExecutor(max_workers)
+
+
+@pytest.mark.parametrize("bad", [0, -1, 1.5, "4", True, float("inf")])
+def test_bad_number_of_workers_is_an_error(bad):
+    """A ValueError that shows it, before anything is made."""
+    backend = Recording()
+    with pytest.raises(WorkerCountError, match="max_workers must be a whole number"):
+        backend.get_executor(bad)
+    assert not hasattr(backend, "asked")
+    assert issubclass(WorkerCountError, ValueError)
+
+
+def test_windows_takes_at_most_61_workers(monkeypatch):
+    """An explicit number is capped too, with a warning; every backend gets it so."""
+    monkeypatch.setattr(sys, "platform", "win32")
+    backend = Recording()
+    with pytest.warns(RuntimeWarning, match="61 are used"):
+        backend.get_executor(100).shutdown()
+    assert backend.asked == 61
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert worker_count(61) == 61
+
+
+def test_default_on_windows_is_capped_in_silence(monkeypatch):
+    """Nobody asked for more, so nobody is told."""
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(_process, "usable_cores", lambda: 128)
+    assert worker_count() == 61
+
+
+def test_default_is_the_cores_that_may_be_used():
+    """One worker a core, and no more than the affinity mask has."""
+    assert 1 <= worker_count() <= len(os.sched_getaffinity(0))
+
+
+def write_cgroup(tmp_path, files, membership):
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    (tmp_path / "membership").write_text(membership)
+    return tmp_path, tmp_path / "membership"
+
+
+@pytest.mark.parametrize(
+    ("files", "membership", "expected"),
+    [
+        ({"cpu.max": "150000 100000"}, "0::/\n", 1.5),
+        ({"cpu.max": "max 100000"}, "0::/\n", None),
+        ({"a/cpu.max": "max 100000", "a/b/cpu.max": "50000 100000"}, "0::/a/b\n", 0.5),
+        ({"a/cpu.max": "100000 100000", "a/b/cpu.max": "300000 100000"}, "0::/a/b\n", 1.0),
+        (
+            {"cpu/x/cpu.cfs_quota_us": "200000", "cpu/x/cpu.cfs_period_us": "100000"},
+            "3:cpuset:/\n1:cpu:/x\n0::/\n",
+            2.0,
+        ),
+        (
+            {"cpu,cpuacct/cpu.cfs_quota_us": "-1", "cpu,cpuacct/cpu.cfs_period_us": "100000"},
+            "1:cpu,cpuacct:/host/path\n",
+            None,
+        ),
+    ],
+)
+def test_quota_of_control_groups_is_read(tmp_path, files, membership, expected):
+    """Versions 1 and 2, nested groups, the strictest limit; written as the kernel writes them."""
+    assert _cgroup.cpu_quota(*write_cgroup(tmp_path, files, membership)) == expected
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"memory.max": "1000", "memory.current": "400"}, 600),
+        ({"memory.max": "max", "memory.current": "400"}, None),
+        ({"memory/memory.limit_in_bytes": "900", "memory/memory.usage_in_bytes": "1000"}, 0),
+        (
+            {
+                "memory/memory.limit_in_bytes": "9223372036854771712",
+                "memory/memory.usage_in_bytes": "1",
+            },
+            None,
+        ),
+    ],
+)
+def test_memory_limit_of_control_groups_is_read(tmp_path, files, expected):
+    """Versions 1 and 2, with and without a limit."""
+    found = _cgroup.memory_headroom(*write_cgroup(tmp_path, files, "4:memory:/\n0::/\n"))
+    assert found == expected
+
+
+def test_quota_makes_fewer_workers(monkeypatch):
+    """Half a core is one worker; a quota above the cores changes nothing."""
+    monkeypatch.setattr(_cgroup, "cpu_quota", lambda: 0.5)
+    assert worker_count() == 1
+    monkeypatch.setattr(_cgroup, "cpu_quota", lambda: 1000.0)
+    assert worker_count() == len(os.sched_getaffinity(0))
+
+
+def test_contract_has_one_abstract_method():
+    """A backend without it cannot be made, and one with it needs nothing else."""
+    assert ExecutorBackend.__abstractmethods__ == {"_get_executor"}
+    with pytest.raises(TypeError, match="_get_executor"):
+        ExecutorBackend()

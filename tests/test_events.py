@@ -1,0 +1,118 @@
+"""Events and the log, on every backend."""
+
+import logging
+
+import pytest
+from functions import exit_hard, fail, identity, increment
+
+from motorpool import events, node, pipeline
+from motorpool.events import NodeCompleted, NodeSubmitted, Observer, RunFinished, RunStarted
+
+
+def chain(length):
+    return pipeline([node(increment, f"d{i}", f"d{i + 1}", name=f"n{i}") for i in range(length)])
+
+
+def test_events_tell_the_whole_story(any_backend, run, recorder):
+    """Beginning, end, and for each node a submission before its completion."""
+    result = run(any_backend, chain(3), {"d0": 0}, observers=[recorder])
+    kinds = [type(e).__name__ for e in recorder.events]
+    assert (kinds[0], kinds[-1]) == ("RunStarted", "RunFinished")
+    for kind in (NodeSubmitted, NodeCompleted):
+        assert [e.node for e in recorder.of(kind)] == ["n0", "n1", "n2"]
+    assert len({e.run_id for e in recorder.events}) == 1
+    times = [e.time for e in recorder.events]
+    assert times == sorted(times)
+    assert recorder.of(RunStarted)[0].nodes == 3
+    assert recorder.of(RunFinished)[0].summary is result.summary
+
+
+def test_summary_adds_up(any_backend, run, recorder):
+    """Time in nodes is the sum of the nodes' times, and speed-up its ratio to the wall's."""
+    result = run(any_backend, chain(3), {"d0": 0}, observers=[recorder])
+    summary = result.summary
+    total = sum(e.seconds for e in recorder.of(NodeCompleted))
+    assert summary.node_time == pytest.approx(total)
+    assert summary.speedup == pytest.approx(total / summary.wall_time)
+    assert summary.peak_memory > 0
+    assert (summary.completed, summary.failed, summary.skipped) == (3, (), 0)
+
+
+def test_broken_observer_breaks_nothing(any_backend, run, recorder, caplog):
+    """It is reported once and left out; the others are told everything."""
+
+    class Broken:
+        def on_event(self, event):
+            raise RuntimeError("observer trouble")
+
+    result = run(any_backend, chain(3), {"d0": 0}, observers=[Broken(), recorder])
+    assert result["d3"].load() == 3
+    assert len(recorder.of(NodeCompleted)) == 3
+    assert sum("is left out" in r.message for r in caplog.records) == 1
+
+
+def test_observer_is_a_protocol(recorder):
+    """Anything with on_event will do."""
+    assert isinstance(recorder, Observer)
+    assert not isinstance(print, Observer)
+
+
+def test_events_are_frozen():
+    """An observer cannot change what another sees."""
+    event = events.DatasetReleased(run_id="r", dataset="d")
+    with pytest.raises(AttributeError):
+        event.dataset = "other"
+
+
+def test_log_of_workers_reaches_the_drivers_handlers(process_backend, run, caplog):
+    """With the logger's name, at the driver's levels, once."""
+
+    def talk(x):
+        logging.getLogger("mine").info("value %d", x)
+        logging.getLogger("mine.quiet").info("not wanted")
+        logging.getLogger("mine").error("trouble", exc_info=ValueError("details"))
+        return x
+
+    logging.getLogger("mine.quiet").setLevel(logging.ERROR)
+    with caplog.at_level(logging.INFO):
+        run(process_backend, pipeline(node(talk, "x", "y")), {"x": 5})
+    mine = [r for r in caplog.records if r.name.startswith("mine")]
+    assert [(r.name, r.message) for r in mine] == [("mine", "value 5"), ("mine", "trouble")]
+    assert "ValueError: details" in mine[1].exc_text
+
+
+def test_last_words_of_a_crashing_worker_are_heard(process_backend, run, caplog):
+    """What was logged before the crash is not lost with the worker."""
+
+    def speak_and_die(x):
+        logging.getLogger("mine").warning("about to die")
+        exit_hard(x)
+
+    with pytest.raises(Exception, match="died"):
+        run(process_backend, pipeline(node(speak_and_die, "x", "y")), {"x": 5})
+    assert any(r.message == "about to die" for r in caplog.records)
+
+
+def test_log_says_how_the_run_goes(any_backend, run, caplog):
+    """In the words of Kedro's runners."""
+    with caplog.at_level(logging.INFO, "motorpool"):
+        run(any_backend, chain(2), {"d0": 0})
+    text = caplog.text
+    assert "Completed node: n0" in text
+    assert "Completed 2 out of 2 tasks" in text
+    assert "Pipeline execution completed successfully" in text
+
+
+def test_resume_hint_names_the_nodes_to_start_from(any_backend, run, caplog):
+    """The nearest that have their inputs; in-memory ones have to be made again."""
+    pipe = pipeline(
+        [
+            node(increment, "x", "a", name="first"),
+            node(identity, "a", "b", name="second"),
+            node(fail, "b", "c", name="third"),
+            node(identity, "x", "d", name="apart"),
+        ]
+    )
+    with pytest.raises(ValueError, match="cannot use"):
+        run(any_backend, pipe, {"x": 1}, on_failure="continue")
+    assert '--from-nodes "first"' in caplog.text

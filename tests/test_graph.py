@@ -1,0 +1,68 @@
+"""The index graph."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from motorpool._graph import Graph
+from motorpool.errors import CyclicPipelineError
+
+
+@st.composite
+def acyclic(draw, most=25):
+    """Parents of each node; a node's parents have smaller numbers."""
+    count = draw(st.integers(1, most))
+    return [
+        draw(st.lists(st.integers(0, i - 1), unique=True, max_size=4)) if i else []
+        for i in range(count)
+    ]
+
+
+@given(acyclic())
+def test_layers_put_every_parent_in_an_earlier_layer(parents):
+    """Layers are a topological order, and as early as can be."""
+    graph = Graph.from_parents(parents)
+    layers = graph.layers([f"{i:03}" for i in range(len(parents))])
+    level = {node: k for k, layer in enumerate(layers) for node in layer}
+    assert sorted(level) == list(range(len(parents)))
+    for node, its_parents in enumerate(parents):
+        assert level[node] == max((level[p] + 1 for p in its_parents), default=0)
+
+
+@given(acyclic())
+def test_path_lengths_count_nodes_to_the_end(parents):
+    """A node's path is one longer than its longest child's."""
+    graph = Graph.from_parents(parents)
+    lengths = graph.path_lengths(range(len(parents)))
+    for node, children in enumerate(graph.children):
+        assert lengths[node] == 1 + max((lengths[c] for c in children), default=0)
+
+
+@given(acyclic(), st.data())
+def test_reach_agrees_with_walking(parents, data):
+    """Down from a node are all nodes that have it above them."""
+    graph = Graph.from_parents(parents)
+    start = data.draw(st.integers(0, len(parents) - 1))
+    below = graph.reach([start], down=True)
+    assert below == {n for n in range(len(parents)) if start in graph.reach([n], down=False)}
+
+
+def test_cycle_is_printed_in_order():
+    """The message shows the way around, from the first name on."""
+    graph = Graph.from_parents([[2], [0], [1], []])
+    with pytest.raises(CyclicPipelineError, match="a -> b -> c -> a"):
+        graph.layers(["a", "b", "c", "d"])
+
+
+def test_cycle_leaves_out_nodes_that_only_hang_on_it():
+    """A node behind a circle is stuck too, but is not part of it."""
+    graph = Graph.from_parents([[1], [0], [0], [2]])
+    with pytest.raises(CyclicPipelineError) as caught:
+        graph.layers(["a", "b", "behind", "further"])
+    assert "behind" not in str(caught.value)
+
+
+def test_transcoded_names_are_one_dataset():
+    """What is written as cars@spark may be read as cars@pandas."""
+    graph = Graph.from_datasets([[], ["cars@pandas"]], [["cars@spark"], ["out"]])
+    assert graph.parents == ((), (0,))

@@ -1,0 +1,42 @@
+"""The started-journal."""
+
+import os
+import subprocess
+import sys
+
+from motorpool._journal import Journal
+
+
+def test_start_and_finish_are_seen_through_another_view(tmp_path):
+    """As driver and worker have one each."""
+    driver = Journal(tmp_path / "j", 3)
+    worker = Journal(tmp_path / "j")
+    worker.start(1)
+    assert driver.running(1).pid == os.getpid()
+    assert driver.running(0) is None
+    worker.finish(1)
+    assert driver.running(1) is None
+
+
+def test_stop_reaches_workers(tmp_path):
+    """Through the first byte."""
+    driver = Journal(tmp_path / "j", 1)
+    worker = Journal(tmp_path / "j")
+    assert not worker.stopping
+    driver.stop()
+    assert worker.stopping
+
+
+def test_stamp_outlives_a_killed_worker(tmp_path):
+    """What it had started is still there when it is gone."""
+    driver = Journal(tmp_path / "j", 1)
+    code = (
+        "import os, signal, pathlib; from motorpool._journal import Journal\n"
+        f"Journal(pathlib.Path({str(tmp_path / 'j')!r})).start(0)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code])
+    assert process.wait() == -9
+    assert driver.running(0).pid == process.pid
+    driver.clear(0)
+    assert driver.running(0) is None
