@@ -57,12 +57,16 @@ def run_directories():
     return {p for tier in tiers() for p in tier.glob("*motorpool-*")}
 
 
+def _descriptors():
+    return [entry.name for entry in Path("/proc/self/fd").iterdir()]
+
+
 def _holdings():
     return {
         "processes": worker_processes(),
         "threads": {t.name for t in threading.enumerate()},
         "directories": run_directories(),
-        "descriptors": set(os.listdir("/proc/self/fd")),
+        "descriptors": set(_descriptors()),
     }
 
 
@@ -94,4 +98,4 @@ def _no_leaks(_helpers_are_up):
 
 
 def _more_descriptors(before):
-    return len(os.listdir("/proc/self/fd")) > len(before["descriptors"])
+    return len(_descriptors()) > len(before["descriptors"])

@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from pathlib import Path
 
 import functions
 import numpy as np
@@ -47,7 +48,8 @@ def test_crashing_node_is_retried_like_any_other(process_backend, run, tmp_path,
     """A crash costs a try."""
 
     def crash_once(path):
-        if len(open(append(path, "x") and path).read().split()) < 2:
+        append(path, "x")
+        if len(Path(path).read_text().split()) < 2:
             os._exit(1)
         return "done"
 

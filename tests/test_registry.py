@@ -102,7 +102,7 @@ def test_a_plugin_may_not_take_the_name_of_a_built_in(install):
         ("import no_such_module", "cannot be imported: ModuleNotFoundError.*no_such_module"),
         ("x = 1", "registers nothing"),
         (GOOD.replace("@hookimpl", ""), "registers nothing"),
-        (GOOD.replace("def motorpool_register_backend", "def motorpool_register"), "cannot be reg"),
+        (GOOD.replace("def motorpool_register_backend", "def motorpool_reg"), "cannot be reg"),
         (GOOD.replace("def motorpool_register_backend()", "def motorpool_register_backend(no)"),
          "(?s)cannot be registered.*'no'"),
         (GOOD.replace("_get_executor", "get_exec"), "lacks the method _get_executor"),

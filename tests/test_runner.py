@@ -25,7 +25,6 @@ from functions import (
     pid,
 )
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from test_graph import acyclic
 
 from motorpool import (
@@ -104,7 +103,7 @@ def test_functions_of_every_kind_run(any_backend, run):
     """Lambda, closure, partial, bound method, and one defined in `__main__`."""
     step = 10
     main = {"__name__": "__main__"}
-    exec("def of_main(x):\n    return x + offset\noffset = 1000", main)  # noqa: S102
+    exec("def of_main(x):\n    return x + offset\noffset = 1000", main)
 
     def closure(x):
         return x + step

@@ -88,7 +88,6 @@ class Engine:
 
         Raises:
             BackendError: If the executor cannot be kept going.
-            KeyboardInterrupt: On Ctrl-C, when all workers have been ended.
         """
         try:
             while self.scheduler.unfinished:
@@ -224,7 +223,7 @@ class Engine:
             self._release(node)
 
     def _give_up(self, node: int) -> None:
-        """A node that was queued when the run stopped, or that was killed with it."""
+        """A node was queued when the run stopped, or was killed with it."""
         reason = "the run was stopped while it ran" if self._killed else "the run was stopped"
         self._skip(self.scheduler.skip(node), reason)
 
@@ -233,16 +232,17 @@ class Engine:
             if self._transport.release(name):
                 self._report.released(name)
 
-    # What follows deals with workers that die, by themselves or by our hand.
-
     def _crashed(self, node: int, pid: int | None, exitcode: int | None) -> None:
         """A worker died in this node, and in no other."""
         if self._killed:
             self._give_up(node)
             return
         timed_out = self._deadlines.take_expired(node)
-        if not timed_out and pid in self._deadlines.killed:
-            # It was killed for the node before, and had just begun this one.
+        if not timed_out and (
+            pid in self._deadlines.killed or not self._transport.may_have_started(node)
+        ):
+            # It died for the node before, or while it was idle; this one was on its way.
+            self._recovery.count_restart()
             self._lost(pid, None, [node])
             return
         self._lost(pid, node, [])

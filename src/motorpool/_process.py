@@ -10,6 +10,10 @@ import signal
 import sys
 import threading
 import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 try:
     import resource
@@ -55,10 +59,44 @@ def limit_threads(count: int) -> None:
         threadpool_limits(count)
 
 
+@contextlib.contextmanager
+def interrupts_deferred() -> Iterator[None]:
+    """Start a process as a whole: Ctrl-C and SIGTERM are dealt with afterwards.
+
+    What this thread starts meanwhile begins with Ctrl-C blocked, until it says how it takes it.
+    """
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    caught: list[int] = []
+    handlers = {}
+    if threading.current_thread() is threading.main_thread():  # handlers run in no other
+        for number in numbers:
+            if signal.getsignal(number) is not None:  # else it is not Python's, and stays
+                handlers[number] = signal.signal(number, lambda n, _frame: caught.append(n))
+    masks = hasattr(signal, "pthread_sigmask")  # not on Windows
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if masks else set()
+    try:
+        yield
+    finally:
+        if masks:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        if caught:
+            signal.raise_signal(signal.Signals(caught[0]))
+
+
 def ignore_interrupts() -> None:
     """Leave Ctrl-C to the driver, which ends its workers itself."""
     with contextlib.suppress(ValueError):  # not the main thread
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+def start_worker(driver: int) -> None:
+    """Make this process a worker: it ends with its driver, even before its first node."""
+    ignore_interrupts()
+    watch_parent(driver, ())
 
 
 def peak_memory() -> int:

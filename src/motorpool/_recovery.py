@@ -97,6 +97,15 @@ class Recovery:
         Raises:
             BackendError: If it breaks again and again, or is not ours to replace.
         """
+        self.count_restart()
+        self._pool.replace(broken)
+
+    def count_restart(self) -> None:
+        """Note that workers had to be replaced.
+
+        Raises:
+            BackendError: If that happens again and again, without an outcome in between.
+        """
         self._restarts += 1
         if self._restarts > _MOST_RESTARTS:
             raise BackendError(
@@ -105,7 +114,6 @@ class Recovery:
                 "be able to start: look at standard error for their messages.",
                 backend=self._pool.backend.name,
             )
-        self._pool.replace(broken)
 
     def investigate(self, broken: Executor, lost: list[int], deadlines: Deadlines) -> Verdict:
         """Say who did it, and replace the executor.

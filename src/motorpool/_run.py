@@ -27,6 +27,7 @@ from motorpool.events import Dispatcher, RunFinished, RunStarted, RunSummary
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from motorpool._plan import PickledNodes
     from motorpool._pool import Pool
     from motorpool._settings import RunSettings
     from motorpool._store import Store
@@ -199,16 +200,7 @@ class Run:
                 is_async=settings.is_async, run_id=prepared.run_id,
             )  # fmt: skip
         backend = self._pool.backend
-        dumps = type(backend).dumps
-        nodes, datasets = self._pickled
-        problems: list[str] = []
-        if nodes is None:
-            nodes = pickle_nodes(prepared.nodes, dumps)
-            problems += nodes.problems
-        if datasets is None:
-            datasets, unfit = pickle_datasets(prepared.catalog, dumps)
-            problems += unfit
-        raise_problems(problems, backend.name)
+        nodes, datasets = self._travelling()
         transport = Shipped(
             catalog=prepared.catalog, nodes=nodes, datasets=datasets,
             hook_manager=self._hook_manager, store=self._store,
@@ -223,6 +215,20 @@ class Run:
             transport.close()
             raise
         return transport
+
+    def _travelling(self) -> tuple[PickledNodes, dict[str, bytes]]:
+        """Nodes and datasets, pickled here unless the runner's own checks have done it."""
+        dumps = type(self._pool.backend).dumps
+        nodes, datasets = self._pickled
+        problems: list[str] = []
+        if nodes is None:
+            nodes = pickle_nodes(self._prepared.nodes, dumps)
+            problems += nodes.problems
+        if datasets is None:
+            datasets, unfit = pickle_datasets(self._prepared.catalog, dumps)
+            problems += unfit
+        raise_problems(problems, self._pool.backend.name)
+        return nodes, datasets
 
     def _observers(self) -> Iterable[Observer]:
         if LogObserver.is_wanted():

@@ -80,6 +80,10 @@ class Transport(ABC):
         """Whether `running` can tell."""
         return False
 
+    def may_have_started(self, node: int) -> bool:
+        """Whether a worker that died may have been at the node."""
+        return not self.has_journal or self.running(node) is not None
+
     def stop(self) -> None:  # noqa: B027, not every transport has anything to do
         """Ask workers to start nothing more."""
 

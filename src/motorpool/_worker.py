@@ -192,7 +192,6 @@ def _set_up(settings: Settings) -> LogWriter | None:
 
 @cache
 def _set_up_process(threads: int) -> LogWriter:
-    _process.ignore_interrupts()
     _process.limit_threads(threads)
     # A node's text shows up when it is printed, not when the worker ends.
     for stream in (sys.stdout, sys.stderr):

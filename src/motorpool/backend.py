@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import pickle
 import signal
@@ -142,6 +143,14 @@ class ExecutorBackend(ABC):
         from motorpool._store import FileStore  # noqa: PLC0415, same
 
         return FileStore.create(type(self).dumps, type(self).loads)
+
+    @property
+    def initializer(self) -> Callable[[], None]:
+        """What an executor's workers should call when they start, if it takes such a function.
+
+        They then leave Ctrl-C to the driver, and end with it even before their first node.
+        """
+        return functools.partial(_process.start_worker, os.getpid())
 
     def worker_pids(self, executor: Executor) -> list[int]:  # noqa: ARG002, part of the contract
         """Process ids of the executor's live workers, as far as it can tell."""

@@ -169,11 +169,7 @@ class AbstractRunner(ABC):
             catalog.set_manager_datasets(manager)
 
     def _get_required_workers_count(self, pipeline: Any) -> int:
-        """Number of workers that the pipeline can use.
-
-        As many as there are nodes, less one for every layer but the first: nodes of different
-        layers wait for each other. The rule is Kedro's.
-        """
+        """Number of workers that the pipeline can use; nodes of different layers wait."""
         nodes = list(pipeline.nodes)
         graph = Graph.from_pipeline(nodes, pipeline.node_dependencies)
         return self._workers_for(len(nodes), len(graph.layers([node.name for node in nodes])))

@@ -20,6 +20,7 @@ def worker_main(
     sock: socket.socket,
     dumps: Callable[[Any], bytes],
     loads: Callable[[bytes], Any],
+    driver: int,
     inherited: Sequence[socket.socket] = (),
 ) -> None:
     """Run one task after the other until told to stop, or until the pool is gone.
@@ -28,12 +29,13 @@ def worker_main(
         sock: The pipe to the pool.
         dumps: Pickles results.
         loads: Unpickles tasks.
+        driver: Process id of the pool's process, with which this one ends.
         inherited: The pool's ends of all pipes, which a forked worker has got and must not keep:
             an end that is still open somewhere never tells of its owner's death.
     """
     for other in inherited:
         other.close()
-    _process.ignore_interrupts()
+    _process.start_worker(driver)
     with contextlib.suppress(ValueError):  # not the main thread
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
     stream = sock.makefile("rb", buffering=1 << 16)

@@ -14,6 +14,8 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any, Literal
 
+from motorpool import _process
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import ModuleType
@@ -50,7 +52,7 @@ def worker_context(start_method: StartMethod | None, package: ModuleType = multi
 
         @staticmethod
         def _Popen(process_obj: Any) -> Any:  # noqa: N802, multiprocessing's name
-            with _without_main(spawn):
+            with _process.interrupts_deferred(), _without_main(spawn):
                 return process_class._Popen(process_obj)  # noqa: SLF001, the way it starts
 
         def __reduce__(self) -> tuple[Any, ...]:

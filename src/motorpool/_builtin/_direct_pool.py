@@ -11,18 +11,17 @@ that is sent to another worker. There is no lock or queue that it could leave br
 from __future__ import annotations
 
 import atexit
-import contextlib
 import itertools
 import os
 import pickle
 import selectors
-import socket
 import threading
 import time
 from collections import deque
 from concurrent.futures import BrokenExecutor, Future
 from typing import TYPE_CHECKING, Any
 
+from motorpool._builtin._bell import Bell
 from motorpool._builtin._member import Member, Task
 from motorpool._builtin._wire import Kind, call_frame
 from motorpool._failure import Failure, unpack
@@ -66,22 +65,17 @@ class DirectPool:
         self._numbers = itertools.count(1)
         self._pending: deque[Task] = deque()
         self._members: list[Member] = []
-        self._newcomers: list[Member] = []
         self._closing = False
         self._broken: str | None = None
         self._false_starts = 0
         self._average = _SHORT
         self._owner = os.getpid()
         self._selector = selectors.DefaultSelector()
-        self._wake_in, self._wake_out = socket.socketpair()
-        self._wake_in.setblocking(False)
-        self._wake_out.setblocking(False)
-        self._selector.register(self._wake_in, selectors.EVENT_READ, None)
+        self._bell = Bell()
+        self._selector.register(self._bell.sockets[0], selectors.EVENT_READ, None)
         self._thread = threading.Thread(target=self._listen, name="motorpool-pool", daemon=True)
         self._thread.start()
         atexit.register(self._at_exit)
-
-    # Called from any thread.
 
     def submit(
         self, call: tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
@@ -127,7 +121,7 @@ class DirectPool:
         for task in cancelled:
             if task.future.cancel():
                 task.future.set_running_or_notify_cancel()
-        self._wake()
+        self._bell.ring()
         if wait and threading.current_thread() is not self._thread:
             self._thread.join()
 
@@ -135,14 +129,10 @@ class DirectPool:
         if os.getpid() == self._owner:  # else a forked copy, without the thread
             self.shutdown(wait=True, cancel_futures=True)
 
-    def _wake(self) -> None:
-        with contextlib.suppress(OSError):  # full, so it wakes anyway; or closed
-            self._wake_out.send(b"\0")
-
     # Called with the lock held.
 
     def _dispatch(self) -> None:
-        """Give waiting tasks to workers, as far as there are any to take them."""
+        """Give waiting tasks to workers; the pool's thread starts more if there are too few."""
         while self._pending and (member := self._choose()) is not None:
             task = self._pending.popleft()
             if not task.running and not task.future.set_running_or_notify_cancel():
@@ -150,10 +140,12 @@ class DirectPool:
             task.running = True
             member.give(task)
             if member.wants_to_write:
-                self._wake()
+                self._bell.ring()
+        if self._wants_more():
+            self._bell.ring()
 
     def _choose(self) -> Member | None:
-        """An idle worker, else a new one, else, for short tasks, one that is nearly idle."""
+        """An idle worker; else, if there are to be no more, for short tasks a nearly idle one."""
         nearly = None
         for member in self._members:
             if member.stopped_at is not None or member.served == self._max_tasks:
@@ -162,17 +154,11 @@ class DirectPool:
                 return member
             if len(member.tasks) == 1 and nearly is None:
                 nearly = member
-        if len(self._members) < self._max_workers:
-            return self._start()
-        return nearly if self._average < _SHORT else None
+        full = len(self._members) == self._max_workers
+        return nearly if full and self._average < _SHORT else None
 
-    def _start(self) -> Member:
-        ends = [m.sock for m in self._members] + [self._wake_in, self._wake_out]
-        member = Member(self._context, self._dumps, self._loads, ends)
-        self._members.append(member)
-        self._newcomers.append(member)
-        self._wake()
-        return member
+    def _wants_more(self) -> bool:
+        return bool(self._pending) and len(self._members) < self._max_workers
 
     # Called from the pool's own thread.
 
@@ -181,16 +167,16 @@ class DirectPool:
         while not self._is_over():
             for key, events in self._selector.select(self._patience()):
                 if key.data is None:
-                    self._drain_wake()
+                    self._bell.quiet()
                 elif key.fileobj is not key.data.sock:
                     self._died(key.data)
                 elif events & selectors.EVENT_READ:
                     self._read(key.data)
+            self._grow()
             self._tend()
         atexit.unregister(self._at_exit)
         self._selector.close()
-        self._wake_in.close()
-        self._wake_out.close()
+        self._bell.close()
 
     def _is_over(self) -> bool:
         with self._lock:
@@ -202,32 +188,39 @@ class DirectPool:
             asked = [m.stopped_at for m in self._members if m.stopped_at is not None]
         return max(0.0, min(asked) + _GRACE - time.monotonic()) if asked else None
 
-    def _drain_wake(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            while self._wake_in.recv(1024):
-                pass
+    def _grow(self) -> None:
+        """Start workers for what waits; in this thread, where no signal handler can break in."""
+        while True:
+            with self._lock:
+                if not self._wants_more():
+                    return
+                ends = [m.sock for m in self._members] + [*self._bell.sockets]
+            try:
+                member = Member(self._context, self._dumps, self._loads, ends)
+            except Exception as error:  # noqa: BLE001, the system may refuse in many ways
+                self._fail(self._false_start(f"the last could not be started: {error!r}"))
+                continue
+            self._selector.register(member.sock, selectors.EVENT_READ, member)
+            if member.death is not None:
+                self._selector.register(member.death, selectors.EVENT_READ, member)
+            with self._lock:
+                self._members.append(member)
+                self._dispatch()
 
     def _tend(self) -> None:
-        """Listen to new workers, send what is left, end those that have served."""
+        """Send what is left, and end workers that have served."""
         with self._lock:
-            for member in self._newcomers:
-                self._selector.register(member.sock, selectors.EVENT_READ, member)
-                if member.death is not None:
-                    self._selector.register(member.death, selectors.EVENT_READ, member)
-            self._newcomers.clear()
+            over = self._closing and not self._pending
             for member in self._members:
                 member.flush()
                 events = selectors.EVENT_WRITE * member.wants_to_write | selectors.EVENT_READ
                 self._selector.modify(member.sock, events, member)
                 idle = not member.tasks
-                if idle and (member.served == self._max_tasks or self._nothing_left()):
+                if idle and (member.served == self._max_tasks or over):
                     member.stop()
                 overdue = member.stopped_at and time.monotonic() > member.stopped_at + _GRACE
                 if overdue:
                     member.process.kill()
-
-    def _nothing_left(self) -> bool:
-        return self._closing and not self._pending
 
     def _read(self, member: Member) -> None:
         frames, closed = member.receive()
@@ -280,24 +273,28 @@ class DirectPool:
             tasks = list(member.tasks)
             culprit = tasks.pop(0) if tasks and member.ready else None
             self._pending.extendleft(reversed(tasks))
-            failed = [] if member.ready else self._false_start()
             self._dispatch()
+        if not member.ready:
+            self._fail(self._false_start(f"the last had exit code {code}"))
         if culprit is not None:
             error = WorkerCrashedError(f"The worker (pid {member.pid}) died, exit code {code}.")
             error.pid, error.exitcode = member.pid, code
             culprit.future.set_exception(error)
-        for task in failed:
-            task.future.set_exception(BrokenExecutor(self._broken))
 
-    def _false_start(self) -> list[Task]:
-        """A worker died before it was up: try again, but not for ever."""
-        self._false_starts += 1
-        if self._false_starts < _MOST_FALSE_STARTS:
-            return []
-        self._broken = (
-            f"{self._false_starts} workers in a row died before they were up; what they said is "
-            "on standard error."
-        )
-        failed = [t for t in self._pending if t.running or t.future.set_running_or_notify_cancel()]
-        self._pending.clear()
-        return failed
+    def _false_start(self, reason: str) -> list[Task]:
+        """A worker never came up: try again, but not for ever; return the tasks to give up."""
+        with self._lock:
+            self._false_starts += 1
+            if self._false_starts < _MOST_FALSE_STARTS:
+                return []
+            self._broken = (
+                f"{self._false_starts} workers in a row did not come up: {reason}. What they said "
+                "is on standard error."
+            )
+            tasks = list(self._pending)
+            self._pending.clear()
+        return [t for t in tasks if t.running or t.future.set_running_or_notify_cancel()]
+
+    def _fail(self, tasks: list[Task]) -> None:
+        for task in tasks:
+            task.future.set_exception(BrokenExecutor(self._broken))

@@ -59,7 +59,9 @@ class Member:
         self.sock, theirs = socket.socketpair()
         inherited = [self.sock, *others] if context.get_start_method() == "fork" else []
         self.process = context.Process(
-            target=worker_main, args=(theirs, dumps, loads, inherited), name="motorpool-worker"
+            target=worker_main,
+            args=(theirs, dumps, loads, os.getpid(), inherited),
+            name="motorpool-worker",
         )
         try:
             self.process.start()

@@ -56,6 +56,7 @@ class ProcessBackend(ExecutorBackend):
             max_workers,
             mp_context=worker_context(self.options.start_method),
             max_tasks_per_child=self.options.max_tasks_per_child,
+            initializer=self.initializer,
         )
 
     def worker_pids(self, executor: Executor) -> list[int]:

@@ -48,6 +48,7 @@ class LokyBackend(ExecutorBackend):
             max_workers,
             context=get_context(self.options.context),
             timeout=self.options.idle_timeout,
+            initializer=self.initializer,
         )
         return executor
 

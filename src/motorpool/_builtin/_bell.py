@@ -1,0 +1,35 @@
+"""Wakes a thread that waits in `select`."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+
+
+class Bell:
+    """A pair of sockets: ringing one makes the other readable.
+
+    Attributes:
+        sockets: Both; the first is the one to wait for.
+    """
+
+    def __init__(self) -> None:
+        self.sockets = socket.socketpair()
+        for end in self.sockets:
+            end.setblocking(False)
+
+    def ring(self) -> None:
+        """Wake whoever waits; from any thread, as often as one likes."""
+        with contextlib.suppress(OSError):  # full, so it wakes anyway; or closed
+            self.sockets[1].send(b"\0")
+
+    def quiet(self) -> None:
+        """Take note that it has rung."""
+        with contextlib.suppress(BlockingIOError):
+            while self.sockets[0].recv(1024):
+                pass
+
+    def close(self) -> None:
+        """Close both ends."""
+        for end in self.sockets:
+            end.close()

@@ -1,0 +1,256 @@
+"""The command line, in processes of its own."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PIPELINE = """
+from motorpool import DataCatalog, Pipeline, node
+from text_file import TextFile
+
+def load():
+    return [1, 2, 3]
+
+def total(numbers):
+    return str(sum(numbers))
+
+def fail(numbers):
+    raise ValueError("no such number")
+
+pipeline = Pipeline([node(load, None, "numbers", name="load", tags="t"),
+                     node(total, "numbers", "total", name="total")])
+failing = pipeline + Pipeline([node(fail, "numbers", "bad", name="bad")])
+catalog = DataCatalog({"total": TextFile("total.txt")})
+
+def create():
+    return pipeline
+
+def broken():
+    return undefined_name
+
+no_pipeline = 5
+"""
+TEXT_FILE = """
+from pathlib import Path
+
+class TextFile:
+    def __init__(self, path):
+        self.path = Path(path)
+
+    def load(self):
+        return self.path.read_text()
+
+    def save(self, data):
+        self.path.write_text(data)
+
+    def exists(self):
+        return self.path.exists()
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "pipeline.py").write_text(PIPELINE)
+    (tmp_path / "text_file.py").write_text(TEXT_FILE)
+    return tmp_path
+
+
+@pytest.fixture
+def motorpool(folder):
+    """Call the command line in the folder."""
+
+    def call(*arguments):
+        return subprocess.run(
+            [sys.executable, "-m", "motorpool", *arguments],
+            cwd=folder, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    return call
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        ".", "pipeline.py", "pipeline.py:pipeline", "pipeline.py:create", "pipeline:pipeline",
+        "pipeline",
+    ],
+)  # fmt: skip
+def test_run_takes_targets_of_every_form(motorpool, folder, target):
+    """A folder, a file, a module, with and without the attribute."""
+    done = motorpool("run", target, "-w", "2")
+    assert done.returncode == 0, done.stderr
+    assert (folder / "total.txt").read_text() == "6"
+    assert "2 of 2 completed" in done.stderr
+    for word in ("wall time", "time in nodes", "speed-up", "peak memory"):
+        assert word in done.stderr
+
+
+def test_run_on_a_backend_with_options(motorpool, folder):
+    """The name, and its options as strings."""
+    done = motorpool("run", ".", "-b", "process", "-o", "start_method=spawn", "-w", "1")
+    assert done.returncode == 0, done.stderr
+    assert "process, 1 workers" in done.stderr
+
+
+def test_catalog_may_be_elsewhere(motorpool, folder):
+    """With --catalog."""
+    (folder / "other.py").write_text(
+        "from motorpool import DataCatalog\nfrom text_file import TextFile\n"
+        "def catalog():\n    return DataCatalog({'total': TextFile('elsewhere.txt')})\n"
+    )
+    assert motorpool("run", ".", "--catalog", "other.py").returncode == 0
+    assert (folder / "elsewhere.txt").read_text() == "6"
+
+
+@pytest.mark.parametrize(
+    ("options", "ran"),
+    [
+        (["--nodes", "load"], ["load"]),
+        (["--to-nodes", "load"], ["load"]),
+        (["--tags", "t,u"], ["load"]),
+        (["--from-nodes", "load"], ["load", "total"]),
+    ],
+)
+def test_nodes_can_be_chosen(motorpool, folder, options, ran):
+    """By name, by place and by tag; the events tell what ran."""
+    done = motorpool("run", ".", "--events", "events.jsonl", *options)
+    assert done.returncode == 0, done.stderr
+    events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
+    assert [e["node"] for e in events if e["event"] == "NodeCompleted"] == ran
+    assert events[-1]["summary"]["completed"] == len(ran)
+
+
+def test_only_missing_outputs(motorpool, folder):
+    """What is there is not made again."""
+    (folder / "total.txt").write_text("old")
+    done = motorpool("run", ".", "--only-missing-outputs")
+    assert "0 of 0 completed" in done.stderr
+    assert (folder / "total.txt").read_text() == "old"
+
+
+def test_failed_node_shows_its_own_traceback_and_a_command(motorpool, folder):
+    """Exit code 1; the frames are the user's, and the command can be pasted."""
+    done = motorpool("run", "pipeline.py:failing", "--on-failure", "continue")
+    assert done.returncode == 1
+    assert 'raise ValueError("no such number")' in done.stderr
+    assert "in node 'bad'" in done.stderr
+    assert str(Path("motorpool", "_task.py")) not in done.stderr
+    command = re.search(r"To run the rest:\n  motorpool (.*)", done.stderr)[1]
+    assert command.endswith("--from-nodes load")
+    again = motorpool(*command.split())
+    assert again.returncode == 1
+    assert "To run the rest" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "nope.py"], "no file or folder .*'nope.py'"),
+        (["run", "piepline.py"], "do you mean 'pipeline.py'"),
+        (["run", "no.such.module"], "no module, file or folder 'no.such.module'"),
+        (["run", "pipeline.py:nope"], "no attribute 'nope'.*failing"),
+        (["run", "pipeline.py:no_pipeline"], "is a int, not a pipeline"),
+        (["run", "pipeline.py:broken"], "pipeline.py, line 2.: NameError.*undefined_name"),
+        (["run", ".", "-b", "direkt"], "do you mean 'direct'"),
+        (["run", ".", "-w", "0"], "max_workers must be a whole number of at least 1"),
+        (["run", ".", "-w", "many"], "'many' is not a valid integer"),
+        (["run", ".", "-o", "start_method=sprawn"], "expected 'fork'"),
+        (["run", ".", "-o", "nonsense"], "not of the form name=value"),
+        (["run", ".", "--nodes", "lood"], "do you mean 'load'"),
+        (["run", ".", "--timeout", "5", "-b", "threads"], "cannot end a running node"),
+        (["run", ".", "--on-failure", "panic"], "stop.*continue.*kill"),
+        (["graph", ".", "--format", "png"], "tree.*mermaid.*json"),
+    ],
+)
+def test_a_users_mistake_is_one_message_and_exit_code_2(motorpool, arguments, message):
+    """With the valid choices, and without a traceback."""
+    done = motorpool(*arguments)
+    assert done.returncode == 2, done.stderr
+    assert re.search(message, done.stderr, re.DOTALL), done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_missing_input_is_a_users_mistake(motorpool, folder):
+    """Exit code 2 as well: nothing has run."""
+    (folder / "lacks.py").write_text(
+        "from motorpool import Pipeline, node\npipeline = Pipeline([node(len, 'a', 'b')])\n"
+    )
+    done = motorpool("run", "lacks.py")
+    assert done.returncode == 2
+    assert "'a', read by len__b" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_error_in_the_users_file_is_one_line(motorpool, folder):
+    """With file and line."""
+    (folder / "wrong.py").write_text("x = 1\ny = (\n")
+    done = motorpool("run", "wrong.py")
+    assert done.returncode == 2
+    assert re.search(r"wrong.py, line 2: SyntaxError", done.stderr)
+
+
+def test_graph_in_every_format(motorpool):
+    """A tree for people, mermaid for pages, JSON for programs."""
+    tree = motorpool("graph", ".").stdout
+    assert "2 nodes in 2 layers" in tree
+    assert "total: numbers -> total" in tree
+    mermaid = motorpool("graph", ".", "--format", "mermaid").stdout
+    assert mermaid.startswith("flowchart LR")
+    assert 'n0["load"]' in mermaid
+    found = json.loads(motorpool("graph", ".", "--format", "json").stdout)
+    assert found["outputs"] == ["total"]
+    assert [n["parents"] for n in found["nodes"]] == [[], ["load"]]
+
+
+def test_backends_are_listed_with_options(motorpool):
+    """For people and for programs."""
+    text = motorpool("backends").stdout
+    assert "direct" in text
+    rows = {row["name"]: row for row in json.loads(motorpool("backends", "--json").stdout)}
+    assert {"direct", "process", "threads", "sequential", "loky", "multiprocess"} <= set(rows)
+    assert rows["direct"]["can"]["exact_blame"] is True
+    assert rows["process"]["options"][0] == {
+        "name": "start_method", "type": "'fork' | 'forkserver' | 'spawn' | None", "default": None,
+    }  # fmt: skip
+    assert rows["loky"]["distributions"][0].startswith("motorpool-loky ")
+    assert all(row["error"] is None for row in rows.values())
+
+
+def test_version_and_help(motorpool):
+    """As every command has them."""
+    assert "version" in motorpool("--version").stdout
+    assert "TARGET" in motorpool("run", "--help").stdout
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("backend", ["direct", "process", "loky", "multiprocess", "threads"])
+def test_signal_to_the_group_ends_everything(folder, backend, number, code):
+    """As Ctrl-C on a terminal does it: workers gone, exit code, a command to run the rest."""
+    (folder / "waits.py").write_text(
+        "import threading\nfrom motorpool import Pipeline, node\n"
+        "def wait(limit):\n    print('waiting', flush=True)\n"
+        "    threading.Event().wait(limit)\n    return 1\n"
+        "pipeline = Pipeline([node(lambda: 30.0, None, 'limit', name='limit'),\n"
+        "    node(wait, 'limit', 'a', name='a'), node(wait, 'limit', 'b', name='b')])\n"
+    )
+    if backend == "threads":  # a thread cannot be ended: the run waits for it
+        text = (folder / "waits.py").read_text()
+        (folder / "waits.py").write_text(text.replace("30.0", "0.5"))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "motorpool", "run", "waits.py", "-b", backend, "-w", "2"],
+        cwd=folder, start_new_session=True, text=True, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    )  # fmt: skip
+    assert process.stdout.readline().startswith("waiting")
+    os.killpg(process.pid, number)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == code, errors
+    assert "To run the rest" in errors
+    if backend != "loky":  # whose workers print one when they are interrupted while they start
+        assert "Traceback" not in errors, errors

@@ -1,0 +1,217 @@
+"""The direct pool, used alone as an executor; and start methods of local backends."""
+
+import functools
+import gc
+import os
+import subprocess
+import sys
+import threading
+import weakref
+from concurrent.futures import CancelledError, wait
+
+import functions
+import pytest
+from functions import increment
+
+from motorpool import ParallelRunner, node, pipeline, registry
+from motorpool.errors import WorkerCrashedError
+
+
+@pytest.fixture
+def pool():
+    executor = registry.get("direct")().get_executor(2)
+    yield executor
+    executor.shutdown()
+
+
+def test_results_and_exceptions_come_back(pool):
+    """Of many tasks, in whatever order they end."""
+    futures = [pool.submit(increment, i) for i in range(200)]
+    bad = pool.submit(functions.fail, 3)
+    assert [f.result() for f in futures] == list(range(1, 201))
+    with pytest.raises(ValueError, match="cannot use 3") as caught:
+        bad.result()
+    assert "raise ValueError" in str(caught.value.__cause__)
+
+
+def test_large_arguments_and_results_pass(pool):
+    """More than a pipe holds, both ways, several at once."""
+    data = os.urandom(3_000_000)
+    futures = [pool.submit(functions.identity, data) for _ in range(6)]
+    assert all(f.result() == data for f in futures)
+    assert pool.submit(len, data).result() == len(data)
+
+
+def test_result_that_does_not_unpickle_is_that_tasks_error(pool):
+    """And the pool goes on."""
+
+    class Trap:
+        def __reduce__(self):
+            return (functions.fail, (1,))
+
+    with pytest.raises(ValueError, match="cannot use 1"):
+        pool.submit(lambda: Trap()).result()
+    assert pool.submit(increment, 1).result() == 2
+
+
+def test_unpicklable_task_is_refused_at_once(pool):
+    """By `submit`, with nothing sent."""
+    with pytest.raises(TypeError, match="stays here"):
+        pool.submit(increment, functions.Unpicklable())
+    assert pool.submit(increment, 1).result() == 2
+
+
+def test_death_takes_one_task(pool):
+    """Thirty innocents beside three deaths."""
+    good = [pool.submit(increment, i) for i in range(30)]
+    bad = [pool.submit(functions.exit_hard, 0) for _ in range(3)]
+    wait([*good, *bad])
+    assert [f.result() for f in good] == list(range(1, 31))
+    for future in bad:
+        error = future.exception()
+        assert isinstance(error, WorkerCrashedError)
+        assert error.exitcode == 7
+
+
+def test_idle_worker_that_is_killed_is_replaced(pool):
+    """Nobody's task, nobody's failure."""
+    pool.submit(increment, 1).result()
+    (pid,) = pool.worker_pids()
+    pool.kill_worker(pid)
+    while pool.worker_pids():  # until its death is noticed, a task could still be sent to it
+        threading.Event().wait(0.01)
+    assert pool.submit(increment, 2).result() == 3
+
+
+def test_worker_that_closes_its_pipe_is_replaced(pool):
+    """A node may close any descriptor; it hurts itself only."""
+    future = pool.submit(os.closerange, 3, 100)
+    assert isinstance(future.exception(), WorkerCrashedError)
+    assert pool.submit(increment, 2).result() == 3
+
+
+def test_child_that_outlives_its_worker_does_not_hide_its_death(pool, tmp_path):
+    """The forked child keeps the pipe open; the death is noticed all the same."""
+    marker = tmp_path / "pid"
+
+    def fork_and_die(path):
+        child = os.fork()
+        if child == 0:
+            threading.Event().wait(30)
+            os._exit(0)
+        with open(path, "w") as file:
+            file.write(str(child))
+        os._exit(5)
+
+    error = pool.submit(fork_and_die, str(marker)).exception(timeout=10)
+    os.kill(int(marker.read_text()), 9)
+    assert error.exitcode == 5
+
+
+def test_queued_tasks_can_be_cancelled(pool, tmp_path):
+    """Those that no worker has yet."""
+    gate = tmp_path / "gate"
+
+    def wait_for(path):
+        while not os.path.exists(path):
+            threading.Event().wait(0.01)
+
+    blockers = [pool.submit(wait_for, str(gate)) for _ in range(2)]
+    queued = [pool.submit(increment, i) for i in range(5)]
+    assert all(f.cancel() for f in queued[2:])
+    pool.shutdown(wait=False, cancel_futures=True)
+    gate.touch()
+    wait(blockers)
+    with pytest.raises(CancelledError):
+        queued[-1].result()
+    with pytest.raises(RuntimeError, match="after shutdown"):
+        pool.submit(increment, 1)
+
+
+def test_shutdown_finishes_what_there_is_and_may_be_repeated(pool):
+    """Work in flight is not lost."""
+    futures = [pool.submit(increment, i) for i in range(20)]
+    pool.shutdown()
+    pool.shutdown()
+    assert [f.result() for f in futures] == list(range(1, 21))
+    assert pool.worker_pids() == []
+
+
+def test_forgotten_pool_cleans_up():
+    """Without shutdown, when nobody holds it any more."""
+    executor = registry.get("direct")().get_executor(1)
+    executor.submit(increment, 1).result()
+    gone = weakref.ref(executor)
+    del executor
+    gc.collect()
+    assert gone() is None
+
+
+def test_interpreter_ends_without_shutdown():
+    """A script that forgets it ends all the same, and leaves no worker."""
+    code = (
+        "from motorpool import registry\n"
+        "pool = registry.get('direct')().get_executor(2)\n"
+        "print(pool.submit(__import__('os').getpid).result())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(done.stdout), 0)
+
+
+@pytest.mark.parametrize("tasks", [1, 3])
+def test_worker_is_replaced_after_its_share(tasks):
+    """max_tasks_per_child, without the standard library's hang."""
+    with registry.get("direct")(max_tasks_per_child=tasks).get_executor(1) as executor:
+        pids = [f.result() for f in [executor.submit(os.getpid) for _ in range(7)]]
+    assert max(map(pids.count, pids)) == tasks
+    assert len(set(pids)) == -(-7 // tasks)
+
+
+def test_worker_with_a_thread_left_behind_is_ended(pool):
+    """A node may start a thread that never ends; the pool does."""
+
+    def leave_a_thread():
+        threading.Thread(target=functions.hang, args=(0,)).start()
+        return os.getpid()
+
+    assert pool.submit(leave_a_thread).result() != os.getpid()
+    assert pool.submit(increment, 1).result() == 2
+
+
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+@pytest.mark.parametrize("backend", ["direct", "process", "multiprocess"])
+def test_every_start_method_runs_closures_and_reports_crashes(backend, method):
+    """And a script needs no guard around its main part."""
+    offset = 5
+    pipe = pipeline(
+        [
+            node(lambda x: x + offset, "x", "y", name="closure"),
+            node(functools.partial(os._exit), "x", "z", name="dies"),
+        ]
+    )
+    runner = ParallelRunner(backend, 2, start_method=method, on_failure="continue")
+    with pytest.raises(WorkerCrashedError) as caught:
+        runner.run(pipe, {"x": 1})
+    assert caught.value.node == "dies"
+
+
+def test_max_tasks_of_the_standard_pool_is_refused_where_it_hangs():
+    """Unless this Python has the fix; one task a worker always works."""
+    from concurrent.futures import ProcessPoolExecutor
+
+    from motorpool.errors import BackendOptionError
+
+    pipe = pipeline([node(increment, "x", f"o{i}", name=f"n{i}") for i in range(6)])
+    runner = ParallelRunner("process", 2, max_tasks_per_child=1)
+    assert runner.run(pipe, {"x": 1}).summary.completed == 6
+    if hasattr(ProcessPoolExecutor, "_replace_dead_worker"):
+        runner = ParallelRunner("process", 2, max_tasks_per_child=2)
+        assert runner.run(pipe, {"x": 1}).summary.completed == 6
+    else:
+        with pytest.raises(BackendOptionError, match="hang.*direct"):
+            ParallelRunner("process", 2, max_tasks_per_child=2)

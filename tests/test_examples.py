@@ -1,0 +1,36 @@
+"""The main job, on every backend."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory):
+    """The table that a sequential run makes."""
+    return _run("sequential", tmp_path_factory.mktemp("sequential"))
+
+
+def _run(backend, folder):
+    done = subprocess.run(
+        [sys.executable, "-m", "motorpool", "run", ROOT / "examples/flights", "-b", backend],
+        cwd=folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "62 of 62 completed" in done.stderr
+    assert (folder / "out/delays.png").read_bytes().startswith(b"\x89PNG")
+    return (folder / "out/delays.csv").read_text()
+
+
+def test_flights_give_the_same_table_on_every_backend(any_backend, expected, tmp_path):
+    """Sixteen airlines; every model at least as good as its baseline."""
+    assert _run(any_backend, tmp_path) == expected
+    rows = [line.split(",") for line in expected.splitlines()]
+    assert rows[0] == ["airline", "flights", "mean_absolute_error", "baseline_error"]
+    assert len(rows) == 17
+    assert sum(int(row[1]) for row in rows[1:]) == 327_346
+    assert all(float(row[2]) <= float(row[3]) for row in rows[1:])
