@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import threading
@@ -51,14 +52,17 @@ def worker_processes():
 
 
 def run_directories():
-    """Directories of runs, in every place where the store puts them."""
-    from motorpool._store._directory import tiers
-
-    return {p for tier in tiers() for p in tier.glob("*motorpool-*")}
+    """Directories of runs whose lock this process holds; others may belong to other tests."""
+    return {t for t in _descriptors() if "motorpool-" in t and t.endswith("/lock")}
 
 
 def _descriptors():
-    return [entry.name for entry in Path("/proc/self/fd").iterdir()]
+    """What each open descriptor of this process leads to."""
+    found = []
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            found.append(str(entry.readlink()))
+    return found
 
 
 def _holdings():

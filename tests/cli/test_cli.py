@@ -230,7 +230,7 @@ def test_version_and_help(motorpool):
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize("backend", ["direct", "process", "loky", "multiprocess", "threads"])
-def test_signal_to_the_group_ends_everything(folder, backend, number, code):
+def test_signal_to_the_group_ends_everything(folder, tmp_path_factory, backend, number, code):
     """As Ctrl-C on a terminal does it: workers gone, exit code, a command to run the rest."""
     (folder / "waits.py").write_text(
         "import threading\nfrom motorpool import Pipeline, node\n"
@@ -242,15 +242,17 @@ def test_signal_to_the_group_ends_everything(folder, backend, number, code):
     if backend == "threads":  # a thread cannot be ended: the run waits for it
         text = (folder / "waits.py").read_text()
         (folder / "waits.py").write_text(text.replace("30.0", "0.5"))
+    temporary = tmp_path_factory.mktemp("temporary")
     process = subprocess.Popen(
         [sys.executable, "-m", "motorpool", "run", "waits.py", "-b", backend, "-w", "2"],
         cwd=folder, start_new_session=True, text=True, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        stderr=subprocess.PIPE, env=os.environ | {"TMPDIR": str(temporary)},
     )  # fmt: skip
     assert process.stdout.readline().startswith("waiting")
     os.killpg(process.pid, number)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == code, errors
     assert "To run the rest" in errors
+    assert not list(temporary.glob("*motorpool-*"))
     if backend != "loky":  # whose workers print one when they are interrupted while they start
         assert "Traceback" not in errors, errors
