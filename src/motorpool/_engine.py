@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from motorpool import _process
 from motorpool._crash import crash_error, timeout_error
+from motorpool._logs import POLL_INTERVAL
 from motorpool._recovery import Deadlines, Recovery
 from motorpool._scheduler import Scheduler
 from motorpool.errors import MotorpoolError, WorkerCrashedError
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
 
 # A worker that has one node waiting never idles for the length of a round trip (50 us here).
 _IN_FLIGHT_PER_WORKER = 2
-# How often, in seconds, to hand on what workers have logged while nothing else happens.
-_POLL_INTERVAL = 0.2
 
 
 class Engine:
@@ -130,7 +129,7 @@ class Engine:
             return
         pause = self._deadlines.pause()
         if self._transport.has_journal:
-            pause = min(_POLL_INTERVAL, pause or _POLL_INTERVAL)
+            pause = min(POLL_INTERVAL, POLL_INTERVAL if pause is None else pause)
         try:
             self._land(self._done.get(timeout=pause))
             while True:

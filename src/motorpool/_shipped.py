@@ -165,7 +165,8 @@ class Shipped(Transport):
 
     def close(self) -> None:
         """Remove the plan, the journal and every value that is not a result."""
-        self.poll()
+        if self._logs is not None:
+            self._logs.read()
         for name in list(self._values):
             if not self._is_borrowed(name):
                 self._store.release(self._values.pop(name))
