@@ -38,6 +38,9 @@ def test_crash_is_blamed_on_the_node_and_innocents_run(process_backend, run, rec
     if process_backend != "loky":  # loky kills all its workers and keeps no exit codes
         assert all(cause in str(e) for e in errors)
         assert all(e.pid for e in errors)
+    if death == "segfault":  # the frames of the node's own code, and none of ours
+        assert all("Segmentation fault" in e.last_words for e in errors)
+        assert all(e.last_words.endswith("in segfault") for e in errors)
     done = recorder.of(NodeCompleted)
     assert sorted(e.node for e in done) == sorted(f"good{i}" for i in range(18))
     assert all(e.attempt == 1 for e in done)

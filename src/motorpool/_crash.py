@@ -15,14 +15,13 @@ _HINTS = {
     "SIGILL": "A compiled library wants a newer processor.",
     "SIGKILL": "Somebody killed it; mostly the kernel, when memory runs out: look at `dmesg`, run "
     "fewer workers, or give the node smaller pieces.",
-    "SIGSEGV": "A C extension touched memory that is not its own, or the stack overflowed; run "
-    "the node's function alone with `python -X faulthandler` to see where.",
+    "SIGSEGV": "A C extension touched memory that is not its own, or the stack overflowed.",
     "SIGTERM": "Somebody asked it to end.",
 }
 
 
 def crash_error(
-    *, node: str, backend: str, pid: int | None, exitcode: int | None
+    *, node: str, backend: str, pid: int | None, exitcode: int | None, last_words: str
 ) -> WorkerCrashedError:
     """The error of a node whose worker died.
 
@@ -31,12 +30,16 @@ def crash_error(
         backend: Name of the backend.
         pid: Process id of the worker, if known.
         exitcode: Its exit code, negative for a signal, if known.
+        last_words: What faulthandler wrote, if anything.
     """
     who = "The worker" if pid is None else f"The worker (pid {pid})"
     error = WorkerCrashedError(
-        f"{who} that ran the node {node!r} died: {_cause(exitcode)}", node=node, backend=backend
+        f"{who} that ran the node {node!r} died: {_cause(exitcode)}"
+        + (f"\n{last_words}" if last_words else ""),
+        node=node,
+        backend=backend,
     )
-    error.pid, error.exitcode = pid, exitcode
+    error.pid, error.exitcode, error.last_words = pid, exitcode, last_words
     return error
 
 

@@ -18,7 +18,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from motorpool import _process
-from motorpool._crash import crash_error, timeout_error
+from motorpool._crash import timeout_error
 from motorpool._logs import POLL_INTERVAL
 from motorpool._recovery import Deadlines, Recovery
 from motorpool._scheduler import Scheduler
@@ -250,7 +250,7 @@ class Engine:
             limit = self._policy.timeout_of(self._nodes[node])
             self._failed(node, timeout_error(node=name, backend=backend, pid=pid, limit=limit))
         else:
-            self._failed(node, crash_error(node=name, backend=backend, pid=pid, exitcode=exitcode))
+            self._failed(node, self._recovery.crash(name, pid, exitcode))
 
     def _recover(self, broken: Executor) -> None:
         """A pool broke, and all that was in flight with it: find out who did it."""

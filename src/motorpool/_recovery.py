@@ -14,6 +14,7 @@ from concurrent.futures import wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from motorpool._crash import crash_error
 from motorpool.errors import BackendError
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from motorpool._journal import Started
     from motorpool._pool import Pool
     from motorpool._transport import Transport
+    from motorpool.errors import WorkerCrashedError
 
 # A broken executor fails its futures at once; one that does not in this time (s) never will.
 _DRAIN_TIME = 5.0
@@ -90,6 +92,13 @@ class Recovery:
         """Wait for the futures of a broken executor; return those that succeeded before."""
         finished = wait(list(flights), timeout=_DRAIN_TIME).done
         return [f for f in finished if not f.cancelled() and f.exception() is None]
+
+    def crash(self, node: str, pid: int | None, exitcode: int | None) -> WorkerCrashedError:
+        """The error of a node whose worker died, with the worker's last words."""
+        return crash_error(
+            node=node, backend=self._pool.backend.name, pid=pid, exitcode=exitcode,
+            last_words=self._transport.last_words(pid),
+        )  # fmt: skip
 
     def replace(self, broken: Executor) -> None:
         """Drop the executor, so that the next node gets a new one.

@@ -13,6 +13,7 @@ import cloudpickle
 
 from motorpool import _process
 from motorpool._failure import unpack
+from motorpool._faults import last_words
 from motorpool._journal import Journal, Started
 from motorpool._logs import LogReader, levels
 from motorpool._plan import Plan, Settings, pickle_hooks
@@ -147,6 +148,12 @@ class Shipped(Transport):
     def running(self, node: int) -> Started | None:
         """Which worker has started a node that it has not finished."""
         return self._journal.running(node) if self._journal else None
+
+    def last_words(self, pid: int | None) -> str:
+        """What a worker wrote when it died of a signal."""
+        if pid is None or not self._settings.scratch:
+            return ""
+        return last_words(Path(self._settings.scratch), pid)
 
     @property
     def has_journal(self) -> bool:

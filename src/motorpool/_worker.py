@@ -15,11 +15,12 @@ import sys
 import time
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from motorpool import _process
 from motorpool._datasets import confirm_dataset
 from motorpool._failure import pack
+from motorpool._faults import FaultWriter
 from motorpool._journal import Journal
 from motorpool._logs import LogWriter, redirect
 from motorpool._plan import Plan, load_hooks
@@ -65,7 +66,7 @@ class _Session:
         self._nodes: dict[int, Any] = {}
         self._functions: dict[int, Any] = {}
         self._datasets: dict[str, Any] = {}
-        self._log = _set_up(settings)
+        self._owned = _set_up(settings)
         self._hooks = Hooks(load_hooks(self._plan.hooks, client.loads))
         self._hooks.call(
             "motorpool_worker_started", backend=settings.backend, run_id=settings.run_id
@@ -73,8 +74,9 @@ class _Session:
 
     def run(self, index: int, inputs: dict[str, Payload]) -> Outcome:
         """Run a node; whatever happens in it becomes an outcome."""
-        if self._log is not None:
-            self._log.point_to(self._scratch)
+        if self._owned is not None:
+            self._owned.log.point_to(self._scratch)
+            self._owned.faults.point_to(self._scratch)
         if self._journal is not None and self._journal.stopping:
             return Outcome(index, False, os.getpid(), time.time(), 0.0, {}, None, 0)
         started = self._journal.start(index) if self._journal else time.time()
@@ -179,22 +181,29 @@ def _as_failure(error: BaseException) -> BaseException:
     return error
 
 
-def _set_up(settings: Settings) -> LogWriter | None:
+def _set_up(settings: Settings) -> _Process | None:
     """Make this process a worker of the driver's; once, however many runs it works for."""
     if not settings.owned or settings.driver_pid == os.getpid():
         return None
     if settings.driver_pid is not None:
         _process.watch_parent(settings.driver_pid, settings.folders)
-    writer = _set_up_process(settings.threads)
-    redirect(writer, settings.log_levels)
-    return writer
+    process = _set_up_process(settings.threads)
+    redirect(process.log, settings.log_levels)
+    return process
+
+
+class _Process(NamedTuple):
+    """What this process writes for its driver, beside outcomes."""
+
+    log: LogWriter
+    faults: FaultWriter
 
 
 @cache
-def _set_up_process(threads: int) -> LogWriter:
+def _set_up_process(threads: int) -> _Process:
     _process.limit_threads(threads)
     # A node's text shows up when it is printed, not when the worker ends.
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError):
             stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    return LogWriter()
+    return _Process(LogWriter(), FaultWriter())

@@ -128,10 +128,13 @@ class WorkerCrashedError(NodeError):
     Attributes:
         pid: Process id of the worker, if known.
         exitcode: Exit code; negative for the number of a signal; None if unknown.
+        last_words: What faulthandler wrote: the fault, and the node's own frames, innermost first;
+            empty if it had no time to.
     """
 
     pid: int | None = None
     exitcode: int | None = None
+    last_words: str = ""
 
 
 class NodeTimeoutError(NodeError, TimeoutError):
