@@ -3,6 +3,7 @@
 import functools
 import gc
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -215,3 +216,19 @@ def test_max_tasks_of_the_standard_pool_is_refused_where_it_hangs():
     else:
         with pytest.raises(BackendOptionError, match="hang.*direct"):
             ParallelRunner("process", 2, max_tasks_per_child=2)
+
+
+@pytest.mark.parametrize("backend", ["direct", "process", "multiprocess"])
+def test_forked_workers_end_by_sigterm(backend):
+    """Whatever handler the driver has: pools end their workers so, and wait for them."""
+    previous = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        executor = registry.get(backend)(start_method="fork").get_executor(1)
+        pid = executor.submit(os.getpid).result()
+        future = executor.submit(functions.hang, 0)
+        os.kill(pid, signal.SIGTERM)
+        with pytest.raises(Exception, match="died|terminated abruptly"):
+            future.result(timeout=30)
+        executor.shutdown()
+    finally:
+        signal.signal(signal.SIGTERM, previous)

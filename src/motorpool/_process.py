@@ -60,15 +60,20 @@ def limit_threads(count: int) -> None:
 
 
 @contextlib.contextmanager
-def interrupts_deferred() -> Iterator[None]:
+def interrupts_deferred(*, forking: bool) -> Iterator[None]:
     """Start a process as a whole: Ctrl-C and SIGTERM are dealt with afterwards.
 
     What this thread starts meanwhile begins with Ctrl-C blocked, until it says how it takes it.
+
+    Args:
+        forking: The process is a fork of this one. It is whole from the start, and would inherit
+            the handlers that put signals off: SIGTERM could not end it.
     """
     numbers = [signal.SIGINT, signal.SIGTERM]
     caught: list[int] = []
     handlers = {}
-    if threading.current_thread() is threading.main_thread():  # handlers run in no other
+    in_main = threading.current_thread() is threading.main_thread()  # handlers run in no other
+    if in_main and not forking:
         for number in numbers:
             if signal.getsignal(number) is not None:  # else it is not Python's, and stays
                 handlers[number] = signal.signal(number, lambda n, _frame: caught.append(n))
@@ -94,8 +99,14 @@ def ignore_interrupts() -> None:
 
 
 def start_worker(driver: int) -> None:
-    """Make this process a worker: it ends with its driver, even before its first node."""
+    """Make this process a worker: it ends with its driver, even before its first node.
+
+    SIGTERM ends it at once; a forked worker would otherwise have the driver's handler, and a pool
+    that ends its workers so would wait for ever.
+    """
     ignore_interrupts()
+    with contextlib.suppress(ValueError):  # not the main thread
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
     watch_parent(driver, ())
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import pickle
-import signal
 from typing import TYPE_CHECKING, Any
 
 from motorpool import _process
@@ -36,8 +35,6 @@ def worker_main(
     for other in inherited:
         other.close()
     _process.start_worker(driver)
-    with contextlib.suppress(ValueError):  # not the main thread
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
     stream = sock.makefile("rb", buffering=1 << 16)
     with contextlib.suppress(ConnectionError):
         sock.sendall(frame(Kind.READY, 0))

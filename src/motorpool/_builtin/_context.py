@@ -52,7 +52,8 @@ def worker_context(start_method: StartMethod | None, package: ModuleType = multi
 
         @staticmethod
         def _Popen(process_obj: Any) -> Any:  # noqa: N802, multiprocessing's name
-            with _process.interrupts_deferred(), _without_main(spawn):
+            forking = method == "fork"
+            with _process.interrupts_deferred(forking=forking), _without_main(spawn):
                 return process_class._Popen(process_obj)  # noqa: SLF001, the way it starts
 
         def __reduce__(self) -> tuple[Any, ...]:
