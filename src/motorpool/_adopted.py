@@ -85,6 +85,8 @@ def _capabilities(executor: Executor, *, owned: bool) -> Capabilities:
     if mark:
         alone = found.thread == threading.get_ident()
         isolation = Isolation.NONE if alone else Isolation.THREAD
+    elif found.pid == os.getpid():  # nothing is shared, and yet nothing can be killed
+        isolation = Isolation.INTERPRETER
     else:
         isolation = Isolation.PROCESS if found.sees_files else Isolation.CLUSTER
     return Capabilities(

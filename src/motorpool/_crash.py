@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 
-from motorpool.errors import NodeTimeoutError, WorkerCrashedError
+from motorpool.errors import MotorpoolError, NodeTimeoutError, WorkerCrashedError
 
 # What a signal that kills a process usually means for the code that ran in it.
 _HINTS = {
@@ -60,6 +60,15 @@ def timeout_error(
         node=node,
         backend=backend,
     )
+
+
+def noted(error: BaseException, node: str, backend: str, pid: int | None) -> BaseException:
+    """Note on a node's own exception where it comes from; return it."""
+    worker = "" if pid is None else f", worker {pid}"
+    error.add_note(f"in node {node!r}, on backend {backend!r}{worker}")
+    if isinstance(error, MotorpoolError):
+        error.node, error.backend = error.node or node, error.backend or backend
+    return error
 
 
 def _cause(exitcode: int | None) -> str:

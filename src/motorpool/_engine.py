@@ -11,18 +11,17 @@ flight. What to do when something breaks is in `_recovery`.
 
 from __future__ import annotations
 
-import os
 import time
 from concurrent.futures import BrokenExecutor
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from motorpool import _process
-from motorpool._crash import timeout_error
+from motorpool._crash import noted, timeout_error
 from motorpool._logs import POLL_INTERVAL
 from motorpool._recovery import Deadlines, Recovery
+from motorpool._report import Meter
 from motorpool._scheduler import Scheduler
-from motorpool.errors import MotorpoolError, WorkerCrashedError
+from motorpool.errors import NodeError, WorkerCrashedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,8 +64,7 @@ class Engine:
         self._report = report
         self.scheduler = Scheduler(graph)
         self.failures: dict[int, BaseException] = {}
-        self.node_time = 0.0
-        self._peaks: dict[int, int] = {}
+        self.meter = Meter()
         self._attempts = [0] * len(nodes)
         self._flights: dict[Future[Any], int] = {}
         self._done: SimpleQueue[Future[Any]] = SimpleQueue()
@@ -76,11 +74,6 @@ class Engine:
         self._deadlines = Deadlines(transport, [policy.timeout_of(node) for node in nodes])
         in_process = pool.backend.capabilities.isolation.in_process
         self._limit = pool.max_workers * (1 if in_process else _IN_FLIGHT_PER_WORKER)
-
-    @property
-    def peak_memory(self) -> int:
-        """Sum of each process's own peak, in bytes."""
-        return sum((self._peaks | {os.getpid(): _process.peak_memory()}).values())
 
     def run(self) -> None:
         """Run until every node is done, failed or skipped.
@@ -126,6 +119,7 @@ class Engine:
     def _wait(self) -> None:
         """Deal with at least one outcome, or with what the clock brings."""
         if not self._flights:
+            self.scheduler.check_alive()
             return
         pause = self._deadlines.pause()
         if self._transport.has_journal:
@@ -145,10 +139,10 @@ class Engine:
             return
         self._deadlines.forget(node)
         if future.cancelled():
-            self._give_up(node)
+            self._cancelled(node)
             return
         error = future.exception()
-        if not isinstance(error, BrokenExecutor):
+        if not isinstance(error, BrokenExecutor | WorkerCrashedError):
             self._recovery.landed(node)
         if error is None:
             for outcome in self._transport.settle(future.result()):
@@ -163,11 +157,10 @@ class Engine:
 
     def _settle(self, outcome: Outcome) -> None:
         node = outcome.node
-        self._peaks[outcome.pid] = max(self._peaks.get(outcome.pid, 0), outcome.peak_memory)
+        self.meter.add(outcome)
         if not outcome.ran:
             self._give_up(node)
             return
-        self.node_time += outcome.seconds
         if isinstance(outcome.failure, BaseException):
             self._failed(node, self._noted(outcome.failure, node, outcome.pid))
             return
@@ -176,12 +169,7 @@ class Engine:
         self._release(node)
 
     def _noted(self, error: BaseException, node: int, pid: int | None) -> BaseException:
-        name, backend = self._nodes[node].name, self._pool.backend.name
-        worker = "" if pid is None else f", worker {pid}"
-        error.add_note(f"in node {name!r}, on backend {backend!r}{worker}")
-        if isinstance(error, MotorpoolError):
-            error.node, error.backend = error.node or name, error.backend or backend
-        return error
+        return noted(error, self._nodes[node].name, self._pool.backend.name, pid)
 
     def _failed(self, node: int, error: BaseException) -> None:
         """Try again, or fail for good and do as the policy says."""
@@ -221,6 +209,15 @@ class Engine:
             self._report.skipped(node, reason)
             self._release(node)
 
+    def _cancelled(self, node: int) -> None:
+        if self._stopping:
+            self._give_up(node)
+        else:
+            error = NodeError(
+                "The executor cancelled the node; somebody else may have shut it down."
+            )
+            self._failed(node, self._noted(error, node, None))
+
     def _give_up(self, node: int) -> None:
         """A node was queued when the run stopped, or was killed with it."""
         reason = "the run was stopped while it ran" if self._killed else "the run was stopped"
@@ -244,6 +241,8 @@ class Engine:
             self._recovery.count_restart()
             self._lost(pid, None, [node])
             return
+        self._recovery.landed(node)
+        self._transport.abandon(node)
         self._lost(pid, node, [])
         name, backend = self._nodes[node].name, self._pool.backend.name
         if timed_out:
@@ -267,12 +266,13 @@ class Engine:
         self._lost(None, None, verdict.innocent)
         for node in verdict.suspects:
             self._attempts[node] -= 1
+            self._transport.abandon(node)
         for node, pid, exitcode in verdict.guilty:
             self._crashed(node, pid, exitcode)
 
     def _finish_stopped(self, broken: Executor, lost: list[int]) -> None:
         """The pool broke after the run had stopped: nothing is run again."""
-        if not self._killed:
+        if not self._killed and self._pool.backend.capabilities.restarts:
             self._recovery.replace(broken)
         for node in lost:
             self._give_up(node)
@@ -284,6 +284,7 @@ class Engine:
 
     def _uncharged(self, node: int) -> None:
         """Run a node again that was lost through no fault of its own."""
+        self._transport.abandon(node)
         self._attempts[node] -= 1
         if self._stopping:
             self._give_up(node)

@@ -24,6 +24,14 @@ _SLOT = struct.Struct("<iId")
 _IDLE, _RUNNING, _FINISHED = 0, 1, 2
 
 
+def _reserve(fd: int, size: int) -> None:
+    """Make a file of zeros with all of its pages: a map of one without is SIGBUS when full."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(fd, 0, size)
+    else:
+        os.ftruncate(fd, size)
+
+
 class Started(NamedTuple):
     """A node that a worker has started and not finished."""
 
@@ -44,7 +52,7 @@ class Journal:
         fd = os.open(path, flags | getattr(os, "O_BINARY", 0), 0o600)
         try:
             if slots is not None:
-                os.truncate(fd, _HEADER + slots * _SLOT.size)
+                _reserve(fd, _HEADER + slots * _SLOT.size)
             self._map = mmap.mmap(fd, 0)
         finally:
             os.close(fd)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
+_logger = logging.getLogger("motorpool")
 _LENGTH = struct.Struct("<I")
 _SUFFIX = ".log"
 # How often, in seconds, to look for new records: soon enough for who watches, and a listing of
@@ -95,7 +96,11 @@ class LogReader:
                 if len(body) < length:
                     break
                 self._positions[path] = file.tell()
-                record = logging.makeLogRecord(pickle.loads(body))
+                try:
+                    record = logging.makeLogRecord(pickle.loads(body))
+                except Exception:
+                    _logger.warning("A log record of a worker cannot be read here", exc_info=True)
+                    continue
                 logger = logging.getLogger(record.name)
                 if logger.isEnabledFor(record.levelno):
                     logger.handle(record)

@@ -41,6 +41,7 @@ class Settings:
         owned: Whether the worker belongs to Motorpool, which may then set it up.
         threads: Threads that a library may use in a worker.
         folders: Directories to remove when the driver dies.
+        token: What tells this run's values from those of others in the same store.
         scratch: Folder of journal and logs, or None where workers do not share files.
         log_levels: Level by logger.
     """
@@ -52,6 +53,7 @@ class Settings:
     owned: bool
     threads: int
     folders: tuple[str, ...]
+    token: str
     scratch: str | None
     log_levels: dict[str, int]
 

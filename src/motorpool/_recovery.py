@@ -149,6 +149,8 @@ class Recovery:
             guilty, suspects = [], candidates
         self._on_trial = None
         self._suspects.extend(suspects)
+        if guilty:
+            self._restarts = 0  # somebody is charged, so this does not go on for ever
         known = {*guilty, *suspects}
         return Verdict(
             [(n, pids.get(n), codes.get(pids.get(n, -1))) for n in guilty],
@@ -170,18 +172,19 @@ class Deadlines:
     def __init__(self, transport: Transport, limits: Sequence[float | None]) -> None:
         self._transport = transport
         self._limits = limits
-        self._watched: set[int] = set()
+        self._watched: dict[int, float] = {}  # and when each was submitted
         self._expired: set[int] = set()
         self.killed: set[int] = set()
 
     def watch(self, node: int) -> None:
         """A node was submitted."""
         if self._limits[node] is not None:
-            self._watched.add(node)
+            self._watched[node] = time.time()
+            self._expired.discard(node)
 
     def forget(self, node: int) -> None:
         """A node has come back."""
-        self._watched.discard(node)
+        self._watched.pop(node, None)
 
     def pause(self) -> float | None:
         """Seconds until there is something to look at; None if there will not be."""
@@ -190,17 +193,27 @@ class Deadlines:
         now = time.time()
         pauses = []
         for node in self._watched:
-            started, limit = self._transport.running(node), self._limits[node] or 0.0
-            pauses.append(started.time + limit - now if started else _NOT_STARTED)
+            deadline = self._deadline(node, self._transport.running(node))
+            pauses.append(_NOT_STARTED if deadline is None else deadline - now)
         return max(0.0, min(pauses))
+
+    def _deadline(self, node: int, started: Started | None) -> float | None:
+        """When a running node's time is up.
+
+        A stamp may be read while it is written; no node has started before it was submitted.
+        """
+        if started is None:
+            return None
+        return max(started.time, self._watched[node]) + (self._limits[node] or 0.0)
 
     def due(self, now: float) -> list[Started]:
         """The workers that are past a deadline; each is returned once."""
         found = []
         for node in list(self._watched):
             started = self._transport.running(node)
-            if started is not None and now >= started.time + (self._limits[node] or 0.0):
-                self._watched.discard(node)
+            deadline = self._deadline(node, started)
+            if started is not None and deadline is not None and now >= deadline:
+                del self._watched[node]
                 self._expired.add(node)
                 self.killed.add(started.pid)
                 found.append(started)

@@ -1,9 +1,11 @@
-"""Turns what the engine notices into events; builds none if nobody listens."""
+"""What the engine notices, as events for observers and as figures for the summary."""
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
+from motorpool import _process
 from motorpool._store import payload_size
 from motorpool.events import (
     DatasetReleased,
@@ -21,8 +23,30 @@ if TYPE_CHECKING:
     from motorpool.events import Dispatcher
 
 
+class Meter:
+    """Adds up what outcomes tell.
+
+    Attributes:
+        node_time: Seconds spent in nodes.
+    """
+
+    def __init__(self) -> None:
+        self.node_time = 0.0
+        self._peaks: dict[int, int] = {}
+
+    def add(self, outcome: Outcome) -> None:
+        """Take an outcome into account."""
+        self.node_time += outcome.seconds
+        self._peaks[outcome.pid] = max(self._peaks.get(outcome.pid, 0), outcome.peak_memory)
+
+    @property
+    def peak_memory(self) -> int:
+        """Sum of each process's own peak, in bytes."""
+        return sum((self._peaks | {os.getpid(): _process.peak_memory()}).values())
+
+
 class Reporter:
-    """Tells observers about the nodes of a run.
+    """Tells observers about the nodes of a run; builds no events if nobody listens.
 
     Args:
         emit: Tells them.

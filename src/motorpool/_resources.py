@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING, Protocol
 
@@ -36,29 +37,40 @@ class Resources:
         self._pool: Pool | None = None
         self._store: Store | None = None
         self._lock = threading.Lock()
+        self._busy = False
+        self._process = os.getpid()
 
     def acquire(self, workers: int) -> tuple[Pool, Store | None]:
         """The pool and the store for a run; no store where nodes run in this process.
 
+        A second run at the same time gets its own: one run's crash, or its end, must not touch the
+        other's nodes. So does a forked child: the workers are its parent's.
+
         Args:
             workers: Number of workers that the run can use.
         """
-        if not self.keep:
+        if not self.keep or os.getpid() != self._process:
             return self._open(workers)
         with self._lock:
-            if self._pool is None:
-                self._pool, self._store = self._open(self._owner._all_workers())  # noqa: SLF001
-            return self._pool, self._store
+            if not self._busy:
+                if self._pool is None:
+                    self._pool, self._store = self._open(self._owner._all_workers())  # noqa: SLF001
+                self._busy = True
+                return self._pool, self._store
+        return self._open(workers)
 
     def release(self, pool: Pool, store: Store | None) -> None:
         """Close what was opened for one run only."""
-        if pool is not self._pool:
+        if pool is self._pool:
+            self._busy = False
+        else:
             _close(pool, store)
 
     def close(self) -> None:
         """Close what was kept."""
         self.keep = False
         with self._lock:
+            self._busy = False
             pool, self._pool = self._pool, None
             store, self._store = self._store, None
         if pool is not None:

@@ -251,7 +251,7 @@ class Run:
             failed=tuple(prepared.nodes[i].name for i in failed),
             skipped=len(unfinished) - len(failed),
             wall_time=time.perf_counter() - prepared.started,
-            node_time=engine.node_time, peak_memory=engine.peak_memory,
+            node_time=engine.meter.node_time, peak_memory=engine.meter.peak_memory,
         )  # fmt: skip
         start = resume_nodes(prepared.nodes, prepared.graph, unfinished, prepared.catalog)
         emit(RunFinished(run_id=prepared.run_id, summary=summary, resume_from=tuple(start)))

@@ -79,7 +79,12 @@ class Scheduler:
     def fail(self, node: int) -> list[int]:
         """Note a failure; everything that depends on the node is skipped and returned."""
         self._finish(node, State.FAILED)
-        return self._skip(sorted(self._graph.reach([node], down=True) - {node}))
+        skipped, todo = [], [node]
+        while todo:  # what is skipped already has nothing but skipped nodes behind it
+            fresh = self._skip(self._graph.children[todo.pop()])
+            skipped += fresh
+            todo += fresh
+        return sorted(skipped)
 
     def skip(self, node: int) -> list[int]:
         """Note that a node was given up before it started; return it."""
@@ -89,6 +94,21 @@ class Scheduler:
     def stop(self) -> list[int]:
         """Skip everything that is not running, and return it."""
         return self._skip(range(len(self.states)))
+
+    def check_alive(self) -> None:
+        """Check, with nothing running, that there is something to run.
+
+        Raises:
+            RuntimeError: If the rest waits for something that will never come.
+        """
+        if (
+            self._unfinished
+            and State.READY not in self.states
+            and State.RUNNING not in self.states
+        ):
+            raise RuntimeError(
+                f"{self._unfinished} nodes wait for nodes that will not run; please report this."
+            )
 
     def nodes_in(self, state: State) -> list[int]:
         """All nodes in a state, in topological order."""

@@ -20,7 +20,7 @@ from motorpool._plan import Plan, Settings, pickle_hooks
 from motorpool._store import StoredValue
 from motorpool._task import Outcome
 from motorpool._transport import Transport
-from motorpool._worker import JOURNAL, run_envelope
+from motorpool._worker import JOURNAL, owner_tag, run_envelope
 from motorpool.catalog import MemoryDataset
 from motorpool.errors import ValidationError
 
@@ -145,6 +145,10 @@ class Shipped(Transport):
             found[name] = dataset
         return found
 
+    def abandon(self, node: int) -> None:
+        """Give up what a try of a node has left in the store."""
+        self._store.abandon(owner_tag(self._settings.token, node))
+
     def running(self, node: int) -> Started | None:
         """Which worker has started a node that it has not finished."""
         return self._journal.running(node) if self._journal else None
@@ -228,6 +232,7 @@ def run_settings(
 ) -> Settings:
     """What workers are told of a run."""
     scratch = store.scratch()
+    token = secrets.token_hex(8)
     local = backend.capabilities.shares_memory
     return Settings(
         backend=backend.name,
@@ -237,6 +242,7 @@ def run_settings(
         owned=backend.capabilities.restarts,
         threads=max(1, _process.usable_cores() // max_workers),
         folders=tuple(getattr(store.client, "folders", ())) if local else (),
-        scratch=str(scratch / secrets.token_hex(8)) if scratch and local else None,
+        scratch=str(scratch / token) if scratch and local else None,
+        token=token,
         log_levels=levels(),
     )

@@ -56,16 +56,15 @@ def resume_nodes(
     """
     producer = {name: i for i, node in enumerate(nodes) for name in node.outputs}
     rerun = set(unfinished)
-    while True:
-        before = len(rerun)
-        todo = list(rerun)
-        while todo:
-            for name in nodes[todo.pop()].inputs:
-                parent = producer.get(name)
-                if parent is not None and parent not in rerun and is_ephemeral(catalog[name]):
-                    rerun.add(parent)
-                    todo.append(parent)
-        first = [i for i in rerun if not rerun.intersection(graph.parents[i])]
-        rerun = graph.reach(first, down=True)
-        if len(rerun) == before:
-            return sorted(nodes[i].name for i in first)
+    todo = list(rerun)
+    while todo:  # each node is looked at once, whichever rule has brought it here
+        node = todo.pop()
+        needed = {
+            producer[name]
+            for name in nodes[node].inputs
+            if name in producer and is_ephemeral(catalog[name])
+        }
+        fresh = needed.union(graph.children[node]) - rerun
+        rerun |= fresh
+        todo += fresh
+    return sorted(nodes[i].name for i in rerun if not rerun.intersection(graph.parents[i]))

@@ -84,6 +84,9 @@ class Transport(ABC):
         """Whether a worker that died may have been at the node."""
         return not self.has_journal or self.running(node) is not None
 
+    def abandon(self, node: int) -> None:  # noqa: B027, not every transport has anything to do
+        """Give up what a try of a node has left that never came to an outcome."""
+
     def last_words(self, pid: int | None) -> str:  # noqa: ARG002, for those who can tell
         """What a worker wrote when it died of a signal; empty if nothing is known."""
         return ""

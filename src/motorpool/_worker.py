@@ -63,7 +63,6 @@ class _Session:
         settings = self._plan.settings
         self._scratch = Path(settings.scratch) if settings.scratch else None
         self._journal = Journal(self._scratch / JOURNAL) if self._scratch else None
-        self._nodes: dict[int, Any] = {}
         self._functions: dict[int, Any] = {}
         self._datasets: dict[str, Any] = {}
         self._owned = _set_up(settings)
@@ -81,7 +80,7 @@ class _Session:
             return Outcome(index, False, os.getpid(), time.time(), 0.0, {}, None, 0)
         started = self._journal.start(index) if self._journal else time.time()
         clock = time.perf_counter()
-        catalog = _NodeCatalog(self, inputs)
+        catalog = _NodeCatalog(self, index, inputs)
         failure = None
         try:
             self._run(index, catalog)
@@ -106,10 +105,8 @@ class _Session:
         )()  # fmt: skip
 
     def node(self, index: int) -> Any:
-        """A node, unpickled when it is first run here."""
-        if index not in self._nodes:
-            self._nodes[index] = self._plan.nodes.load(index, self._function, self._client.loads)
-        return self._nodes[index]
+        """A node; it is run once, so it is not kept, unlike its function."""
+        return self._plan.nodes.load(index, self._function, self._client.loads)
 
     def dataset(self, name: str) -> Any | None:
         """A dataset that workers use themselves, or None."""
@@ -117,9 +114,10 @@ class _Session:
             self._datasets[name] = self._client.loads(self._plan.datasets[name])
         return self._datasets.get(name)
 
-    def put(self, value: Any) -> Payload:
-        """Keep a value in the store."""
-        return self._client.put(value)
+    def put(self, value: Any, node: int) -> Payload:
+        """Keep a node's value in the store."""
+        owner = owner_tag(self._plan.settings.token, node)
+        return self._client.put(value, owner=owner)
 
     def get(self, payload: Payload) -> Any:
         """Load a value from the store."""
@@ -138,8 +136,9 @@ class _Session:
 class _NodeCatalog:
     """The catalog as one running node sees it."""
 
-    def __init__(self, session: _Session, inputs: dict[str, Payload]) -> None:
+    def __init__(self, session: _Session, node: int, inputs: dict[str, Payload]) -> None:
         self._session = session
+        self._node = node
         self._inputs = inputs
         self.outputs: dict[str, Payload] = {}
 
@@ -158,7 +157,7 @@ class _NodeCatalog:
         if dataset is not None:
             dataset.save(data)
             return
-        payload = self._session.put(data)
+        payload = self._session.put(data, self._node)
         if name in self.outputs:
             self._session.discard(self.outputs[name])
         self.outputs[name] = payload
@@ -166,6 +165,11 @@ class _NodeCatalog:
     def confirm(self, name: str) -> None:
         """Confirm a dataset."""
         confirm_dataset(name, self._session.dataset(name))
+
+
+def owner_tag(token: str, node: int) -> str:
+    """What the values of a node are marked with, until an outcome tells of them."""
+    return f"{token}-{node}-"
 
 
 def _as_failure(error: BaseException) -> BaseException:

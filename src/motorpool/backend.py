@@ -73,7 +73,8 @@ class Capabilities:
     @property
     def ends_nodes(self) -> bool:
         """Whether a running node can be ended: its process is ours, on this host, and its own."""
-        return self.shares_memory and self.restarts and not self.isolation.in_process
+        own = self.isolation is Isolation.PROCESS
+        return own and self.shares_memory and self.restarts
 
 
 class ExecutorBackend(ABC):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import pickle
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,7 @@ def worker_main(
     for other in inherited:
         other.close()
     _process.start_worker(driver)
+    me = os.getpid()
     stream = sock.makefile("rb", buffering=1 << 16)
     with contextlib.suppress(ConnectionError):
         sock.sendall(frame(Kind.READY, 0))
@@ -42,7 +44,10 @@ def worker_main(
             kind, task, length = HEADER.unpack(head)
             if kind == Kind.STOP:
                 break
-            sock.sendall(_run(kind, task, stream.read(length), dumps, loads))
+            answer = _run(kind, task, stream.read(length), dumps, loads)
+            if os.getpid() != me:  # a node has forked, and its child has come back here
+                os._exit(0)
+            sock.sendall(answer)
 
 
 def _run(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import multiprocessing
+import os
 import sys
 import threading
 from typing import TYPE_CHECKING, Any, Literal
@@ -26,6 +27,15 @@ StartMethod = Literal["fork", "forkserver", "spawn"]
 _PRELOAD = ["motorpool._worker"]
 _KNOWN_METHODS = frozenset({"fork", "forkserver", "spawn"})
 _launching = threading.Lock()
+
+
+def _renew_lock() -> None:
+    global _launching  # noqa: PLW0603, a fork happens while it is held, and copies it so
+    _launching = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 def default_start_method() -> StartMethod:

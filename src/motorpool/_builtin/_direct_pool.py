@@ -17,11 +17,10 @@ import pickle
 import selectors
 import threading
 import time
-from collections import deque
 from concurrent.futures import BrokenExecutor, Future
 from typing import TYPE_CHECKING, Any
 
-from motorpool._builtin._bell import Bell
+from motorpool._builtin._board import TaskBoard
 from motorpool._builtin._member import Member, Task
 from motorpool._builtin._wire import Kind, call_frame
 from motorpool._failure import Failure, unpack
@@ -30,19 +29,17 @@ from motorpool.errors import WorkerCrashedError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# Tasks shorter than this (s) are sent before the worker has answered the last one: the round trip
-# of 50-100 us is then hidden. For longer ones it would show little, and a task could wait behind
-# a long one while another worker idles.
-_SHORT = 0.002
 # Weight of the newest task in the moving average of durations.
 _NEWEST = 0.2
 # How long (s) a worker may take to end after it was asked to; a node may have left threads behind.
 _GRACE = 5.0
+# How often (s) to ask whether workers live, where the system does not tell.
+_ASK_INTERVAL = 0.5
 # Workers that die so often in a row before they are up will not come up.
 _MOST_FALSE_STARTS = 3
 
 
-class DirectPool:
+class DirectPool(TaskBoard):
     """Workers, the tasks that are with them, and the thread that listens to them.
 
     Args:
@@ -57,23 +54,15 @@ class DirectPool:
         self, *, max_workers: int, context: Any, dumps: Callable[[Any], bytes],
         loads: Callable[[bytes], Any], max_tasks_per_child: int | None,
     ) -> None:  # fmt: skip
-        self._max_workers = max_workers
+        super().__init__(max_workers, max_tasks_per_child)
         self._context = context
         self._dumps, self._loads = dumps, loads
-        self._max_tasks = max_tasks_per_child
-        self._lock = threading.Lock()
         self._numbers = itertools.count(1)
-        self._pending: deque[Task] = deque()
-        self._members: list[Member] = []
         self._closing = False
-        self._broken: str | None = None
         self._false_starts = 0
-        self._average = _SHORT
-        self._owner = os.getpid()
         self._selector = selectors.DefaultSelector()
-        self._bell = Bell()
         self._selector.register(self._bell.sockets[0], selectors.EVENT_READ, None)
-        self._thread = threading.Thread(target=self._listen, name="motorpool-pool", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="motorpool-pool", daemon=True)
         self._thread.start()
         atexit.register(self._at_exit)
 
@@ -87,6 +76,8 @@ class DirectPool:
             BrokenExecutor: If workers cannot be started.
             Exception: Whatever pickling the call raises.
         """
+        if os.getpid() != self._owner:
+            raise RuntimeError("the workers belong to the process that this one was forked from")
         number = next(self._numbers)
         task = Task(number, Future(), call_frame(number, call, self._dumps))
         with self._lock:
@@ -98,20 +89,10 @@ class DirectPool:
             self._dispatch()
         return task.future
 
-    def pids(self) -> list[int]:
-        """Process ids of the workers."""
-        with self._lock:
-            return [m.pid for m in self._members]
-
-    def kill(self, pid: int | None = None) -> None:
-        """Kill one worker, or all of them; what they are at fails."""
-        with self._lock:
-            for member in self._members:
-                if pid in {None, member.pid}:
-                    member.process.kill()
-
     def shutdown(self, *, wait: bool, cancel_futures: bool) -> None:
         """Take no more tasks, and end the workers when they have done what there is."""
+        if os.getpid() != self._owner:
+            return
         with self._lock:
             self._closing = True
             cancelled = list(self._pending) if cancel_futures else []
@@ -125,42 +106,35 @@ class DirectPool:
         if wait and threading.current_thread() is not self._thread:
             self._thread.join()
 
+    def abandon(self) -> None:
+        """Shut down, with nobody left to wait; takes no lock, for the garbage collector calls."""
+        self._closing = True
+        self._bell.ring()
+
     def _at_exit(self) -> None:
-        if os.getpid() == self._owner:  # else a forked copy, without the thread
-            self.shutdown(wait=True, cancel_futures=True)
-
-    # Called with the lock held.
-
-    def _dispatch(self) -> None:
-        """Give waiting tasks to workers; the pool's thread starts more if there are too few."""
-        while self._pending and (member := self._choose()) is not None:
-            task = self._pending.popleft()
-            if not task.running and not task.future.set_running_or_notify_cancel():
-                continue
-            task.running = True
-            member.give(task)
-            if member.wants_to_write:
-                self._bell.ring()
-        if self._wants_more():
-            self._bell.ring()
-
-    def _choose(self) -> Member | None:
-        """An idle worker; else, if there are to be no more, for short tasks a nearly idle one."""
-        nearly = None
-        for member in self._members:
-            if member.stopped_at is not None or member.served == self._max_tasks:
-                continue
-            if not member.tasks:
-                return member
-            if len(member.tasks) == 1 and nearly is None:
-                nearly = member
-        full = len(self._members) == self._max_workers
-        return nearly if full and self._average < _SHORT else None
-
-    def _wants_more(self) -> bool:
-        return bool(self._pending) and len(self._members) < self._max_workers
+        self.shutdown(wait=True, cancel_futures=False)
 
     # Called from the pool's own thread.
+
+    def _run(self) -> None:
+        """Listen; whatever goes wrong here, no caller waits for ever."""
+        try:
+            self._listen()
+        except BaseException as error:
+            self._broken = f"the pool's thread failed: {error!r}"
+            with self._lock:
+                members, self._members = self._members, []
+                waiting = [t for m in members for t in m.tasks] + list(self._pending)
+                self._pending.clear()
+            for member in members:
+                member.process.kill()
+                member.bury()
+            self._fail([t for t in waiting if not t.future.done()])
+            raise
+        finally:
+            atexit.unregister(self._at_exit)
+            self._selector.close()
+            self._bell.close()
 
     def _listen(self) -> None:
         """Deal with results and deaths until the pool is shut down and empty."""
@@ -172,11 +146,11 @@ class DirectPool:
                     self._died(key.data)
                 elif events & selectors.EVENT_READ:
                     self._read(key.data)
+            for member in [m for m in self._members if m.must_be_asked]:
+                if not member.process.is_alive():
+                    self._died(member)
             self._grow()
             self._tend()
-        atexit.unregister(self._at_exit)
-        self._selector.close()
-        self._bell.close()
 
     def _is_over(self) -> bool:
         with self._lock:
@@ -186,6 +160,8 @@ class DirectPool:
         """Seconds until a worker that was asked to end has to be killed."""
         with self._lock:
             asked = [m.stopped_at for m in self._members if m.stopped_at is not None]
+            if any(m.must_be_asked for m in self._members):
+                return _ASK_INTERVAL
         return max(0.0, min(asked) + _GRACE - time.monotonic()) if asked else None
 
     def _grow(self) -> None:
@@ -198,7 +174,9 @@ class DirectPool:
             try:
                 member = Member(self._context, self._dumps, self._loads, ends)
             except Exception as error:  # noqa: BLE001, the system may refuse in many ways
-                self._fail(self._false_start(f"the last could not be started: {error!r}"))
+                self._scarce = True
+                if not self._members:
+                    self._fail(self._false_start(f"the last could not be started: {error!r}"))
                 continue
             self._selector.register(member.sock, selectors.EVENT_READ, member)
             if member.death is not None:
@@ -236,8 +214,10 @@ class DirectPool:
                 if kind == Kind.READY:
                     member.ready, self._false_starts = True, 0
                     continue
+                if not member.tasks or member.tasks[0].number != number:
+                    member.process.kill()  # it has got out of step, which no worker of ours does
+                    break
                 task = member.tasks.popleft()
-                assert task.number == number  # noqa: S101, the pipe keeps the order
                 now = time.perf_counter()
                 self._average += _NEWEST * (now - member.busy_since - self._average)
                 member.busy_since = now
@@ -267,9 +247,11 @@ class DirectPool:
         self._selector.unregister(member.sock)
         if member.death is not None:
             self._selector.unregister(member.death)
+        with self._lock:
+            self._members.remove(member)  # first, so that nobody kills a process that is closed
+            self._scarce = False
         code = member.bury()
         with self._lock:
-            self._members.remove(member)
             tasks = list(member.tasks)
             culprit = tasks.pop(0) if tasks and member.ready else None
             self._pending.extendleft(reversed(tasks))

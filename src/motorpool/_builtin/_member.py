@@ -82,6 +82,11 @@ class Member:
         self._outbox: deque[memoryview] = deque()
 
     @property
+    def must_be_asked(self) -> bool:
+        """Whether its death may go unnoticed: without a pidfd, a forked child can hide it."""
+        return self.death is None or self.death == self.process.sentinel
+
+    @property
     def wants_to_write(self) -> bool:
         """Whether something could not be sent at once."""
         return bool(self._outbox)

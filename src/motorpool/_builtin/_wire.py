@@ -3,15 +3,17 @@
     kind, task id, length of the payload    17 bytes
     payload
 
-A call of a function with one `bytes` argument, which is what the engine sends, is not pickled
-again: its payload is the length of the pickled function, that pickle, and the bytes.
+A call of an importable function with one `bytes` argument, which is what the engine sends, is not
+pickled again: its payload is the length of the pickled function, that pickle, and the bytes.
 """
 
 from __future__ import annotations
 
 import struct
+import sys
 from enum import IntEnum
 from functools import lru_cache
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -45,7 +47,8 @@ def call_frame(
 ) -> bytes:
     """A frame that asks for a call."""
     function, args, kwargs = call
-    if len(args) == 1 and type(args[0]) is bytes and not kwargs:
+    plain = len(args) == 1 and type(args[0]) is bytes and not kwargs
+    if plain and _is_importable(function):
         name = _pickled(function, dumps)
         return frame(Kind.RAW_CALL, task, _LENGTH.pack(len(name)) + name + args[0])
     return frame(Kind.CALL, task, dumps(call))
@@ -60,6 +63,14 @@ def read_call(kind: int, payload: bytes, loads: Callable[[bytes], Any]) -> Calla
         return lambda: function(payload[start:])
     function, args, kwargs = loads(payload)
     return lambda: function(*args, **kwargs)
+
+
+def _is_importable(function: Callable[..., Any]) -> bool:
+    """Whether a function pickles by name, and so to the same bytes each time."""
+    if type(function) is not FunctionType or function.__module__ == "__main__":
+        return False
+    module = sys.modules.get(function.__module__)
+    return getattr(module, function.__qualname__, None) is function
 
 
 @lru_cache(maxsize=8)

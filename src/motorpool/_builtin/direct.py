@@ -44,8 +44,7 @@ class DirectExecutor(Executor):
             max_tasks_per_child=max_tasks_per_child,
         )
         # Whoever drops the executor without a shutdown leaves no thread and no process behind.
-        shutdown = self._pool.shutdown
-        weakref.finalize(self, shutdown, wait=False, cancel_futures=False).atexit = False
+        weakref.finalize(self, self._pool.abandon).atexit = False
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Queue a call; return its future.

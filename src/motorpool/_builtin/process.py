@@ -61,11 +61,11 @@ class ProcessBackend(ExecutorBackend):
 
     def worker_pids(self, executor: Executor) -> list[int]:
         """Process ids of the live workers."""
-        return [p.pid for p in _started(executor) if p.is_alive()]
+        return [p.pid for p in getattr(executor, "started", []) if p.pid and p.is_alive()]
 
     def exitcode(self, executor: Executor, pid: int) -> int | None:
         """Exit code of a worker, after `shutdown`: the pool's own thread reaps it before that."""
-        found = [p for p in _started(executor) if p.pid == pid]
+        found = [p for p in getattr(executor, "started", []) if p.pid == pid]
         return found[0].exitcode if found else None
 
 
@@ -78,15 +78,13 @@ class _Executor(ProcessPoolExecutor):
 
         def start_process(*args: Any, **kwargs: Any) -> Any:
             process = process_class(*args, **kwargs)
+            # Those that have ended well are of no interest, and hold descriptors.
+            started[:] = [p for p in started if p.pid is None or p.exitcode != 0]
             started.append(process)
             return process
 
         mp_context.Process = start_process
         super().__init__(max_workers, mp_context=mp_context, **options)
-
-
-def _started(executor: Executor) -> list[Any]:
-    return [p for p in getattr(executor, "started", []) if p.pid is not None]
 
 
 @hookimpl

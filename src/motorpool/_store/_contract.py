@@ -47,12 +47,13 @@ class StoreClient(Protocol):
     def loads(self) -> Callable[..., Any]:
         """Unpickles it."""
 
-    def put(self, value: Any, *, inline: bool = True) -> Payload:
+    def put(self, value: Any, *, inline: bool = True, owner: str = "") -> Payload:
         """Keep a value.
 
         Args:
             value: The value.
             inline: Whether a small one may be returned as its own pickle.
+            owner: What to know it by if its maker dies before anybody is told of it.
 
         Raises:
             StoreFullError: If there is no room for it; names every place that was tried.
@@ -90,6 +91,9 @@ class Store(ABC):
     def close(self) -> None:
         """Forget every value that is not claimed; may be called twice."""
 
+    def abandon(self, owner: str) -> None:  # noqa: B027, not every store can tell
+        """Forget the values of an owner that died before anybody was told of them."""
+
     def scratch(self) -> Path | None:
         """A folder that driver and workers share, or None if they do not share files."""
         return None
@@ -115,6 +119,10 @@ class StoredValue:
     def client_type(self) -> type[StoreClient]:
         """What can read the payload."""
         return type(self._client)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> StoredValue:
+        """The same: it is never changed, and the value lives for as long as this does."""
+        return self
 
     def __call__(self) -> Any:
         """Return the value; a copy of the caller's own."""

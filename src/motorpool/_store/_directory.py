@@ -62,11 +62,14 @@ class RunDirectory:
     def __init__(self, parent: Path) -> None:
         name = f"{_prefix()}{secrets.token_hex(8)}"
         new = parent / f".new-{name}"
+        self.path = parent / name
+        if os.name == "nt":  # which renames no directory that holds an open file
+            new = self.path
         new.mkdir(mode=0o700)
         lock = os.open(new / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
         _try_lock(lock)
-        self.path = parent / name
-        new.rename(self.path)
+        if new != self.path:
+            new.rename(self.path)
         self.remove = weakref.finalize(self, _remove, self.path, lock, os.getpid())
 
 
@@ -106,6 +109,9 @@ def _prefix() -> str:
 def _remove(path: Path, lock: int, pid: int) -> None:
     if os.getpid() != pid:  # a forked child's copy of the object; the directory is not its own
         return
-    shutil.rmtree(path, ignore_errors=True)
     with contextlib.suppress(OSError):
-        os.close(lock)
+        if os.name == "nt":  # which removes no open file
+            os.close(lock)
+        shutil.rmtree(path, ignore_errors=True)
+        if os.name != "nt":
+            os.close(lock)

@@ -29,8 +29,6 @@ INLINE_LIMIT = 64 * 1024
 _PLAIN = frozenset({bool, bytes, complex, float, int, str})
 # Above this, what cloudpickle costs does not show any more, and bytes may go out of band.
 _PLAIN_LIMIT = 4096
-# Asking for free space takes 2 us; below this size the answer would not matter.
-_LARGE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -49,14 +47,14 @@ class FileClient:
     dumps: Callable[..., bytes]
     loads: Callable[..., Any]
 
-    def put(self, value: Any, *, inline: bool = True) -> Payload:
+    def put(self, value: Any, *, inline: bool = True, owner: str = "") -> Payload:
         """Pickle a value; a small one is returned, a large one written to a file."""
         if inline and type(value) in _PLAIN and sys.getsizeof(value) < _PLAIN_LIMIT:
             return pickle.dumps(value, 5)
         stream, buffers = _segment.dump(value, self.dumps)
         size = len(stream) + sum(b.nbytes for b in buffers)
         if size > INLINE_LIMIT or not inline:
-            return self._write(stream, buffers, size)
+            return self._write(stream, buffers, size, owner)
         return self.dumps(value) if buffers else stream
 
     def get(self, payload: Payload) -> Any:
@@ -81,13 +79,13 @@ class FileClient:
             with contextlib.suppress(OSError):
                 os.unlink(payload.key)  # noqa: PTH108, a Path costs more than the unlink
 
-    def _write(self, stream: bytes, buffers: list[memoryview], size: int) -> Ref:
+    def _write(self, stream: bytes, buffers: list[memoryview], size: int, owner: str) -> Ref:
         refusals = []
         for folder, floor in zip(self.folders, self.floors, strict=True):
-            if size >= _LARGE and (free := _free(folder)) - size < floor:
+            if floor and (free := _free(folder)) - size < floor:
                 refusals.append(f"{folder} ({free:,} bytes free, {floor:,} to be left)")
                 continue
-            path = os.path.join(folder, secrets.token_hex(8))  # noqa: PTH118, as above
+            path = os.path.join(folder, f"{owner}{secrets.token_hex(8)}")  # noqa: PTH118, as above
             try:
                 return Ref(path, _write_file(path, stream, buffers))
             except OSError as error:
@@ -111,6 +109,7 @@ class FileStore(Store):
     def __init__(self, client: FileClient, directories: list[RunDirectory]) -> None:
         self._client = client
         self._directories = directories
+        self._owner = os.getpid()
         self._claimed: weakref.WeakSet[StoredValue] = weakref.WeakSet()
 
     @classmethod
@@ -140,25 +139,38 @@ class FileStore(Store):
         value = StoredValue(payload, self.client, tuple(self._directories))
         if isinstance(payload, Ref):
             self._claimed.add(value)
-            weakref.finalize(value, self.client.discard, payload).atexit = False
+            weakref.finalize(value, _discard, self.client, payload, self._owner).atexit = False
         return value
 
     def close(self) -> None:
         """Remove all files that are not claimed, and the directories as soon as none is."""
+        if os.getpid() != self._owner:  # a forked child's copy; the files are not its own
+            return
         kept = {v.payload.key for v in self._claimed if isinstance(v.payload, Ref)}
         if not kept:
             for directory in self._directories:
                 directory.remove()
         for directory in self._directories:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):
                 for path in directory.path.iterdir():
                     if path.is_file() and path.name != "lock" and str(path) not in kept:
                         path.unlink(missing_ok=True)
         self._directories = []
 
+    def abandon(self, owner: str) -> None:
+        """Remove the files of an owner that died before anybody was told of them."""
+        for directory in self._directories:
+            for path in directory.path.glob(f"{owner}*"):
+                path.unlink(missing_ok=True)
+
     def scratch(self) -> Path | None:
         """The first directory, for files that driver and workers share."""
         return self._directories[0].path
+
+
+def _discard(client: FileClient, payload: Payload, owner: int) -> None:
+    if os.getpid() == owner:  # else a forked child has dropped its copy
+        client.discard(payload)
 
 
 def _write_file(path: str, stream: bytes, buffers: list[memoryview]) -> int:
