@@ -191,3 +191,18 @@ def total(table):
 
 def twice(table):
     return table * 2
+
+
+class DeadlySetUp:
+    """Kills the worker that it should set up."""
+
+    @hookimpl
+    def motorpool_worker_started(self):
+        os._exit(8)
+
+
+class OddError(Exception):
+    """Pickles, and does not unpickle."""
+
+    def __init__(self, a, b):
+        super().__init__(a + b)

@@ -232,3 +232,49 @@ def test_forked_workers_end_by_sigterm(backend):
         executor.shutdown()
     finally:
         signal.signal(signal.SIGTERM, previous)
+
+
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+def test_runner_inside_a_node_whatever_the_start_method(method):
+    """A forked worker starts workers of its own."""
+
+    def nested(x):
+        inner = pipeline(node(increment, "x", "y"))
+        return ParallelRunner("direct", 1, start_method=method).run(inner, {"x": x})["y"].load()
+
+    outer = ParallelRunner("direct", 1, start_method=method, timeout=60)
+    assert outer.run(pipeline(node(nested, "x", "y")), {"x": 1})["y"].load() == 2
+
+
+def test_work_in_flight_is_done_before_the_interpreter_ends(tmp_path):
+    """As with the standard library's pools."""
+    code = (
+        "import sys; from motorpool import registry\n"
+        "from pathlib import Path\n"
+        "pool = registry.get('direct')().get_executor(1)\n"
+        f"for i in range(4): pool.submit(Path({str(tmp_path)!r}, str(i)).touch)\n"
+        "pool.shutdown(wait=False)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["0", "1", "2", "3"]
+
+
+def test_callable_that_changes_is_sent_as_it_is(pool):
+    """What is pickled by name is sent again as before; an object is pickled anew."""
+
+    class Adder:
+        def __init__(self, n):
+            self.n = n
+
+        def __call__(self, data):
+            return self.n + len(data)
+
+        def __eq__(self, other):
+            return True
+
+        __hash__ = None
+
+    adder = Adder(1)
+    assert pool.submit(adder, b"x").result() == 2
+    adder.n = 10
+    assert pool.submit(adder, b"x").result() == 11

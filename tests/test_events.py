@@ -3,7 +3,7 @@
 import logging
 
 import pytest
-from functions import exit_hard, fail, identity, increment
+from functions import OddError, exit_hard, fail, identity, increment
 
 from motorpool import events, node, pipeline
 from motorpool.events import NodeCompleted, NodeSubmitted, Observer, RunFinished, RunStarted
@@ -116,3 +116,17 @@ def test_resume_hint_names_the_nodes_to_start_from(any_backend, run, caplog):
     with pytest.raises(ValueError, match="cannot use"):
         run(any_backend, pipe, {"x": 1}, on_failure="continue")
     assert '--from-nodes "first"' in caplog.text
+
+
+def test_log_record_that_does_not_unpickle_is_skipped(process_backend, run, caplog):
+    """With a warning; the run and the other records are not touched."""
+
+    def talk(x):
+        logging.getLogger("mine").warning("odd", extra={"err": OddError("a", "b")})
+        logging.getLogger("mine").warning("plain")
+        return x
+
+    run(process_backend, pipeline(node(talk, "x", "y")), {"x": 5})
+    messages = [r.message for r in caplog.records]
+    assert "plain" in messages
+    assert any("cannot be read here" in m for m in messages)

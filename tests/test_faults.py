@@ -1,8 +1,10 @@
 """Workers that die and nodes that hang, on every backend with processes."""
 
+import copy
 import os
 import threading
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import functions
@@ -10,8 +12,11 @@ import numpy as np
 import pytest
 from functions import append, identity, increment
 
-from motorpool import DataCatalog, ParallelRunner, node, pipeline
-from motorpool.errors import NodeTimeoutError, WorkerCrashedError
+from motorpool import DataCatalog, ParallelRunner, create_hook_manager, node, pipeline
+from motorpool._adopted import probe
+from motorpool._journal import Started
+from motorpool._recovery import Deadlines
+from motorpool.errors import BackendError, NodeError, NodeTimeoutError, WorkerCrashedError
 from motorpool.events import NodeCompleted, NodeFailed, WorkerLost
 
 DEATHS = {
@@ -138,8 +143,119 @@ def test_crash_loses_no_data(process_backend, run):
 def test_pool_that_cannot_start_is_an_error_and_no_hang(monkeypatch, run):
     """Workers that die before they are up: the run ends, and says so."""
     from motorpool._builtin import _member
-    from motorpool.errors import BackendError
 
     monkeypatch.setattr(_member, "worker_main", functions.exit_hard_at_start)
     with pytest.raises(BackendError, match="broke .* times in a row"):
         run("direct", pipeline(node(identity, "x", "y")), {"x": 1})
+
+
+def test_worker_that_dies_before_its_node_is_not_replaced_for_ever(process_backend, run):
+    """A set-up hook that kills the worker: an error after a few tries, on every backend."""
+    hooks = create_hook_manager(functions.DeadlySetUp())
+    with pytest.raises(BackendError, match="broke .* times in a row"):
+        run(process_backend, pipeline(node(identity, "x", "y")), {"x": 1}, hook_manager=hooks)
+
+
+def test_many_retries_of_a_crash_end_in_the_crash(process_backend, run, recorder):
+    """Breaking a pool is progress, as long as somebody is charged for it."""
+    pipe = pipeline(node(functions.exit_hard, "x", "y", retries=5))
+    with pytest.raises(WorkerCrashedError):
+        run(process_backend, pipe, {"x": 1}, observers=[recorder])
+    assert [e.attempt for e in recorder.of(NodeFailed)] == [1, 2, 3, 4, 5, 6]
+
+
+def test_crash_of_one_run_does_not_touch_another(process_backend):
+    """Two runs at once on one warm runner: one crashes again and again, one does not notice."""
+    crash = pipeline(node(functions.exit_hard, "x", "y", retries=3))
+    chain = pipeline([node(increment, f"d{i}", f"d{i + 1}", name=f"n{i}") for i in range(30)])
+    with ParallelRunner(process_backend, max_workers=2) as runner, ThreadPoolExecutor(2) as pool:
+        bad = pool.submit(runner.run, crash, {"x": 1})
+        good = pool.submit(runner.run, chain, {"d0": 0})
+        result = good.result()
+        assert isinstance(bad.exception(), WorkerCrashedError)
+    assert result["d30"].load() == 30
+
+
+def test_lost_try_leaves_nothing_in_the_store(process_backend):
+    """What a worker had stored before it died is removed, long before the runner closes."""
+
+    def store_and_die(n):
+        yield np.ones(100_000)
+        os._exit(1)
+
+    def files(runner):
+        store = runner._resources._store
+        return [p.name for p in store.scratch().iterdir() if p.is_file() and p.name != "lock"]
+
+    with ParallelRunner(process_backend, max_workers=1) as runner:
+        with pytest.raises(WorkerCrashedError):
+            runner.run(pipeline(node(store_and_die, "x", "y", retries=2)), {"x": 1})
+        assert files(runner) == []
+
+
+def test_node_that_forks_harms_nobody(process_backend, run):
+    """Its child comes back into our code and ends there, without an answer of its own."""
+
+    def fork(x):
+        import sys
+
+        if os.fork() == 0:
+            sys.exit(0)
+        return x
+
+    nodes = [node(fork, "x", f"o{i}", name=f"n{i}") for i in range(3)]
+    result = run(process_backend, pipeline(nodes), {"x": 1})
+    assert [d.load() for d in result.values()] == [1, 1, 1]
+
+
+def test_stamp_that_is_half_written_ends_nobody():
+    """A start time of zero is read as the time of submission, not as long ago."""
+
+    class Torn:
+        def running(self, node):
+            return Started(pid=1, time=0.0)
+
+    deadlines = Deadlines(Torn(), [3600.0])
+    deadlines.watch(0)
+    assert deadlines.due(time.time()) == []
+    assert 3000 < deadlines.pause() <= 3600
+
+
+def test_cancelled_by_somebody_else_is_a_failure():
+    """An executor of the caller's own, emptied behind our back: an error, and no endless loop."""
+
+    class Cancelling(ThreadPoolExecutor):
+        def submit(self, fn, /, *args, **kwargs):
+            future = super().submit(fn, *args, **kwargs)
+            if fn is not probe:
+                future.result()
+                future = Future()
+                future.cancel()
+            return future
+
+    with Cancelling(1) as executor, pytest.raises(NodeError, match="cancelled the node"):
+        ParallelRunner(executor).run(
+            pipeline([node(identity, "x", "y"), node(identity, "y", "z")]), {"x": 1}
+        )
+
+
+def test_forked_child_leaves_the_parents_workers_and_results_alone():
+    """It can neither use the pool nor remove the files."""
+    pipe = pipeline(node(np.arange, "n", "big"))
+    with ParallelRunner("direct", max_workers=1) as runner:
+        result = runner.run(pipe, {"n": 50_000})
+        executor = runner._resources._pool.executor
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                executor.submit(increment, 1000)
+            except RuntimeError:
+                result.clear()
+                runner.close()
+                code = 0
+            os._exit(code)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert runner.run(pipe, {"n": 50_000})["big"].load()[-1] == 49_999
+    assert result["big"].load()[1] == 1
+    assert copy.deepcopy(result)["big"].load()[1] == 1

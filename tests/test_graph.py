@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from motorpool import MemoryDataset, Node
 from motorpool._graph import Graph
+from motorpool._subset import resume_nodes
 from motorpool.errors import CyclicPipelineError
 
 
@@ -66,3 +68,24 @@ def test_transcoded_names_are_one_dataset():
     """What is written as cars@spark may be read as cars@pandas."""
     graph = Graph.from_datasets([[], ["cars@pandas"]], [["cars@spark"], ["out"]])
     assert graph.parents == ((), (0,))
+
+
+@given(acyclic(), st.sets(st.integers(0, 24)), st.sets(st.integers(0, 24)))
+def test_resuming_from_the_named_nodes_runs_what_is_unfinished(parents, failed, persistent):
+    """Everything unfinished runs again, and whatever runs finds its inputs made or persistent."""
+    graph = Graph.from_parents(parents)
+    unfinished = graph.reach([n for n in failed if n < len(parents)], down=True)
+    nodes = [
+        Node(lambda *_: 1, [f"d{p}" for p in ps] or "given", f"d{i}", name=f"{i:03}")
+        for i, ps in enumerate(parents)
+    ]
+    catalog = {f"d{i}": MemoryDataset() for i in range(len(parents))} | {"given": MemoryDataset()}
+    for i in persistent:
+        catalog[f"d{i}"] = object()
+    start = resume_nodes(nodes, graph, unfinished, catalog)
+    rerun = graph.reach(map(int, start), down=True)
+    assert unfinished <= rerun
+    for i in rerun:
+        assert all(p in rerun or p in persistent for p in parents[i])
+    if not unfinished:
+        assert start == []

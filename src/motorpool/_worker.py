@@ -81,15 +81,17 @@ class _Session:
         started = self._journal.start(index) if self._journal else time.time()
         clock = time.perf_counter()
         catalog = _NodeCatalog(self, index, inputs)
-        failure = None
+        failure, me = None, os.getpid()
         try:
             self._run(index, catalog)
         except BaseException as error:  # noqa: BLE001, the worker outlives whatever a node raises
+            _end_if_forked(me, error)
             failure = pack(_as_failure(error), self._client.dumps, self._client.loads)
             for payload in catalog.outputs.values():
                 self._client.discard(payload)
             catalog.outputs.clear()
         seconds = time.perf_counter() - clock
+        _end_if_forked(me, None)
         if self._journal is not None:
             self._journal.finish(index)
         return Outcome(
@@ -165,6 +167,15 @@ class _NodeCatalog:
     def confirm(self, name: str) -> None:
         """Confirm a dataset."""
         confirm_dataset(name, self._session.dataset(name))
+
+
+def _end_if_forked(worker: int, error: BaseException | None) -> None:
+    """End a child that the node has forked and that has come back here: it is no worker."""
+    if os.getpid() == worker:
+        return
+    with contextlib.suppress(Exception):
+        sys.stdout.flush()
+    os._exit(0 if error is None or getattr(error, "code", 1) in {0, None} else 1)
 
 
 def owner_tag(token: str, node: int) -> str:

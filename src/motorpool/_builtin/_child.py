@@ -45,7 +45,7 @@ def worker_main(
             if kind == Kind.STOP:
                 break
             answer = _run(kind, task, stream.read(length), dumps, loads)
-            if os.getpid() != me:  # a node has forked, and its child has come back here
+            if os.getpid() != me:  # a task has forked, and its child has come back here
                 os._exit(0)
             sock.sendall(answer)
 
