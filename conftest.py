@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import multiprocessing
 import os
 import threading
 import time
@@ -97,6 +98,7 @@ def _no_leaks(_helpers_are_up):
         if time.monotonic() > deadline:
             pytest.fail(f"left behind: {left}")
         gc.collect()  # what hangs in a cycle, such as a traceback, is not left behind
+        multiprocessing.active_children()  # reaps what loky leaves to be reaped at its next start
         threading.Event().wait(0.02)
 
 
