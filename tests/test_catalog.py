@@ -118,3 +118,12 @@ def test_validate_catalog_names_every_dataset_that_will_not_do(tmp_path):
     assert "'stuck' (FileDataset) cannot be pickled: TypeError: cannot pickle" in text
     assert "'alone' (FileDataset) can be used in one process only" in text
     assert "fine" not in text
+
+
+def test_value_that_cannot_be_copied_says_what_to_do():
+    """A lock, for one: the error names the way out, and the way out works."""
+    lock = threading.Lock()
+    with pytest.raises(TypeError) as caught:
+        MemoryDataset(lock).load()
+    assert "copy_mode='assign'" in caught.value.__notes__[0]
+    assert MemoryDataset(lock, copy_mode="assign").load() is lock

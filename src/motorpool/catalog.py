@@ -117,7 +117,15 @@ class MemoryDataset:
             return data
         if mode == "copy":
             return data.copy() if hasattr(data, "copy") else copy.copy(data)
-        return copy.deepcopy(data)
+        try:
+            return copy.deepcopy(data)
+        except Exception as error:
+            kind = type(data).__name__
+            error.add_note(
+                f"An in-memory {kind} is deep-copied, so that nobody changes what others read. If "
+                "it cannot be, wrap it: MemoryDataset(value, copy_mode='assign')."
+            )
+            raise
 
     def __repr__(self) -> str:
         state = "elsewhere" if self._source else type(self._data).__name__
