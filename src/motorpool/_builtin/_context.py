@@ -60,10 +60,14 @@ def worker_context(start_method: StartMethod | None, package: ModuleType = multi
     class WorkerProcess(process_class):  # type: ignore[misc, valid-type]
         """Starts without the main module; pickles as the class that the package knows."""
 
+        def start(self) -> None:
+            # Until it returns, nobody knows the process and could end it.
+            with _process.interrupts_deferred(forking=method == "fork"):
+                super().start()
+
         @staticmethod
         def _Popen(process_obj: Any) -> Any:  # noqa: N802, multiprocessing's name
-            forking = method == "fork"
-            with _process.interrupts_deferred(forking=forking), _without_main(spawn):
+            with _without_main(spawn):
                 return process_class._Popen(process_obj)  # noqa: SLF001, the way it starts
 
         def __reduce__(self) -> tuple[Any, ...]:
