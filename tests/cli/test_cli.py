@@ -247,6 +247,8 @@ def test_signal_to_the_group_ends_everything(folder, tmp_path_factory, backend, 
         [sys.executable, "-m", "motorpool", "run", "waits.py", "-b", backend, "-w", "2"],
         cwd=folder, start_new_session=True, text=True, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, env=os.environ | {"TMPDIR": str(temporary)},
+        # A shell starts what runs in its background with SIGINT ignored, and that is inherited.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509, no locks
     )  # fmt: skip
     assert process.stdout.readline().startswith("waiting")
     os.killpg(process.pid, number)
