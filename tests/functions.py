@@ -206,3 +206,31 @@ class OddError(Exception):
 
     def __init__(self, a, b):
         super().__init__(a + b)
+
+
+def present(path, name):
+    """Write down that a node runs."""
+    with Path(path).open("a") as file:
+        file.write(f"{name}\n")
+
+
+class TryRecorder:
+    """Writes down which try each hook was told of."""
+
+    def __init__(self, path):
+        self.path = path
+
+    @hookimpl
+    def before_node_run(self, attempt):
+        """Before."""
+        present(self.path, f"before{attempt}")
+
+    @hookimpl
+    def after_node_run(self, attempt):
+        """After."""
+        present(self.path, f"after{attempt}")
+
+    @hookimpl
+    def on_node_error(self, error, attempt):
+        """Between."""
+        present(self.path, f"error{attempt}")

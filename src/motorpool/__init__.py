@@ -10,6 +10,7 @@ result["length"].load()
 from typing import TYPE_CHECKING, Any
 
 from motorpool import errors
+from motorpool._retry import Retry
 from motorpool.backend import API_VERSION, Capabilities, ExecutorBackend, Isolation
 from motorpool.catalog import DataCatalog, Dataset, MemoryDataset, SharedMemoryDataCatalog
 from motorpool.pipeline import Node, Pipeline, node, pipeline
@@ -33,6 +34,7 @@ __all__ = [
     "Observer",
     "ParallelRunner",
     "Pipeline",
+    "Retry",
     "SequentialRunner",
     "SharedMemoryDataCatalog",
     "ThreadRunner",

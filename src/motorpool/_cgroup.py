@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 # Where the hierarchies are mounted, and where this process is in them.
 _MOUNT = Path("/sys/fs/cgroup")
 _MEMBERSHIP = Path("/proc/self/cgroup")
+_MACHINE = Path("/proc/vmstat")
 # Version 1 writes "no limit" as a number just below 2**63.
 _UNLIMITED = 1 << 60
 
@@ -40,6 +41,51 @@ def memory_headroom(mount: Path = _MOUNT, membership: Path = _MEMBERSHIP) -> int
             if limit and used and limit[0] < _UNLIMITED:
                 rooms.append(max(0, limit[0] - used[0]))
     return min(rooms, default=None)
+
+
+def memory_limit(mount: Path = _MOUNT, membership: Path = _MEMBERSHIP) -> int | None:
+    """Bytes that the group may take, or None without a limit."""
+    return min(_limits("limit_in_bytes", "max", mount, membership), default=None)
+
+
+def memory_peak(mount: Path = _MOUNT, membership: Path = _MEMBERSHIP) -> int | None:
+    """Most bytes that the group itself has taken so far, or None if the kernel does not tell."""
+    peaks = _limits("max_usage_in_bytes", "peak", mount, membership)
+    return peaks[0] if peaks else None
+
+
+def oom_kills(
+    mount: Path = _MOUNT, membership: Path = _MEMBERSHIP, machine: Path = _MACHINE
+) -> int | None:
+    """How many processes the kernel has killed for want of memory, or None if it does not tell.
+
+    Counted in the group of this process; where it has none of its own, on the whole machine.
+    """
+    for folder in _folders("memory", mount, membership):
+        for name in ("memory.events", "memory.oom_control"):
+            if (count := _entry(folder / name, "oom_kill")) is not None:
+                return count
+    return _entry(machine, "oom_kill")
+
+
+def _limits(v1: str, v2: str, mount: Path, membership: Path) -> list[int]:
+    """The numbers in a file of each group from this process's own up, but for "no limit"."""
+    found = []
+    for folder in _folders("memory", mount, membership):
+        for name in (f"memory.{v2}", f"memory.{v1}"):
+            number = _numbers(folder / name, 1)
+            if number and number[0] < _UNLIMITED:
+                found.append(number[0])
+    return found
+
+
+def _entry(file: Path, key: str) -> int | None:
+    """The number behind a key, in a file with one key and one number a line."""
+    try:
+        rows = dict(line.split(None, 1) for line in file.read_text().splitlines() if " " in line)
+        return int(rows[key])
+    except (OSError, KeyError, ValueError):
+        return None
 
 
 def _folders(controller: str, mount: Path, membership: Path) -> list[Path]:

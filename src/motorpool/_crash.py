@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import signal
 import sys
+from typing import TYPE_CHECKING
 
-from motorpool.errors import MotorpoolError, NodeTimeoutError, WorkerCrashedError
+from motorpool.errors import (
+    MotorpoolError,
+    NodeTimeoutError,
+    OutOfMemoryError,
+    WorkerCrashedError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 # What a signal that kills a process usually means for the code that ran in it.
 _HINTS = {
@@ -17,6 +26,13 @@ _HINTS = {
     "fewer workers, or give the node smaller pieces.",
     "SIGSEGV": "A C extension touched memory that is not its own, or the stack overflowed.",
     "SIGTERM": "Somebody asked it to end.",
+}
+
+_FIGURES = {
+    "held": "The worker held {:,.0f} MiB when it was last looked at.",
+    "peak": "All processes and values of the run, and what shares its control group, held "
+    "{:,.0f} MiB at most.",
+    "limit": "The control group may hold {:,.0f} MiB.",
 }
 
 
@@ -32,15 +48,49 @@ def crash_error(
         exitcode: Its exit code, negative for a signal, if known.
         last_words: What faulthandler wrote, if anything.
     """
-    who = "The worker" if pid is None else f"The worker (pid {pid})"
     error = WorkerCrashedError(
-        f"{who} that ran the node {node!r} died: {_cause(exitcode)}"
+        f"{_worker(pid)} that ran the node {node!r} died: {_cause(exitcode)}"
         + (f"\n{last_words}" if last_words else ""),
         node=node,
         backend=backend,
     )
     error.pid, error.exitcode, error.last_words = pid, exitcode, last_words
     return error
+
+
+def memory_error(
+    *, node: str, backend: str, pid: int | None, exitcode: int | None,
+    alone: bool, figures: Mapping[str, int | None],
+) -> OutOfMemoryError:  # fmt: skip
+    """The error of a node whose worker the kernel killed for want of memory.
+
+    Args:
+        node: Name of the node.
+        backend: Name of the backend.
+        pid: Process id of the worker, if known.
+        exitcode: Its exit code, if known.
+        alone: Whether no other node ran beside it.
+        figures: Bytes: what the worker `held`, the `peak` and the `limit` of the control group.
+    """
+    known = [
+        text.format(value / 2**20)
+        for name, text in _FIGURES.items()
+        if (value := figures[name]) is not None
+    ]
+    error = OutOfMemoryError(
+        f"{_worker(pid)} that ran the node {node!r} was killed by the kernel: out of memory"
+        f"{', with no other node beside it' if alone else ''}. {' '.join(known)} Give the node "
+        "smaller pieces, or the machine or container more memory.",
+        node=node,
+        backend=backend,
+    )
+    error.pid, error.exitcode = pid, exitcode
+    error.held, error.peak, error.limit = figures["held"], figures["peak"], figures["limit"]
+    return error
+
+
+def _worker(pid: int | None) -> str:
+    return "The worker" if pid is None else f"The worker (pid {pid})"
 
 
 def timeout_error(

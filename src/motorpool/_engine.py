@@ -1,26 +1,28 @@
 """Drives the scheduler with a backend's executor, until nothing is left to run.
 
-    scheduler --next node--> transport --submit--> executor
+    ledger --next node--> transport --submit--> executor
         ^                                             |  done callbacks
         |                                             v
-        +--- done, fail, requeue --- engine <--- one queue of futures
+        +--- completed, failed, lost --- engine <--- one queue of futures
 
-The loop waits on one queue, never on all futures, so that its cost does not grow with what is in
-flight. What to do when something breaks is in `_recovery`.
+The loop waits on one queue, never on all futures: its cost does not grow with what is in flight.
+What follows from an outcome is in `_ledger`, what to do when something breaks in `_recovery`.
 """
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import time
 from concurrent.futures import BrokenExecutor
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from motorpool._crash import noted, timeout_error
+from motorpool._crash import noted
+from motorpool._deadlines import Deadlines
+from motorpool._ledger import Ledger
 from motorpool._logs import POLL_INTERVAL
-from motorpool._recovery import Deadlines, Recovery
-from motorpool._report import Meter
-from motorpool._scheduler import Scheduler
+from motorpool._recovery import Death, Recovery
 from motorpool.errors import NodeError, WorkerCrashedError
 
 if TYPE_CHECKING:
@@ -50,25 +52,23 @@ class Engine:
         lifetimes: Who still needs which dataset.
         policy: What to do when a node fails.
         report: Tells observers.
+
+    Attributes:
+        ledger: What has become of each node.
     """
 
     def __init__(
         self, *, pool: Pool, transport: Transport, nodes: Sequence[Any], graph: Graph,
         lifetimes: Lifetimes, policy: Policy, report: Reporter,
     ) -> None:  # fmt: skip
-        self._pool = pool
-        self._transport = transport
-        self._nodes = nodes
-        self._lifetimes = lifetimes
-        self._policy = policy
-        self._report = report
-        self.scheduler = Scheduler(graph)
-        self.failures: dict[int, BaseException] = {}
-        self.meter = Meter()
-        self._attempts = [0] * len(nodes)
+        self._pool, self._transport = pool, transport
+        self._nodes, self._policy, self._report = nodes, policy, report
+        self.ledger = Ledger(
+            nodes=nodes, graph=graph, lifetimes=lifetimes, policy=policy, report=report,
+            transport=transport,
+        )  # fmt: skip
         self._flights: dict[Future[Any], int] = {}
         self._done: SimpleQueue[Future[Any]] = SimpleQueue()
-        self._stopping = False
         self._killed = False
         self._recovery = Recovery(pool, transport)
         self._deadlines = Deadlines(transport, [policy.timeout_of(node) for node in nodes])
@@ -82,7 +82,7 @@ class Engine:
             BackendError: If the executor cannot be kept going.
         """
         try:
-            while self.scheduler.unfinished:
+            while self.ledger.scheduler.unfinished:
                 self._fill()
                 self._wait()
         except BaseException:
@@ -93,23 +93,22 @@ class Engine:
 
     def _fill(self) -> None:
         """Keep enough nodes in flight; a suspect of a crash flies alone."""
-        while not self._stopping:
+        while not self.ledger.stopping:
             limit = 1 if self._recovery.on_trial else self._limit
             if len(self._flights) >= limit:
                 return
             node = self._recovery.next_suspect()
-            if node is None and (node := self.scheduler.pop()) is None:
+            if node is None and (node := self.ledger.scheduler.pop()) is None:
                 return
             self._submit(node)
 
     def _submit(self, node: int) -> None:
         executor = self._pool.executor
-        self._attempts[node] += 1
-        self._report.submitted(node, self._attempts[node])
+        attempt = self.ledger.begin(node)
         try:
-            future = self._transport.submit(executor, node)
+            future = self._transport.submit(executor, node, attempt)
         except BrokenExecutor:
-            self._uncharged(node)
+            self._take_back(node)
             self._recover(executor)
             return
         self._flights[future] = node
@@ -118,20 +117,29 @@ class Engine:
 
     def _wait(self) -> None:
         """Deal with at least one outcome, or with what the clock brings."""
-        if not self._flights:
-            self.scheduler.check_alive()
+        due = self.ledger.attempts.next_due
+        if not self._flights and due is None:
+            self.ledger.scheduler.check_alive()
             return
-        pause = self._deadlines.pause()
-        if self._transport.has_journal:
-            pause = min(POLL_INTERVAL, POLL_INTERVAL if pause is None else pause)
         try:
-            self._land(self._done.get(timeout=pause))
+            self._land(self._done.get(timeout=self._pause(due)))
             while True:
                 self._land(self._done.get_nowait())
         except Empty:
             pass
         self._expire()
+        if due is not None:
+            self.ledger.wake(time.monotonic())
+        if self._transport.has_journal and self._recovery.memory.is_due():
+            self._recovery.memory.look(self._pool.worker_pids())
         self._transport.poll()
+
+    def _pause(self, due: float | None) -> float | None:
+        """Seconds until there is something to look at, other than an outcome."""
+        polling = POLL_INTERVAL if self._transport.has_journal else None
+        waking = None if due is None else max(0.0, due - time.monotonic())
+        pauses = (self._deadlines.pause(), polling, waking)
+        return min((p for p in pauses if p is not None), default=None)
 
     def _land(self, future: Future[Any]) -> None:
         node = self._flights.pop(future, None)
@@ -153,82 +161,59 @@ class Engine:
             self._flights[future] = node
             self._recover(self._pool.executor)
         else:  # the worker could not even begin
-            self._failed(node, self._noted(error, node, None))
+            self._raised(node, error)
 
     def _settle(self, outcome: Outcome) -> None:
         node = outcome.node
-        self.meter.add(outcome)
+        self.ledger.meter.add(outcome)
         if not outcome.ran:
             self._give_up(node)
             return
         if isinstance(outcome.failure, BaseException):
-            self._failed(node, self._noted(outcome.failure, node, outcome.pid))
+            self._raised(node, outcome.failure, outcome.pid)
             return
-        self.scheduler.done(node)
-        self._report.completed(outcome, self._attempts[node])
-        self._release(node)
+        self.ledger.completed(outcome)
+        if self._recovery.had_enough_alone(node):
+            self._run_fewer(self._nodes[node].name)
 
-    def _noted(self, error: BaseException, node: int, pid: int | None) -> BaseException:
-        return noted(error, self._nodes[node].name, self._pool.backend.name, pid)
+    def _raised(self, node: int, error: BaseException, pid: int | None = None) -> None:
+        self._failed(node, noted(error, self._nodes[node].name, self._pool.backend.name, pid))
 
     def _failed(self, node: int, error: BaseException) -> None:
         """Try again, or fail for good and do as the policy says."""
-        retries = self._policy.retries_of(self._nodes[node])
-        again = self._attempts[node] <= retries and not self._stopping
-        self._report.failed(node, self._attempts[node], error, retried=again)
-        if again:
-            self.scheduler.requeue(node)
-            return
-        self.failures[node] = error
-        name = self._nodes[node].name
-        self._skip(self.scheduler.fail(node), f"it needs the node {name!r}, which failed")
-        self._release(node)
-        if self._policy.on_failure != "continue":
-            self._stop(f"the node {name!r} failed")
+        if self.ledger.failed(node, error, time.monotonic()):
+            self._stop(f"the node {self._nodes[node].name!r} failed")
 
     def _stop(self, reason: str) -> None:
         """Start nothing new, cancel what is queued; and, if so wished, end what is running."""
-        if self._stopping:
+        if self.ledger.stopping:
             return
-        self._stopping = True
         self._transport.stop()
-        for suspect in self._recovery.drop_suspects():
-            self._skip(self.scheduler.skip(suspect), reason)
-        self._skip(self.scheduler.stop(), reason)
+        self.ledger.stop(reason, self._recovery.drop_suspects())
         self._cancel_queued()
-        if self._policy.on_failure == "kill":
-            self._killed = True
+        self._killed = self._policy.on_failure == "kill"
+        if self._killed:
             self._pool.kill()
 
     def _cancel_queued(self) -> None:
         for future in list(self._flights):
             future.cancel()
 
-    def _skip(self, nodes: list[int], reason: str) -> None:
-        for node in nodes:
-            self._report.skipped(node, reason)
-            self._release(node)
-
     def _cancelled(self, node: int) -> None:
-        if self._stopping:
+        if self.ledger.stopping:
             self._give_up(node)
         else:
-            error = NodeError(
-                "The executor cancelled the node; somebody else may have shut it down."
-            )
-            self._failed(node, self._noted(error, node, None))
+            text = "The executor cancelled the node; somebody else may have shut it down."
+            self._raised(node, NodeError(text))
 
     def _give_up(self, node: int) -> None:
         """A node was queued when the run stopped, or was killed with it."""
-        reason = "the run was stopped while it ran" if self._killed else "the run was stopped"
-        self._skip(self.scheduler.skip(node), reason)
+        reason = "the run was stopped while it ran" if self._killed else self.ledger.stopping
+        self.ledger.give_up(node, reason)
 
-    def _release(self, node: int) -> None:
-        for name in self._lifetimes.settle(node):
-            if self._transport.release(name):
-                self._report.released(name)
-
-    def _crashed(self, node: int, pid: int | None, exitcode: int | None) -> None:
+    def _crashed(
+        self, node: int, pid: int | None, exitcode: int | None, *, alone: bool = False
+    ) -> None:
         """A worker died in this node, and in no other."""
         if self._killed:
             self._give_up(node)
@@ -239,17 +224,35 @@ class Engine:
         ):
             # It died for the node before, or while it was idle; this one was on its way.
             self._recovery.count_restart()
-            self._lost(pid, None, [node])
+            self._lost(pid, [node])
             return
+        death = Death(
+            pid=pid, exitcode=exitcode, alone=alone or self._recovery.is_on_trial(node),
+            limit=self._policy.timeout_of(self._nodes[node]) if timed_out else None,
+            starved=not timed_out and self._recovery.memory.killed(exitcode),
+        )  # fmt: skip
         self._recovery.landed(node)
+        self._condemned(node, death)
+
+    def _condemned(self, node: int, death: Death) -> None:
+        """It is known who did it, and how."""
+        name = self._nodes[node].name
+        if death.starved and not death.alone and not self.ledger.stopping:
+            self._report.lost(death.pid, None, [node], starved=True)
+            self.ledger.take_back(node, queue=False)
+            self._recovery.try_alone(node, name)
+            return
         self._transport.abandon(node)
-        self._lost(pid, node, [])
-        name, backend = self._nodes[node].name, self._pool.backend.name
-        if timed_out:
-            limit = self._policy.timeout_of(self._nodes[node])
-            self._failed(node, timeout_error(node=name, backend=backend, pid=pid, limit=limit))
-        else:
-            self._failed(node, self._recovery.crash(name, pid, exitcode))
+        self._report.lost(death.pid, node, [], starved=death.starved)
+        self._failed(node, self._recovery.error(name, death))
+
+    def _run_fewer(self, name: str) -> None:
+        """A node had memory enough when it was alone, so there were too many at a time."""
+        self._limit = max(1, min(self._limit, self._pool.max_workers) - 1)
+        logging.getLogger("motorpool").warning(
+            "The node %r had enough memory when it ran alone. From here on, at most %d run at a "
+            "time; fewer workers from the start would save what is run twice.", name, self._limit,
+        )  # fmt: skip
 
     def _recover(self, broken: Executor) -> None:
         """A pool broke, and all that was in flight with it: find out who did it."""
@@ -259,16 +262,17 @@ class Engine:
         self._flights.clear()
         for node in lost:
             self._deadlines.forget(node)
-        if self._killed or self._stopping:
+        if self._killed or self.ledger.stopping:
             self._finish_stopped(broken, lost)
             return
         verdict = self._recovery.investigate(broken, lost, self._deadlines)
-        self._lost(None, None, verdict.innocent)
+        self._lost(None, verdict.innocent)
+        if verdict.suspects:
+            self._report.lost(None, None, verdict.suspects, starved=verdict.starved)
         for node in verdict.suspects:
-            self._attempts[node] -= 1
-            self._transport.abandon(node)
+            self.ledger.take_back(node, queue=False)
         for node, pid, exitcode in verdict.guilty:
-            self._crashed(node, pid, exitcode)
+            self._crashed(node, pid, exitcode, alone=verdict.alone)
 
     def _finish_stopped(self, broken: Executor, lost: list[int]) -> None:
         """The pool broke after the run had stopped: nothing is run again."""
@@ -277,24 +281,20 @@ class Engine:
         for node in lost:
             self._give_up(node)
 
-    def _lost(self, pid: int | None, culprit: int | None, innocent: list[int]) -> None:
-        self._report.lost(pid, culprit, innocent)
+    def _lost(self, pid: int | None, innocent: list[int]) -> None:
+        """Run nodes again that were lost through no fault of their own."""
+        if innocent:
+            self._report.lost(pid, None, innocent, starved=False)
         for node in innocent:
-            self._uncharged(node)
+            self._take_back(node)
 
-    def _uncharged(self, node: int) -> None:
-        """Run a node again that was lost through no fault of its own."""
-        self._transport.abandon(node)
-        self._attempts[node] -= 1
-        if self._stopping:
+    def _take_back(self, node: int) -> None:
+        self.ledger.take_back(node, queue=not self.ledger.stopping)
+        if self.ledger.stopping:
             self._give_up(node)
-        else:
-            self.scheduler.requeue(node)
 
     def _expire(self) -> None:
         """End the workers of nodes that are past their deadline."""
         for started in self._deadlines.due(time.time()):
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 self._pool.backend.kill_worker(self._pool.executor, started.pid)
-            except ProcessLookupError:
-                continue

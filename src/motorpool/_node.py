@@ -13,6 +13,7 @@ from motorpool._arguments import (
     outputs_by_name,
 )
 from motorpool._graph import untranscoded
+from motorpool._retry import Retry
 from motorpool.errors import PipelineError
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ class Node:
             `fit__model`.
         tags: Words to select nodes by.
         confirms: Datasets to confirm after the node has succeeded.
-        retries: How often to try again after a failure; None means as the run says.
+        retries: How often to try again after a failure, or a `Retry`, which has pauses and
+            conditions; None means as the run says.
         timeout: Seconds until a running node is ended; None means as the run says.
 
     Raises:
@@ -55,7 +57,7 @@ class Node:
         name: str | None = None,
         tags: str | Iterable[str] = (),
         confirms: str | list[str] | None = None,
-        retries: int | None = None,
+        retries: int | Retry | None = None,
         timeout: float | None = None,
     ) -> None:
         owner = name if isinstance(name, str) else function_name(func)
@@ -93,8 +95,8 @@ class Node:
             raise PipelineError(
                 f"Node {self.name!r} writes one dataset twice: {self.outputs}.", node=self.name
             )
-        _check_number(self.name, "retries", self.retries, least=0, whole=True)
-        _check_number(self.name, "timeout", self.timeout, least=0, whole=False)
+        _check_retries(self.name, self.retries)
+        _check_timeout(self.name, self.timeout)
         check_arguments(self.func, self._inputs, self.name)
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -128,11 +130,21 @@ class Node:
         return f"Node({self.name!r}, {self._inputs!r} -> {self._outputs!r})"
 
 
-def _check_number(owner: str, what: str, value: Any, *, least: float, whole: bool) -> None:
-    kind: Any = int if whole else int | float
-    if value is None or (isinstance(value, kind) and value is not True and value >= least):
-        return
-    unit = "a whole number" if whole else "a number of seconds"
-    raise PipelineError(
-        f"Node {owner!r}: {what} must be {unit} of at least {least}, not {value!r}.", node=owner
-    )
+def _check_retries(owner: str, value: Any) -> None:
+    try:
+        Retry.of(0 if value is None else value)
+    except PipelineError:
+        raise PipelineError(
+            f"Node {owner!r}: retries must be a whole number of at least 0, or a Retry, not "
+            f"{value!r}.",
+            node=owner,
+        ) from None
+
+
+def _check_timeout(owner: str, value: Any) -> None:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value is not None and not (number and value >= 0):
+        raise PipelineError(
+            f"Node {owner!r}: timeout must be a number of seconds of at least 0, not {value!r}.",
+            node=owner,
+        )

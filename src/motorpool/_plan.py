@@ -18,6 +18,7 @@ import pluggy
 
 from motorpool._datasets import is_ephemeral, pickled_dataset
 from motorpool._node import Node
+from motorpool._retry import Retry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -112,20 +113,25 @@ _AROUND, _WHOLE = 0, 1
 
 
 class _NodePickler(pickle.Pickler):
-    """Pickles a node with an index in place of its function."""
+    """Pickles a node with an index in place of its function.
+
+    A `Retry` goes without its predicate, which is asked in the driver and may be a lambda.
+    """
 
     func: Any = None
     index = 0
 
-    def persistent_id(self, obj: Any) -> int | None:
+    def persistent_id(self, obj: Any) -> int | tuple[Any, ...] | None:
+        if type(obj) is Retry:
+            return (obj.count, obj.delay, obj.backoff, obj.max_delay, obj.jitter)
         return self.index if obj is self.func else None
 
 
 class _NodeUnpickler(pickle.Unpickler):
     function: Callable[[int], Any]
 
-    def persistent_load(self, pid: int) -> Any:
-        return self.function(pid)
+    def persistent_load(self, pid: int | tuple[Any, ...]) -> Any:
+        return Retry(*pid) if isinstance(pid, tuple) else self.function(pid)
 
 
 def pickle_nodes(nodes: Iterable[Any], dumps: Callable[[Any], bytes]) -> PickledNodes:

@@ -54,6 +54,11 @@ class Pool:
             self._executor = None
         broken.shutdown(wait=True)
 
+    def worker_pids(self) -> list[int]:
+        """Process ids of the live workers; none before the first node."""
+        executor = self._executor
+        return [] if executor is None else self.backend.worker_pids(executor)
+
     def kill(self) -> None:
         """End all workers at once, whatever they do; the next run gets new ones."""
         with self._lock:

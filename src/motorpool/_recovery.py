@@ -8,30 +8,49 @@ with nothing beside them: the pool that breaks again breaks for the node that is
 
 from __future__ import annotations
 
-import time
+import logging
 from collections import deque
 from concurrent.futures import wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from motorpool._crash import crash_error
+from motorpool._crash import crash_error, memory_error, timeout_error
+from motorpool._memory import MemoryWatch
 from motorpool.errors import BackendError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from concurrent.futures import Executor, Future
 
-    from motorpool._journal import Started
+    from motorpool._deadlines import Deadlines
     from motorpool._pool import Pool
     from motorpool._transport import Transport
-    from motorpool.errors import WorkerCrashedError
+    from motorpool.errors import NodeError
 
+_logger = logging.getLogger("motorpool")
 # A broken executor fails its futures at once; one that does not in this time (s) never will.
 _DRAIN_TIME = 5.0
 # A pool that breaks so often without a single outcome in between is not worth another try.
 _MOST_RESTARTS = 3
-# How long to wait, in seconds, before looking again whether a node with a deadline has started.
-_NOT_STARTED = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Death:
+    """How a worker died in a node.
+
+    Attributes:
+        pid: Its process id, if known.
+        exitcode: Its exit code, negative for a signal, if known.
+        alone: Whether the node had nothing beside it.
+        limit: The node's timeout, if that is why its worker was ended.
+        starved: Whether the kernel did it, for want of memory.
+    """
+
+    pid: int | None
+    exitcode: int | None
+    alone: bool
+    limit: float | None
+    starved: bool
 
 
 @dataclass(slots=True)
@@ -42,11 +61,15 @@ class Verdict:
         guilty: Nodes that did it, each with its worker's process id and exit code if known.
         innocent: Nodes that were lost with it and go back to the scheduler.
         suspects: Nodes that will be tried alone.
+        alone: Whether the guilty one had nothing beside it.
+        starved: Whether the kernel killed one of the suspects' workers for want of memory.
     """
 
     guilty: list[tuple[int, int | None, int | None]] = field(default_factory=list)
     innocent: list[int] = field(default_factory=list)
     suspects: list[int] = field(default_factory=list)
+    alone: bool = False
+    starved: bool = False
 
 
 class Recovery:
@@ -55,6 +78,9 @@ class Recovery:
     Args:
         pool: Where the executor comes from.
         transport: Knows what workers have started.
+
+    Attributes:
+        memory: Knows whom the kernel has killed for want of memory.
     """
 
     def __init__(self, pool: Pool, transport: Transport) -> None:
@@ -63,6 +89,8 @@ class Recovery:
         self._suspects: deque[int] = deque()
         self._on_trial: int | None = None
         self._restarts = 0
+        self._starved: set[int] = set()  # nodes that ran out of memory beside others
+        self.memory = MemoryWatch()
 
     @property
     def on_trial(self) -> bool:
@@ -82,6 +110,10 @@ class Recovery:
         self._suspects.clear()
         return dropped
 
+    def is_on_trial(self, node: int) -> bool:
+        """Whether a node is being tried alone."""
+        return node == self._on_trial
+
     def landed(self, node: int) -> None:
         """Note an outcome: the executor works, and the node was not the one."""
         self._restarts = 0
@@ -93,12 +125,36 @@ class Recovery:
         finished = wait(list(flights), timeout=_DRAIN_TIME).done
         return [f for f in finished if not f.cancelled() and f.exception() is None]
 
-    def crash(self, node: str, pid: int | None, exitcode: int | None) -> WorkerCrashedError:
-        """The error of a node whose worker died, with the worker's last words."""
+    def error(self, node: str, death: Death) -> NodeError:
+        """The error of a node whose worker died, or had to."""
+        backend, pid = self._pool.backend.name, death.pid
+        if death.limit is not None:
+            return timeout_error(node=node, backend=backend, pid=pid, limit=death.limit)
+        if death.starved:
+            return memory_error(
+                node=node, backend=backend, pid=pid, exitcode=death.exitcode, alone=death.alone,
+                figures=self.memory.figures(pid),
+            )  # fmt: skip
         return crash_error(
-            node=node, backend=self._pool.backend.name, pid=pid, exitcode=exitcode,
+            node=node, backend=backend, pid=pid, exitcode=death.exitcode,
             last_words=self._transport.last_words(pid),
         )  # fmt: skip
+
+    def try_alone(self, node: int, name: str) -> None:
+        """Memory ran out, maybe for its neighbours: run the node again with nothing beside it."""
+        _logger.warning(
+            "The kernel ended the worker of the node %r for want of memory. It is run again, "
+            "with nothing beside it.", name,
+        )  # fmt: skip
+        self._starved.add(node)
+        self._suspects.append(node)
+
+    def had_enough_alone(self, node: int) -> bool:
+        """Whether a node that has succeeded ran out of memory before, beside others."""
+        if node not in self._starved:
+            return False
+        self._starved.discard(node)
+        return True
 
     def replace(self, broken: Executor) -> None:
         """Drop the executor, so that the next node gets a new one.
@@ -136,96 +192,31 @@ class Recovery:
         pids = {node: s.pid for node, s in started.items() if s is not None}
         self.replace(broken)  # and with it, wait until all of its workers are reaped
         codes = {pid: self._pool.backend.exitcode(broken, pid) for pid in pids.values()}
-        expired = [node for node in lost if deadlines.has_expired(node)]
-        candidates = list(pids) if self._transport.has_journal else list(lost)
+        alone = self._on_trial is not None and self._on_trial in lost
+        guilty = [node for node in lost if deadlines.has_expired(node)]
         suspects: list[int] = []
-        if expired:
-            guilty = expired
-        elif self._on_trial is not None and self._on_trial in lost:
-            guilty = [self._on_trial]
-        elif len(candidates) == 1:
-            guilty = candidates
-        else:
-            guilty, suspects = [], candidates
+        if not guilty:
+            guilty, suspects = self._accused(lost, list(pids))
         self._on_trial = None
-        self._suspects.extend(suspects)
+        starved = bool(suspects) and self.memory.killed(None)
+        if suspects:
+            self._suspects.extend(suspects)
+            self._starved.update(suspects if starved else ())
+            self.memory.forget()
         if guilty:
             self._restarts = 0  # somebody is charged, so this does not go on for ever
         known = {*guilty, *suspects}
         return Verdict(
-            [(n, pids.get(n), codes.get(pids.get(n, -1))) for n in guilty],
-            [n for n in lost if n not in known],
-            suspects,
+            guilty=[(n, pids.get(n), codes.get(pids.get(n, -1))) for n in guilty],
+            innocent=[n for n in lost if n not in known],
+            suspects=suspects,
+            alone=alone,
+            starved=starved,
         )
 
-
-class Deadlines:
-    """Knows which running node has how long.
-
-    A deadline counts from the moment when a worker starts the node, not from its submission.
-
-    Args:
-        transport: Knows when workers have started what.
-        limits: For each node, the seconds that it has, or None.
-    """
-
-    def __init__(self, transport: Transport, limits: Sequence[float | None]) -> None:
-        self._transport = transport
-        self._limits = limits
-        self._watched: dict[int, float] = {}  # and when each was submitted
-        self._expired: set[int] = set()
-        self.killed: set[int] = set()
-
-    def watch(self, node: int) -> None:
-        """A node was submitted."""
-        if self._limits[node] is not None:
-            self._watched[node] = time.time()
-            self._expired.discard(node)
-
-    def forget(self, node: int) -> None:
-        """A node has come back."""
-        self._watched.pop(node, None)
-
-    def pause(self) -> float | None:
-        """Seconds until there is something to look at; None if there will not be."""
-        if not self._watched:
-            return None
-        now = time.time()
-        pauses = []
-        for node in self._watched:
-            deadline = self._deadline(node, self._transport.running(node))
-            pauses.append(_NOT_STARTED if deadline is None else deadline - now)
-        return max(0.0, min(pauses))
-
-    def _deadline(self, node: int, started: Started | None) -> float | None:
-        """When a running node's time is up.
-
-        A stamp may be read while it is written; no node has started before it was submitted.
-        """
-        if started is None:
-            return None
-        return max(started.time, self._watched[node]) + (self._limits[node] or 0.0)
-
-    def due(self, now: float) -> list[Started]:
-        """The workers that are past a deadline; each is returned once."""
-        found = []
-        for node in list(self._watched):
-            started = self._transport.running(node)
-            deadline = self._deadline(node, started)
-            if started is not None and deadline is not None and now >= deadline:
-                del self._watched[node]
-                self._expired.add(node)
-                self.killed.add(started.pid)
-                found.append(started)
-        return found
-
-    def has_expired(self, node: int) -> bool:
-        """Whether a node's worker was killed for its deadline."""
-        return node in self._expired
-
-    def take_expired(self, node: int) -> bool:
-        """The same, and forget it, for the node may be tried again."""
-        if node not in self._expired:
-            return False
-        self._expired.discard(node)
-        return True
+    def _accused(self, lost: list[int], running: list[int]) -> tuple[list[int], list[int]]:
+        """The guilty, or else the suspects, among what was lost."""
+        if self._on_trial is not None and self._on_trial in lost:
+            return [self._on_trial], []
+        candidates = running if self._transport.has_journal else list(lost)
+        return (candidates, []) if len(candidates) == 1 else ([], candidates)

@@ -97,7 +97,9 @@ class Reporter:
         if self._emit:
             self._emit(NodeSkipped(run_id=self._run_id, node=self._names[node], reason=reason))
 
-    def lost(self, pid: int | None, culprit: int | None, innocent: Sequence[int]) -> None:
+    def lost(
+        self, pid: int | None, culprit: int | None, innocent: Sequence[int], *, starved: bool
+    ) -> None:
         """A worker died."""
         if self._emit:
             self._emit(
@@ -106,6 +108,7 @@ class Reporter:
                     worker=pid,
                     node=None if culprit is None else self._names[culprit],
                     innocent=tuple(self._names[node] for node in innocent),
+                    out_of_memory=starved,
                 )
             )
 

@@ -242,7 +242,7 @@ class Run:
 
     def _finish(self, engine: Engine, emit: Dispatcher) -> RunSummary:
         """Sum the run up, and tell observers; done after a failure and Ctrl-C as well."""
-        prepared, scheduler = self._prepared, engine.scheduler
+        prepared, scheduler = self._prepared, engine.ledger.scheduler
         done, failed = scheduler.nodes_in(State.DONE), scheduler.nodes_in(State.FAILED)
         unfinished = sorted(set(range(len(prepared.nodes))) - set(done))
         summary = RunSummary(
@@ -251,7 +251,7 @@ class Run:
             failed=tuple(prepared.nodes[i].name for i in failed),
             skipped=len(unfinished) - len(failed),
             wall_time=time.perf_counter() - prepared.started,
-            node_time=engine.meter.node_time, peak_memory=engine.meter.peak_memory,
+            node_time=engine.ledger.meter.node_time, peak_memory=engine.ledger.meter.peak_memory,
         )  # fmt: skip
         start = resume_nodes(prepared.nodes, prepared.graph, unfinished, prepared.catalog)
         emit(RunFinished(run_id=prepared.run_id, summary=summary, resume_from=tuple(start)))
@@ -279,7 +279,7 @@ def _suggest_resume(done: int, unfinished: int, start: list[str]) -> None:
 
 
 def _raise_failures(engine: Engine) -> None:
-    failures = [engine.failures[i] for i in sorted(engine.failures)]
+    failures = [engine.ledger.failures[i] for i in sorted(engine.ledger.failures)]
     if len(failures) == 1:
         raise failures[0]
     if failures:

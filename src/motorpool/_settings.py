@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from motorpool.errors import ValidationError
+from motorpool._retry import Retry
+from motorpool.errors import PipelineError, ValidationError
 
 if TYPE_CHECKING:
     from motorpool.events import Observer  # noqa: TC004, no option: its type is never looked up
@@ -17,7 +18,7 @@ class RunSettings:
 
     is_async: bool
     on_failure: str
-    retries: int
+    retries: int | Retry
     timeout: float | None
     observers: tuple[Observer, ...]
 
@@ -28,8 +29,12 @@ class RunSettings:
             problems.append(
                 f"on_failure must be 'stop', 'continue' or 'kill', not {self.on_failure!r}."
             )
-        if isinstance(self.retries, bool) or not isinstance(self.retries, int) or self.retries < 0:
-            problems.append(f"retries must be a whole number of at least 0, not {self.retries!r}.")
+        try:
+            Retry.of(self.retries)
+        except PipelineError:
+            problems.append(
+                f"retries must be a whole number of at least 0, or a Retry, not {self.retries!r}."
+            )
         number = isinstance(self.timeout, int | float) and not isinstance(self.timeout, bool)
         if self.timeout is not None and not (number and self.timeout > 0):
             problems.append(f"timeout must be a positive number of seconds, not {self.timeout!r}.")

@@ -87,16 +87,19 @@ class NodeRun:
         hooks: Whom to tell.
         is_async: Load inputs and save outputs side by side, with threads.
         run_id: The run that it is part of.
+        attempt: Which try it is, from 1.
     """
 
     def __init__(
-        self, node: Any, catalog: NodeCatalog, hooks: Hooks, *, is_async: bool, run_id: str
-    ) -> None:
+        self, node: Any, catalog: NodeCatalog, hooks: Hooks, *, is_async: bool, run_id: str,
+        attempt: int,
+    ) -> None:  # fmt: skip
         self._node = node
         self._catalog = catalog
         self._hooks = hooks
         self._is_async = is_async
         self._run_id = run_id
+        self._attempt = attempt
 
     def __call__(self) -> None:
         """Load, call, save, confirm.
@@ -186,6 +189,7 @@ class NodeRun:
             "inputs": inputs,
             "is_async": self._is_async,
             "run_id": self._run_id,
+            "attempt": self._attempt,
         }
 
 

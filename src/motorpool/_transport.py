@@ -56,8 +56,14 @@ class Transport(ABC):
     """One run's way to the workers and back."""
 
     @abstractmethod
-    def submit(self, executor: Executor, node: int) -> Future[Any]:
-        """Send a node off."""
+    def submit(self, executor: Executor, node: int, attempt: int) -> Future[Any]:
+        """Send a node off.
+
+        Args:
+            executor: Where to.
+            node: Which one.
+            attempt: Which try it is, from 1.
+        """
 
     @abstractmethod
     def settle(self, result: Any) -> list[Outcome]:
@@ -122,17 +128,17 @@ class InProcess(Transport):
         self._is_async = is_async
         self._run_id = run_id
 
-    def submit(self, executor: Executor, node: int) -> Future[Outcome]:
+    def submit(self, executor: Executor, node: int, attempt: int) -> Future[Outcome]:
         """Send a node off."""
-        return executor.submit(self._run, node)
+        return executor.submit(self._run, node, attempt)
 
-    def _run(self, index: int) -> Outcome:
+    def _run(self, index: int, attempt: int) -> Outcome:
         started, clock = time.time(), time.perf_counter()
         failure = None
         try:
             NodeRun(
                 self._nodes[index], self._catalog, self._hooks, is_async=self._is_async,
-                run_id=self._run_id,
+                run_id=self._run_id, attempt=attempt,
             )()  # fmt: skip
         except KeyboardInterrupt:
             raise

@@ -38,15 +38,15 @@ def run_envelope(data: bytes) -> bytes:
     """Run the nodes of an envelope, one after the other.
 
     Args:
-        data: Pickle of the client, pickled; where the plan is; and for each node its index and
-            its in-memory inputs.
+        data: Pickle of the client, pickled; where the plan is; and for each node its index,
+            which try it is and its in-memory inputs.
 
     Returns:
         Pickle of a list of outcomes, as plain tuples.
     """
     client, plan, items = pickle.loads(data)
     session = _session(client, plan)
-    return pickle.dumps([tuple(session.run(index, inputs)) for index, inputs in items])
+    return pickle.dumps([tuple(session.run(*item)) for item in items])
 
 
 @lru_cache(maxsize=2)  # two runs may share the workers of one runner
@@ -71,7 +71,7 @@ class _Session:
             "motorpool_worker_started", backend=settings.backend, run_id=settings.run_id
         )
 
-    def run(self, index: int, inputs: dict[str, Payload]) -> Outcome:
+    def run(self, index: int, attempt: int, inputs: dict[str, Payload]) -> Outcome:
         """Run a node; whatever happens in it becomes an outcome."""
         if self._owned is not None:
             self._owned.log.point_to(self._scratch)
@@ -83,7 +83,7 @@ class _Session:
         catalog = _NodeCatalog(self, index, inputs)
         failure, me = None, os.getpid()
         try:
-            self._run(index, catalog)
+            self._run(index, attempt, catalog)
         except BaseException as error:  # noqa: BLE001, the worker outlives whatever a node raises
             _end_if_forked(me, error)
             failure = pack(_as_failure(error), self._client.dumps, self._client.loads)
@@ -99,11 +99,11 @@ class _Session:
             _process.peak_memory(),
         )  # fmt: skip
 
-    def _run(self, index: int, catalog: _NodeCatalog) -> None:
+    def _run(self, index: int, attempt: int, catalog: _NodeCatalog) -> None:
         settings = self._plan.settings
         NodeRun(
             self.node(index), catalog, self._hooks, is_async=settings.is_async,
-            run_id=settings.run_id,
+            run_id=settings.run_id, attempt=attempt,
         )()  # fmt: skip
 
     def node(self, index: int) -> Any:

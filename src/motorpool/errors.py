@@ -14,6 +14,7 @@
     │   └── BackendOptionError (ValueError)   an unknown option, or a bad value
     ├── NodeError                             a node failed, and not with its own exception
     │   ├── WorkerCrashedError                the process that ran it died
+    │   │   └── OutOfMemoryError              the kernel killed it for want of memory
     │   ├── NodeTimeoutError (TimeoutError)   it ran past its deadline
     │   └── RemoteError                       its own exception could not travel
     └── StoreError                            the store cannot keep or find a value
@@ -39,6 +40,7 @@ __all__ = [
     "MotorpoolError",
     "NodeError",
     "NodeTimeoutError",
+    "OutOfMemoryError",
     "PipelineError",
     "RemoteError",
     "StoreError",
@@ -135,6 +137,21 @@ class WorkerCrashedError(NodeError):
     pid: int | None = None
     exitcode: int | None = None
     last_words: str = ""
+
+
+class OutOfMemoryError(WorkerCrashedError):
+    """The kernel killed the process that ran the node for want of memory.
+
+    Attributes:
+        held: Bytes that the worker held when it was last looked at, if it was.
+        peak: Most bytes that the control group has held, the run's other processes and its
+            values in shared memory included, if known.
+        limit: Bytes that the control group may hold; None without a limit.
+    """
+
+    held: int | None = None
+    peak: int | None = None
+    limit: int | None = None
 
 
 class NodeTimeoutError(NodeError, TimeoutError):

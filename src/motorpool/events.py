@@ -132,11 +132,13 @@ class WorkerLost(Event):
         worker: Process id, if known.
         node: Name of the node that it died in, if known.
         innocent: Names of the nodes that are rerun at no charge.
+        out_of_memory: Whether the kernel ended it for want of memory.
     """
 
     worker: int | None
     node: str | None
     innocent: tuple[str, ...]
+    out_of_memory: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

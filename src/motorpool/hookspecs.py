@@ -54,9 +54,18 @@ class RunSpecs:
 
     @hookspec
     def before_node_run(
-        self, node: Any, catalog: Any, inputs: dict[str, Any], is_async: bool, run_id: str
+        self,
+        node: Any,
+        catalog: Any,
+        inputs: dict[str, Any],
+        is_async: bool,
+        run_id: str,
+        attempt: int,
     ) -> dict[str, Any] | None:
-        """Called before a node's function; a returned dict replaces the inputs it names."""
+        """Called before a node's function; a returned dict replaces the inputs it names.
+
+        `attempt` is 1 for the first try, 2 for the first retry, and so on.
+        """
 
     @hookspec
     def after_node_run(
@@ -67,6 +76,7 @@ class RunSpecs:
         outputs: dict[str, Any],
         is_async: bool,
         run_id: str,
+        attempt: int,
     ) -> None:
         """Called after a node's function has returned, before its outputs are saved."""
 
@@ -79,6 +89,7 @@ class RunSpecs:
         inputs: dict[str, Any],
         is_async: bool,
         run_id: str,
+        attempt: int,
     ) -> None:
         """Called when a node's function has raised."""
 

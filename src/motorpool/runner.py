@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from motorpool._plan import PickledNodes
+    from motorpool._retry import Retry
     from motorpool._run import Preparation, RunResult
     from motorpool._transport import RunCatalog
     from motorpool.backend import ExecutorBackend
@@ -40,7 +41,8 @@ class AbstractRunner(ABC):
         on_failure: After a node has failed: "stop" starts nothing new and lets running nodes
             finish, "continue" finishes every branch that does not need the node, "kill" ends
             running nodes too.
-        retries: How often to try a failed node again, for nodes that do not say so themselves.
+        retries: How often to try a failed node again, or a `Retry`, for nodes that do not say so
+            themselves.
         timeout: Seconds until a running node is ended, for nodes that do not say so themselves.
         observers: Told of everything that happens.
 
@@ -53,7 +55,7 @@ class AbstractRunner(ABC):
         is_async: bool = False,
         *,
         on_failure: OnFailure = "stop",
-        retries: int = 0,
+        retries: int | Retry = 0,
         timeout: float | None = None,
         observers: Iterable[Observer] = (),
     ) -> None:
@@ -248,7 +250,7 @@ class ParallelRunner(_BackendRunner):
             on Windows.
         is_async: Load a node's inputs and save its outputs side by side, with threads.
         on_failure: "stop", "continue" or "kill"; see `AbstractRunner`.
-        retries: How often to try a failed node again.
+        retries: How often to try a failed node again, or a `Retry`.
         timeout: Seconds until a running node is ended.
         observers: Told of everything that happens.
         **backend_options: Options of the backend, if it is given by name.
@@ -266,7 +268,7 @@ class ParallelRunner(_BackendRunner):
         is_async: bool = False,
         *,
         on_failure: OnFailure = "stop",
-        retries: int = 0,
+        retries: int | Retry = 0,
         timeout: float | None = None,
         observers: Iterable[Observer] = (),
         **backend_options: Any,

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.table import Table
 
-from motorpool import ParallelRunner
+from motorpool import ParallelRunner, Retry
 from motorpool._failure import RemoteTraceback, format_error
 from motorpool.cli._progress import EventFile, Outcome, ProgressBar
 from motorpool.cli._target import load_catalog, load_pipeline
@@ -81,6 +81,8 @@ def _selection(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--on-failure", type=click.Choice(["stop", "continue", "kill"]), default="stop",
               show_default=True, help="What to do after a node has failed.")  # fmt: skip
 @click.option("--retries", type=click.IntRange(min=0), default=0, help="Tries after the first.")
+@click.option("--retry-delay", type=click.FloatRange(min=0), default=0.0, metavar="S",
+              help="Seconds before the first retry; doubled for each further one.")  # fmt: skip
 @click.option("--timeout", type=float, metavar="S", help="Seconds until a node is ended.")
 @click.option("--events", type=click.File("w"), help="Write each event as a line of JSON.")
 @click.option("--progress/--no-progress", default=None,
@@ -89,7 +91,8 @@ def run(  # noqa: PLR0913, one argument an option
     *, target: str, catalog: str | None, backend: str, max_workers: int | None,
     options: tuple[tuple[str, str], ...], is_async: bool, nodes: list[str] | None,
     from_nodes: list[str] | None, to_nodes: list[str] | None, tags: list[str] | None,
-    only_missing_outputs: bool, on_failure: Any, retries: int, timeout: float | None,
+    only_missing_outputs: bool, on_failure: Any, retries: int, retry_delay: float,
+    timeout: float | None,
     events: IO[str] | None, progress: bool | None,
 ) -> int:  # fmt: skip
     """Run the pipeline in TARGET.
@@ -104,8 +107,8 @@ def run(  # noqa: PLR0913, one argument an option
     observers += [EventFile(events)] if events else []
     _set_up_logging(console, verbose=not show_bar)
     runner = ParallelRunner(
-        backend, max_workers, is_async, on_failure=on_failure, retries=retries, timeout=timeout,
-        observers=observers, **dict(options),
+        backend, max_workers, is_async, on_failure=on_failure, timeout=timeout,
+        retries=Retry(retries, retry_delay), observers=observers, **dict(options),
     )  # fmt: skip
     pipeline, module = load_pipeline(target)
     chosen = {"node_names": nodes, "from_nodes": from_nodes, "to_nodes": to_nodes, "tags": tags}

@@ -14,8 +14,8 @@ from functions import append, identity, increment
 
 from motorpool import DataCatalog, ParallelRunner, create_hook_manager, node, pipeline
 from motorpool._adopted import probe
+from motorpool._deadlines import Deadlines
 from motorpool._journal import Started
-from motorpool._recovery import Deadlines
 from motorpool.errors import BackendError, NodeError, NodeTimeoutError, WorkerCrashedError
 from motorpool.events import NodeCompleted, NodeFailed, WorkerLost
 

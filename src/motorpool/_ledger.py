@@ -1,0 +1,137 @@
+"""What has become of each node, and what follows from it for the others.
+
+completed --> children ready, inputs released
+failed ----> a pause and another try, or the end: dependents skipped, and maybe the run stopped
+skipped ---> inputs released
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from motorpool._policy import Attempts
+from motorpool._report import Meter
+from motorpool._scheduler import Scheduler
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from motorpool._graph import Graph
+    from motorpool._policy import Policy
+    from motorpool._report import Reporter
+    from motorpool._scheduler import Lifetimes
+    from motorpool._task import Outcome
+    from motorpool._transport import Transport
+
+
+class Ledger:
+    """Keeps the books of one run.
+
+    Args:
+        nodes: The nodes, in a topological order.
+        graph: Who waits for whom, by position in `nodes`.
+        lifetimes: Who still needs which dataset.
+        policy: What to do when a node fails.
+        report: Tells observers.
+        transport: Holds the data.
+
+    Attributes:
+        failures: The error of each node that failed for good.
+        stopping: Why nothing new is started, once that is so.
+    """
+
+    def __init__(
+        self, *, nodes: Sequence[Any], graph: Graph, lifetimes: Lifetimes, policy: Policy,
+        report: Reporter, transport: Transport,
+    ) -> None:  # fmt: skip
+        self.scheduler = Scheduler(graph)
+        self.attempts = Attempts(nodes, policy)
+        self.failures: dict[int, BaseException] = {}
+        self.meter = Meter()
+        self.stopping = ""
+        self._nodes = nodes
+        self._lifetimes = lifetimes
+        self._policy = policy
+        self._report = report
+        self._transport = transport
+
+    def begin(self, node: int) -> int:
+        """A node is on its way to a worker; return which try it is."""
+        attempt = self.attempts.begin(node)
+        self._report.submitted(node, attempt)
+        return attempt
+
+    def completed(self, outcome: Outcome) -> None:
+        """A node has run."""
+        self.scheduler.done(outcome.node)
+        self._report.completed(outcome, self.attempts[outcome.node])
+        self._release(outcome.node)
+
+    def failed(self, node: int, error: BaseException, now: float) -> bool:
+        """A try has failed: try again, or fail for good.
+
+        Args:
+            node: Which one.
+            error: Why.
+            now: Seconds, of the clock that `wake` is told.
+
+        Returns:
+            Whether the run is to stop.
+        """
+        pause = None if self.stopping else self.attempts.pause_after(node, error)
+        self._report.failed(node, self.attempts[node], error, retried=pause is not None)
+        if pause is not None:
+            self.attempts.park(node, now + pause)
+            self.wake(now)
+            return False
+        self.failures[node] = error
+        name = self._nodes[node].name
+        self.skip(self.scheduler.fail(node), f"it needs the node {name!r}, which failed")
+        self._release(node)
+        return self._policy.on_failure != "continue"
+
+    def wake(self, now: float) -> None:
+        """Let nodes whose pause is over run again."""
+        for node in self.attempts.due(now):
+            self.scheduler.requeue(node)
+
+    def stop(self, reason: str, suspects: Sequence[int]) -> None:
+        """Skip everything that is not on its way.
+
+        Args:
+            reason: Why.
+            suspects: Nodes of a crash that were still to be tried alone.
+        """
+        self.stopping = reason
+        for node in suspects:
+            self.skip(self.scheduler.skip(node), reason)
+        for node in self.attempts.drop():
+            self.skip(self.scheduler.skip(node), f"{reason}, before it was tried again")
+        self.skip(self.scheduler.stop(), reason)
+
+    def skip(self, nodes: Sequence[int], reason: str) -> None:
+        """Nodes will not run."""
+        for node in nodes:
+            self._report.skipped(node, reason)
+            self._release(node)
+
+    def give_up(self, node: int, reason: str) -> None:
+        """A node was on its way, and comes to nothing."""
+        self.skip(self.scheduler.skip(node), reason)
+
+    def take_back(self, node: int, *, queue: bool) -> None:
+        """A try was lost through no fault of the node.
+
+        Args:
+            node: Which one.
+            queue: Whether it goes back among those that are ready.
+        """
+        self._transport.abandon(node)
+        self.attempts.uncharge(node)
+        if queue:
+            self.scheduler.requeue(node)
+
+    def _release(self, node: int) -> None:
+        for name in self._lifetimes.settle(node):
+            if self._transport.release(name):
+                self._report.released(name)

@@ -1,0 +1,73 @@
+"""Fixtures of the fault tests: who ran how often, and a group with little memory."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+_MIB = 2**20
+
+
+class RollCall:
+    """Counts how often each node has run: nodes write their names down, one line a try."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def counts(self):
+        """Name to number of tries."""
+        try:
+            return dict(Counter(Path(self.path).read_text().split()))
+        except FileNotFoundError:
+            return {}
+
+
+@pytest.fixture
+def roll_call(tmp_path):
+    """Who ran, and how often; nodes call `functions.present(path, name)`."""
+    return RollCall(tmp_path / "roll-call")
+
+
+def _memory_group():
+    """This process's memory group, and the names of its files for members and limit."""
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        if "memory" in controllers.split(","):
+            return Path("/sys/fs/cgroup/memory") / path.lstrip("/"), "memory.limit_in_bytes"
+    path = re.search(r"^0::(.*)$", Path("/proc/self/cgroup").read_text(), re.MULTILINE)
+    return Path("/sys/fs/cgroup") / (path[1] if path else "").lstrip("/"), "memory.max"
+
+
+@pytest.fixture
+def with_little_memory():
+    """Run a script in a control group of its own that may hold 400 MiB."""
+    parent, limit = _memory_group()
+    group = parent / f"motorpool-test-{secrets.token_hex(4)}"
+    try:
+        group.mkdir()
+        (group / limit).write_text(str(400 * _MIB))
+    except OSError as error:
+        if group.is_dir():
+            group.rmdir()
+        pytest.skip(f"no memory group can be made here: {error}")
+
+    def run(script, *arguments):
+        command = ["sh", "-c", f'echo $$ > "{group}/cgroup.procs" && exec "$@"', "sh"]
+        return subprocess.run(
+            [*command, sys.executable, str(script), *map(str, arguments)],
+            capture_output=True, text=True, check=False, timeout=100, env=os.environ,
+        )  # fmt: skip
+
+    yield run
+    deadline = time.monotonic() + 5
+    while (group / "cgroup.procs").read_text() and time.monotonic() < deadline:
+        time.sleep(0.02)  # a process that has ended stays a member for a moment
+    group.rmdir()
