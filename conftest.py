@@ -76,7 +76,15 @@ def _holdings():
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _helpers_are_up():
+def _journals_elsewhere(tmp_path_factory):
+    """Keep the journals of all runs, those of subprocesses too, out of the working directory."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MOTORPOOL_RUNS", str(tmp_path_factory.mktemp("runs")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _helpers_are_up(_journals_elsewhere):
     """Start what stays for the whole session, so that no test seems to have left it."""
     pipe = pipeline(node(len, "word", "length"))
     for name in registry.names():

@@ -133,13 +133,14 @@ class Engine:
         if self._transport.has_journal and self._recovery.memory.is_due():
             self._recovery.memory.look(self._pool.worker_pids())
         self._transport.poll()
+        self._report.flush()
 
     def _pause(self, due: float | None) -> float | None:
         """Seconds until there is something to look at, other than an outcome."""
-        polling = POLL_INTERVAL if self._transport.has_journal else None
         waking = None if due is None else max(0.0, due - time.monotonic())
-        pauses = (self._deadlines.pause(), polling, waking)
-        return min((p for p in pauses if p is not None), default=None)
+        polling = POLL_INTERVAL if self._transport.has_journal else None
+        known = [p for p in (self._deadlines.pause(), polling, waking) if p is not None]
+        return min(known, default=None)
 
     def _land(self, future: Future[Any]) -> None:
         node = self._flights.pop(future, None)
@@ -251,8 +252,7 @@ class Engine:
         self._limit = max(1, min(self._limit, self._pool.max_workers) - 1)
         logging.getLogger("motorpool").warning(
             "The node %r had enough memory when it ran alone. From here on, at most %d run at a "
-            "time; fewer workers from the start would save what is run twice.", name, self._limit,
-        )  # fmt: skip
+            "time; fewer workers would save what is run twice.", name, self._limit)  # fmt: skip
 
     def _recover(self, broken: Executor) -> None:
         """A pool broke, and all that was in flight with it: find out who did it."""

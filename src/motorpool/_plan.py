@@ -45,6 +45,7 @@ class Settings:
         token: What tells this run's values from those of others in the same store.
         scratch: Folder of journal and logs, or None where workers do not share files.
         log_levels: Level by logger.
+        checkpoint: Folder to keep in-memory values in, or None.
     """
 
     backend: str
@@ -57,6 +58,7 @@ class Settings:
     token: str
     scratch: str | None
     log_levels: dict[str, int]
+    checkpoint: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

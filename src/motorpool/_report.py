@@ -17,8 +17,9 @@ from motorpool.events import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from motorpool._runs import RunJournal
     from motorpool._task import Outcome
     from motorpool.events import Dispatcher
 
@@ -52,10 +53,17 @@ class Reporter:
         emit: Tells them.
         run_id: The run.
         names: Names of the nodes, by index.
+        journal: Where outcomes are written down, or None.
+        kept: Says where a node's in-memory outputs are kept, by name.
     """
 
-    def __init__(self, emit: Dispatcher, run_id: str, names: Sequence[str]) -> None:
+    def __init__(
+        self, emit: Dispatcher, run_id: str, names: Sequence[str], journal: RunJournal | None,
+        kept: Callable[[int], dict[str, str]],
+    ) -> None:  # fmt: skip
         self._emit = emit
+        self._journal = journal
+        self._kept = kept
         self._run_id = run_id
         self._names = names
 
@@ -66,6 +74,11 @@ class Reporter:
 
     def completed(self, outcome: Outcome, attempt: int) -> None:
         """A node has run."""
+        if self._journal is not None:
+            self._journal.completed(
+                self._names[outcome.node], attempt=attempt, seconds=outcome.seconds,
+                kept=self._kept(outcome.node),
+            )  # fmt: skip
         if self._emit:
             self._emit(
                 NodeCompleted(
@@ -81,6 +94,8 @@ class Reporter:
 
     def failed(self, node: int, attempt: int, error: BaseException, *, retried: bool) -> None:
         """A try of a node has failed."""
+        if self._journal is not None:
+            self._journal.failed(self._names[node], attempt=attempt, error=error, retried=retried)
         if self._emit:
             self._emit(
                 NodeFailed(
@@ -91,6 +106,11 @@ class Reporter:
                     retried=retried,
                 )
             )
+
+    def flush(self) -> None:
+        """Hand what is written down to the system."""
+        if self._journal is not None:
+            self._journal.flush()
 
     def skipped(self, node: int, reason: str) -> None:
         """A node will not run."""

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import logging
-import secrets
 import time
-from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from motorpool import registry
+from motorpool._checkpoint import file_of
+from motorpool._datasets import is_ephemeral
 from motorpool._engine import Engine
-from motorpool._graph import Graph
 from motorpool._log_observer import LogObserver
 from motorpool._plan import pickle_datasets, pickle_nodes
 from motorpool._policy import Policy
 from motorpool._report import Reporter
-from motorpool._scheduler import Lifetimes, State
+from motorpool._runs import RunJournal, folder_name
+from motorpool._scheduler import State
 from motorpool._shipped import Shipped, run_settings
-from motorpool._subset import missing_outputs, resume_nodes
-from motorpool._transport import InProcess, RunCatalog
-from motorpool._validation import check_inputs, node_problems, raise_problems
-from motorpool.catalog import DataCatalog
+from motorpool._subset import resume_nodes
+from motorpool._transport import InProcess
+from motorpool._validation import node_problems, raise_problems
 from motorpool.errors import ValidationError
 from motorpool.events import Dispatcher, RunFinished, RunStarted, RunSummary
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from motorpool._plan import PickledNodes
     from motorpool._pool import Pool
+    from motorpool._preparation import Preparation
     from motorpool._settings import RunSettings
     from motorpool._store import Store
     from motorpool._transport import Transport
@@ -47,55 +48,6 @@ class RunResult(dict[str, Any]):
     def __init__(self, datasets: Mapping[str, Any], summary: RunSummary) -> None:
         super().__init__(datasets)
         self.summary = summary
-
-
-class Preparation:
-    """A pipeline and a catalog, made ready to run; nothing has started yet.
-
-    Args:
-        pipeline: Anything with `nodes`, `node_dependencies`, `inputs()` and `outputs()`.
-        catalog: Anything with `get(name)` and `in`, or a dict of names to values.
-        only_missing_outputs: Leave out what is not needed for outputs that do not exist.
-        run_id: Name of the run, or None for a new one.
-
-    Raises:
-        MissingInputError: If the catalog lacks an input.
-        CyclicPipelineError: If nodes wait for each other.
-    """
-
-    def __init__(
-        self, pipeline: Any, catalog: Any, *, only_missing_outputs: bool, run_id: str | None
-    ) -> None:
-        self.started = time.perf_counter()
-        self.run_id = run_id or new_run_id()
-        self.user_catalog = DataCatalog(catalog) if type(catalog) is dict else catalog
-        self.nodes = list(pipeline.nodes)
-        self.graph = Graph.from_pipeline(self.nodes, pipeline.node_dependencies)
-        datasets = {name for node in self.nodes for name in (*node.inputs, *node.outputs)}
-        datasets.update(n for node in self.nodes for n in getattr(node, "confirms", None) or ())
-        self.catalog = RunCatalog(self.user_catalog, datasets)
-        self.outputs: set[str] = set(pipeline.outputs())
-        if only_missing_outputs:
-            self._keep(missing_outputs(self.nodes, self.catalog))
-        self.layers = len(self.graph.layers([node.name for node in self.nodes]))
-        check_inputs(self.nodes, self.catalog.registered, self.user_catalog)
-
-    def _keep(self, kept: list[int]) -> None:
-        _logger.info("Running %d out of %d nodes", len(kept), len(self.nodes))
-        new = {old: i for i, old in enumerate(kept)}
-        parents = self.graph.parents
-        self.graph = Graph.from_parents([new[p] for p in parents[i] if p in new] for i in kept)
-        self.nodes = [self.nodes[i] for i in kept]
-        made = {name for node in self.nodes for name in node.outputs}
-        self.outputs &= made | self.catalog.registered
-
-    def lifetimes(self) -> Lifetimes:
-        """Who needs which dataset; what goes in and what comes out is never released."""
-        inputs = [node.inputs for node in self.nodes]
-        outputs = [node.outputs for node in self.nodes]
-        made = {name for names in outputs for name in names}
-        given = {name for names in inputs for name in names} - made
-        return Lifetimes(inputs, outputs, given | self.outputs)
 
 
 class Run:
@@ -123,6 +75,11 @@ class Run:
         self._settings = settings
         self._hook_manager = hook_manager
         self._pickled: tuple[Any, Any] = (None, None)
+        self._journal: RunJournal | None = None
+        self._checkpoint: str | None = None
+        if settings.checkpoint is not None:
+            name = folder_name(prepared.run_id)
+            self._checkpoint = str(Path(settings.checkpoint).resolve() / name)
 
     def check(
         self, validate_nodes: Callable[..., Any], validate_catalog: Callable[..., Any]
@@ -165,6 +122,7 @@ class Run:
         transport = self._transport()
         emit = Dispatcher(self._observers())
         try:
+            self._journal = self._open_journal()
             emit(
                 RunStarted(
                     run_id=prepared.run_id, nodes=len(prepared.nodes),
@@ -180,13 +138,48 @@ class Run:
             return RunResult(transport.results(prepared.outputs), summary)
         finally:
             transport.close()
+            if self._journal is not None:
+                self._journal.close()
+
+    def _open_journal(self) -> RunJournal | None:
+        """Begin to write down what is done; a folder that cannot be written costs a warning."""
+        prepared = self._prepared
+        if prepared.runs is None:
+            return None
+        head = {"backend": self._pool.backend.name, "checkpoint": self._checkpoint}
+        try:
+            if self._checkpoint is not None:
+                Path(self._checkpoint).mkdir(mode=0o700, parents=True, exist_ok=True)
+            journal = RunJournal(prepared.runs, prepared.run_id, prepared.shape, head)
+        except OSError as error:
+            if self._checkpoint is not None:
+                raise ValidationError(f"The run cannot be written down: {error}") from error
+            _logger.warning("The run cannot be resumed, for it keeps no journal: %s", error)
+            return None
+        if prepared.spared is not None:
+            for name, files in prepared.spared.spared.items():
+                journal.inherited(name, prepared.spared.run_id, files)
+        return journal
+
+    def _kept(self, node: int) -> dict[str, str]:
+        """Where a node's in-memory outputs are kept, by name."""
+        if self._checkpoint is None:
+            return {}
+        catalog, names = self._prepared.catalog, self._prepared.nodes[node].outputs
+        return {n: file_of(self._checkpoint, n) for n in names if is_ephemeral(catalog[n])}
 
     def _engine(self, transport: Transport, emit: Dispatcher) -> Engine:
         prepared, settings = self._prepared, self._settings
-        names = [node.name for node in prepared.nodes]
+        report = Reporter(
+            emit,
+            prepared.run_id,
+            [node.name for node in prepared.nodes],
+            self._journal,
+            self._kept,
+        )
         return Engine(
             pool=self._pool, transport=transport, nodes=prepared.nodes, graph=prepared.graph,
-            lifetimes=prepared.lifetimes(), report=Reporter(emit, prepared.run_id, names),
+            lifetimes=prepared.lifetimes(), report=report,
             policy=Policy(
                 on_failure=settings.on_failure, retries=settings.retries, timeout=settings.timeout
             ),
@@ -198,6 +191,7 @@ class Run:
             return InProcess(
                 prepared.nodes, prepared.catalog, self._hook_manager,
                 is_async=settings.is_async, run_id=prepared.run_id,
+                checkpoint=self._checkpoint,
             )  # fmt: skip
         backend = self._pool.backend
         nodes, datasets = self._travelling()
@@ -207,6 +201,7 @@ class Run:
             settings=run_settings(
                 backend=backend, run_id=prepared.run_id, is_async=settings.is_async,
                 max_workers=self._pool.max_workers, store=self._store,
+                checkpoint=self._checkpoint,
             ),
         )  # fmt: skip
         try:
@@ -252,18 +247,18 @@ class Run:
             skipped=len(unfinished) - len(failed),
             wall_time=time.perf_counter() - prepared.started,
             node_time=engine.ledger.meter.node_time, peak_memory=engine.ledger.meter.peak_memory,
+            journal=str(self._journal.folder) if self._journal is not None else None,
         )  # fmt: skip
+        if self._journal is not None:
+            self._journal.finished(
+                completed=len(done), failed=len(failed), skipped=summary.skipped,
+                wall_time=summary.wall_time,
+            )  # fmt: skip
         start = resume_nodes(prepared.nodes, prepared.graph, unfinished, prepared.catalog)
         emit(RunFinished(run_id=prepared.run_id, summary=summary, resume_from=tuple(start)))
         if unfinished:
             _suggest_resume(len(done), len(unfinished), start)
         return summary
-
-
-def new_run_id() -> str:
-    """A name for a run: when it began, in UTC, and a few letters that make it unique."""
-    now = datetime.now(tz=UTC)
-    return f"{now:%Y-%m-%dT%H.%M.%S}.{now.microsecond // 1000:03d}Z-{secrets.token_hex(2)}"
 
 
 def _suggest_resume(done: int, unfinished: int, start: list[str]) -> None:

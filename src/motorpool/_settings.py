@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from motorpool._retry import Retry
+from motorpool._runs_folder import runs_folder
 from motorpool.errors import PipelineError, ValidationError
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ class RunSettings:
     retries: int | Retry
     timeout: float | None
     observers: tuple[Observer, ...]
+    runs_folder: str | os.PathLike[str] | bool | None = None
+    checkpoint: str | os.PathLike[str] | None = None
 
     def __post_init__(self) -> None:
         """Check every field, and report all problems together."""
@@ -38,6 +42,7 @@ class RunSettings:
         number = isinstance(self.timeout, int | float) and not isinstance(self.timeout, bool)
         if self.timeout is not None and not (number and self.timeout > 0):
             problems.append(f"timeout must be a positive number of seconds, not {self.timeout!r}.")
+        problems += self._path_problems()
         problems += [
             f"{observer!r} is no observer: it has no method on_event(event)."
             for observer in self.observers
@@ -45,3 +50,16 @@ class RunSettings:
         ]
         if problems:
             raise ValidationError(" ".join(problems))
+
+    def _path_problems(self) -> list[str]:
+        problems = [
+            f"{name} must be a path, not {value!r}."
+            for name, value, fits in (
+                ("runs_folder", self.runs_folder, str | os.PathLike | bool | None),
+                ("checkpoint", self.checkpoint, str | os.PathLike | None),
+            )
+            if not isinstance(value, fits)
+        ]
+        if not problems and self.checkpoint is not None and runs_folder(self.runs_folder) is None:
+            problems.append("checkpoint needs journals to find values by: set runs_folder.")
+        return problems

@@ -136,7 +136,7 @@ class Shipped(Transport):
         found = {}
         for name in sorted(names):
             dataset = self._catalog[name]
-            if name in self._values and name not in self._remote:
+            if name in self._values and name not in self._remote and not self._is_borrowed(name):
                 source = self._store.claim(self._values.pop(name))
                 if isinstance(dataset, MemoryDataset):
                     dataset.bind(source)
@@ -228,8 +228,9 @@ def unpicklable_value(name: str, value: Any, error: Exception) -> str:
 
 
 def run_settings(
-    *, backend: Any, run_id: str, is_async: bool, max_workers: int, store: Store
-) -> Settings:
+    *, backend: Any, run_id: str, is_async: bool, max_workers: int, store: Store,
+    checkpoint: str | None,
+) -> Settings:  # fmt: skip
     """What workers are told of a run."""
     scratch = store.scratch()
     token = secrets.token_hex(8)
@@ -245,4 +246,5 @@ def run_settings(
         scratch=str(scratch / token) if scratch and local else None,
         token=token,
         log_levels=levels(),
+        checkpoint=checkpoint,
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from motorpool._datasets import dataset_exists, is_ephemeral
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from motorpool._graph import Graph
 
@@ -38,6 +38,31 @@ def missing_outputs(nodes: Sequence[Any], catalog: Mapping[str, Any]) -> list[in
             kept.append(i)
             wanted |= (kept_in_memory | absent) & set(nodes[i].inputs)
     return sorted(kept)
+
+
+def remaining_nodes(
+    nodes: Sequence[Any], completed: Collection[str], is_there: Callable[[str], bool]
+) -> list[int]:
+    """The nodes to run after a run that has ended early.
+
+    Those that have not completed, and of the others those whose outputs are wanted again and are
+    gone.
+
+    Args:
+        nodes: The nodes, in a topological order.
+        completed: Names of the nodes that have run.
+        is_there: Whether a dataset can still be loaded.
+    """
+    producer = {name: i for i, node in enumerate(nodes) for name in node.outputs}
+    rerun = {i for i, node in enumerate(nodes) if node.name not in completed}
+    todo = list(rerun)
+    while todo:
+        for name in nodes[todo.pop()].inputs:
+            maker = producer.get(name)
+            if maker is not None and maker not in rerun and not is_there(name):
+                rerun.add(maker)
+                todo.append(maker)
+    return sorted(rerun)
 
 
 def resume_nodes(

@@ -7,7 +7,10 @@ import time
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
+import cloudpickle
+
 from motorpool import _process
+from motorpool._checkpoint import keep_value
 from motorpool._datasets import confirm_dataset, is_ephemeral, release_dataset
 from motorpool._task import Hooks, NodeRun, Outcome
 from motorpool.catalog import MemoryDataset
@@ -116,17 +119,19 @@ class InProcess(Transport):
         hook_manager: A pluggy manager, or None.
         is_async: Load inputs and save outputs side by side.
         run_id: The run.
+        checkpoint: Folder to keep in-memory values in, or None.
     """
 
     def __init__(
         self, nodes: Sequence[Any], catalog: RunCatalog, hook_manager: Any, *, is_async: bool,
-        run_id: str,
+        run_id: str, checkpoint: str | None,
     ) -> None:  # fmt: skip
         self._nodes = nodes
         self._catalog = catalog
         self._hooks = Hooks(hook_manager)
         self._is_async = is_async
         self._run_id = run_id
+        self._checkpoint = checkpoint
 
     def submit(self, executor: Executor, node: int, attempt: int) -> Future[Outcome]:
         """Send a node off."""
@@ -140,6 +145,7 @@ class InProcess(Transport):
                 self._nodes[index], self._catalog, self._hooks, is_async=self._is_async,
                 run_id=self._run_id, attempt=attempt,
             )()  # fmt: skip
+            self._keep(self._nodes[index].outputs)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001, a thread outlives whatever a node raises
@@ -148,6 +154,15 @@ class InProcess(Transport):
         return Outcome(
             index, True, os.getpid(), started, seconds, {}, failure, _process.peak_memory()
         )
+
+    def _keep(self, names: Iterable[str]) -> None:
+        if self._checkpoint is None:
+            return
+        for name in names:
+            dataset = self._catalog[name]
+            if is_ephemeral(dataset):
+                value = dataset.peek() if isinstance(dataset, MemoryDataset) else dataset.load()
+                keep_value(self._checkpoint, name, value, cloudpickle.dumps)
 
     def settle(self, result: Any) -> list[Outcome]:
         """The outcome is there already, and the outputs are saved."""

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from motorpool import _process
+from motorpool._checkpoint import keep_payload
 from motorpool._datasets import confirm_dataset
 from motorpool._failure import pack
 from motorpool._faults import FaultWriter
@@ -84,6 +85,7 @@ class _Session:
         failure, me = None, os.getpid()
         try:
             self._run(index, attempt, catalog)
+            self._keep(catalog.outputs)
         except BaseException as error:  # noqa: BLE001, the worker outlives whatever a node raises
             _end_if_forked(me, error)
             failure = pack(_as_failure(error), self._client.dumps, self._client.loads)
@@ -105,6 +107,12 @@ class _Session:
             self.node(index), catalog, self._hooks, is_async=settings.is_async,
             run_id=settings.run_id, attempt=attempt,
         )()  # fmt: skip
+
+    def _keep(self, outputs: dict[str, Payload]) -> None:
+        folder = self._plan.settings.checkpoint
+        if folder is not None:
+            for name, payload in outputs.items():
+                keep_payload(folder, name, payload, self._client)
 
     def node(self, index: int) -> Any:
         """A node; it is run once, so it is not kept, unlike its function."""

@@ -6,6 +6,7 @@
     ├── DatasetError                          a dataset cannot be loaded or saved
     ├── MissingInputError (ValueError)        the catalog lacks what the pipeline needs
     ├── ValidationError (AttributeError)      nodes or datasets that this backend cannot run
+    ├── ResumeError (LookupError)             there is no run to go on from
     ├── WorkerCountError (ValueError)         `max_workers` is not a positive whole number
     ├── BackendError                          a backend cannot be used
     │   ├── UnknownBackendError (LookupError) no installed backend has this name
@@ -43,6 +44,7 @@ __all__ = [
     "OutOfMemoryError",
     "PipelineError",
     "RemoteError",
+    "ResumeError",
     "StoreError",
     "StoreFullError",
     "UnknownBackendError",
@@ -94,6 +96,10 @@ class MissingInputError(MotorpoolError, ValueError):
 
 class ValidationError(MotorpoolError, AttributeError):
     """Nodes, datasets or settings that the chosen backend cannot run; all of them are named."""
+
+
+class ResumeError(MotorpoolError, LookupError):
+    """There is no run to go on from, or it is alive, or it was of another pipeline."""
 
 
 class WorkerCountError(MotorpoolError, ValueError):

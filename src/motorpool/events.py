@@ -166,6 +166,7 @@ class RunSummary:
         wall_time: Seconds from the first check to the last outcome.
         node_time: Seconds spent in nodes, summed over workers, loading and saving included.
         peak_memory: Bytes; the sum of each process's own peak, so an upper bound.
+        journal: Folder of the run's journal, whose name is what to resume it by; None without.
     """
 
     run_id: str
@@ -177,6 +178,7 @@ class RunSummary:
     wall_time: float
     node_time: float
     peak_memory: int
+    journal: str | None = None
 
     @property
     def speedup(self) -> float:

@@ -2,190 +2,26 @@
 
 from __future__ import annotations
 
-import logging
-from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any
 
 from motorpool import registry
-from motorpool._adopted import AdoptedBackend
-from motorpool._graph import Graph
-from motorpool._resources import Resources
-from motorpool._settings import RunSettings
+from motorpool._abstract_runner import AbstractRunner
 from motorpool.backend import worker_count
 from motorpool.errors import ValidationError
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable
     from concurrent.futures import Executor
 
+    from motorpool._abstract_runner import OnFailure
     from motorpool._plan import PickledNodes
     from motorpool._retry import Retry
-    from motorpool._run import Preparation, RunResult
     from motorpool._transport import RunCatalog
     from motorpool.backend import ExecutorBackend
     from motorpool.events import Observer
 
 __all__ = ["AbstractRunner", "ParallelRunner", "SequentialRunner", "ThreadRunner"]
-
-OnFailure = Literal["stop", "continue", "kill"]
-
-
-class AbstractRunner(ABC):
-    """Runs pipelines; a subclass says on which executor.
-
-    Used as a context manager it keeps its workers for all runs within; otherwise each run starts
-    and ends its own.
-
-    Args:
-        is_async: Load a node's inputs and save its outputs side by side, with threads.
-        on_failure: After a node has failed: "stop" starts nothing new and lets running nodes
-            finish, "continue" finishes every branch that does not need the node, "kill" ends
-            running nodes too.
-        retries: How often to try a failed node again, or a `Retry`, for nodes that do not say so
-            themselves.
-        timeout: Seconds until a running node is ended, for nodes that do not say so themselves.
-        observers: Told of everything that happens.
-
-    Raises:
-        ValidationError: If one of the arguments is not of this kind.
-    """
-
-    def __init__(
-        self,
-        is_async: bool = False,
-        *,
-        on_failure: OnFailure = "stop",
-        retries: int | Retry = 0,
-        timeout: float | None = None,
-        observers: Iterable[Observer] = (),
-    ) -> None:
-        self._settings = RunSettings(
-            is_async=is_async, on_failure=on_failure, retries=retries, timeout=timeout,
-            observers=tuple(observers),
-        )  # fmt: skip
-        self._max_workers: int | None = None
-        self._resources = Resources(self)
-
-    @property
-    def _logger(self) -> logging.Logger:
-        return logging.getLogger("motorpool")
-
-    def run(
-        self,
-        pipeline: Any,
-        catalog: Any,
-        hook_manager: Any = None,
-        run_id: str | None = None,
-        only_missing_outputs: bool = False,
-    ) -> RunResult:
-        """Run a pipeline.
-
-        Args:
-            pipeline: A `Pipeline`, or anything with `nodes`, `node_dependencies`, `inputs()` and
-                `outputs()`, such as Kedro's.
-            catalog: A `DataCatalog`, anything with `get(name)` and `in`, such as Kedro's, or a
-                plain dict of names to values.
-            hook_manager: A pluggy manager with the hooks to call; see `create_hook_manager`.
-            run_id: Name of the run, for hooks and events; made up if left out.
-            only_missing_outputs: Run only what is needed for persistent outputs that do not exist.
-
-        Returns:
-            Output name to dataset, for every output of the pipeline; they load for as long as
-            they are kept, even after the runner is gone. The attribute `summary` has the figures.
-
-        Raises:
-            MissingInputError: If the catalog lacks an input; nothing has started.
-            ValidationError: If nodes or datasets cannot run on this backend; nothing has started.
-            Exception: What a node raised, with a note that names the node.
-            WorkerCrashedError: If a worker died in a node.
-            NodeTimeoutError: If a node ran past its deadline.
-            ExceptionGroup: If several nodes failed.
-        """
-        from motorpool._run import Preparation  # noqa: PLC0415, the engine takes 30 ms to import
-
-        prepared = Preparation(
-            pipeline, catalog, only_missing_outputs=only_missing_outputs, run_id=run_id
-        )
-        return self._run(prepared, hook_manager)
-
-    def _run(self, prepared: Preparation, hook_manager: Any) -> RunResult:
-        """Run what has been prepared; the catalog has everything that is needed."""
-        from motorpool._run import Run  # noqa: PLC0415, as above
-        from motorpool._shipped import StoreManager  # noqa: PLC0415, as above
-
-        workers = self._workers_for(len(prepared.nodes), prepared.layers)
-        pool, store = self._resources.acquire(workers)
-        try:
-            run = Run(prepared, pool, store, self._settings, hook_manager)
-            run.check(self._validate_nodes, self._validate_catalog)
-            if store is not None:
-                self._set_manager_datasets(prepared.user_catalog, StoreManager(store))
-            return run.start()
-        finally:
-            self._resources.release(pool, store)
-
-    def __enter__(self) -> Self:
-        self._resources.keep = True
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End the workers; results that are still held go on loading."""
-        self._resources.close()
-
-    @abstractmethod
-    def _get_executor(self, max_workers: int) -> Executor:
-        """Return the executor to run on.
-
-        Args:
-            max_workers: Number of workers, at least 1.
-        """
-
-    def _validate_catalog(self, catalog: RunCatalog) -> dict[str, bytes] | None:  # noqa: ARG002
-        """Check the datasets that a run uses.
-
-        Returns:
-            Pickles of the datasets that workers use, by name, or None to have them made later.
-
-        Raises:
-            ValidationError: Naming every dataset that will not do.
-        """
-        return None
-
-    def _validate_nodes(self, nodes: Iterable[Any]) -> PickledNodes | None:  # noqa: ARG002
-        """Check the nodes of a run.
-
-        Returns:
-            The nodes pickled, or None to have that done later.
-
-        Raises:
-            ValidationError: Naming every node that will not do.
-        """
-        return None
-
-    def _set_manager_datasets(self, catalog: Any, manager: Any) -> None:
-        """Let a catalog that has datasets in shared memory bring them there."""
-        if callable(getattr(catalog, "set_manager_datasets", None)):
-            catalog.set_manager_datasets(manager)
-
-    def _get_required_workers_count(self, pipeline: Any) -> int:
-        """Number of workers that the pipeline can use; nodes of different layers wait."""
-        nodes = list(pipeline.nodes)
-        graph = Graph.from_pipeline(nodes, pipeline.node_dependencies)
-        return self._workers_for(len(nodes), len(graph.layers([node.name for node in nodes])))
-
-    def _workers_for(self, nodes: int, layers: int) -> int:
-        return max(1, min(nodes - layers + 1, self._all_workers()))
-
-    def _get_backend(self) -> ExecutorBackend:
-        """The backend to run on; here, whatever `_get_executor` returns, looked at by trial."""
-        return AdoptedBackend(self._get_executor(self._all_workers()), self._get_executor)
-
-    def _all_workers(self) -> int:
-        """Number of workers for runs of any size."""
-        return worker_count(self._max_workers)
 
 
 class _BackendRunner(AbstractRunner):
@@ -215,7 +51,7 @@ class SequentialRunner(_BackendRunner):
 
     Args:
         is_async: Load a node's inputs and save its outputs side by side, with threads.
-        **options: `on_failure`, `retries`, `timeout` and `observers`, as for `AbstractRunner`.
+        **options: `on_failure`, `retries` and the others of `AbstractRunner`.
     """
 
     def __init__(self, is_async: bool = False, **options: Any) -> None:
@@ -228,7 +64,7 @@ class ThreadRunner(_BackendRunner):
     Args:
         max_workers: Number of threads; by default as many as there are cores to use.
         is_async: Load a node's inputs and save its outputs side by side, with threads.
-        **options: `on_failure`, `retries`, `timeout` and `observers`, as for `AbstractRunner`.
+        **options: `on_failure`, `retries` and the others of `AbstractRunner`.
 
     Raises:
         WorkerCountError: If the number of workers is not a positive whole number.
@@ -253,6 +89,8 @@ class ParallelRunner(_BackendRunner):
         retries: How often to try a failed node again, or a `Retry`.
         timeout: Seconds until a running node is ended.
         observers: Told of everything that happens.
+        runs_folder: Where each run keeps its journal, see `AbstractRunner`; False for none.
+        checkpoint: A folder to keep in-memory values in, so that a resumed run finds them.
         **backend_options: Options of the backend, if it is given by name.
 
     Raises:
@@ -261,7 +99,7 @@ class ParallelRunner(_BackendRunner):
         BackendOptionError: If an option is unknown or of the wrong type.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, each is a setting of its own
         self,
         backend: str | ExecutorBackend | Executor = "direct",
         max_workers: int | None = None,
@@ -271,11 +109,13 @@ class ParallelRunner(_BackendRunner):
         retries: int | Retry = 0,
         timeout: float | None = None,
         observers: Iterable[Observer] = (),
+        runs_folder: str | os.PathLike[str] | bool | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
         **backend_options: Any,
     ) -> None:
         options = {
             "on_failure": on_failure, "retries": retries, "timeout": timeout,
-            "observers": observers,
+            "observers": observers, "runs_folder": runs_folder, "checkpoint": checkpoint,
         }  # fmt: skip
         super().__init__(backend, max_workers, is_async, options, backend_options)
 

@@ -19,6 +19,20 @@ from motorpool._store._contract import (
     StoredValue,
     payload_size,
 )
-from motorpool._store._files import FileStore
+from motorpool._store._directory import try_lock
+from motorpool._store._files import FileClient, FileStore, write_file
+from motorpool._store._segment import dump
 
-__all__ = ["FileStore", "Payload", "Ref", "Store", "StoreClient", "StoredValue", "payload_size"]
+__all__ = [
+    "FileClient",
+    "FileStore",
+    "Payload",
+    "Ref",
+    "Store",
+    "StoreClient",
+    "StoredValue",
+    "dump",
+    "payload_size",
+    "try_lock",
+    "write_file",
+]

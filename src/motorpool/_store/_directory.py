@@ -21,7 +21,8 @@ try:
 except ImportError:  # Windows
     import msvcrt
 
-    def _try_lock(fd: int) -> bool:
+    def try_lock(fd: int) -> bool:
+        """Lock a file that nobody else has locked; the system unlocks it when it is closed."""
         try:
             msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
         except OSError:
@@ -29,7 +30,8 @@ except ImportError:  # Windows
         return True
 else:
 
-    def _try_lock(fd: int) -> bool:
+    def try_lock(fd: int) -> bool:
+        """Lock a file that nobody else has locked; the system unlocks it when it is closed."""
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -67,7 +69,7 @@ class RunDirectory:
             new = self.path
         new.mkdir(mode=0o700)
         lock = os.open(new / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
-        _try_lock(lock)
+        try_lock(lock)
         if new != self.path:
             new.rename(self.path)
         self.remove = weakref.finalize(self, _remove, self.path, lock, os.getpid())
@@ -96,7 +98,7 @@ def _is_dead(entry: os.DirEntry[str]) -> bool:
         return time.time() - status.st_mtime > _ABANDONED_AFTER
     fd = os.open(os.path.join(entry.path, _LOCK), os.O_RDWR)  # noqa: PTH118, DirEntry is a str
     try:
-        return _try_lock(fd)
+        return try_lock(fd)
     finally:
         os.close(fd)
 

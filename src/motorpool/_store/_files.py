@@ -87,7 +87,7 @@ class FileClient:
                 continue
             path = os.path.join(folder, f"{owner}{secrets.token_hex(8)}")  # noqa: PTH118, as above
             try:
-                return Ref(path, _write_file(path, stream, buffers))
+                return Ref(path, write_file(path, stream, buffers))
             except OSError as error:
                 if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
                     raise
@@ -173,7 +173,12 @@ def _discard(client: FileClient, payload: Payload, owner: int) -> None:
         client.discard(payload)
 
 
-def _write_file(path: str, stream: bytes, buffers: list[memoryview]) -> int:
+def write_file(path: str, stream: bytes, buffers: list[memoryview]) -> int:
+    """Write a dumped value to a new file; leave none if that fails.
+
+    Returns:
+        The size of the file, in bytes.
+    """
     flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
     fd = os.open(path, flags, 0o600)
     try:

@@ -7,6 +7,7 @@ import logging
 import shlex
 import signal
 import sys
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import click
@@ -18,7 +19,7 @@ from motorpool import ParallelRunner, Retry
 from motorpool._failure import RemoteTraceback, format_error
 from motorpool.cli._progress import EventFile, Outcome, ProgressBar
 from motorpool.cli._target import load_catalog, load_pipeline
-from motorpool.errors import MissingInputError, ValidationError, WorkerCrashedError
+from motorpool.errors import MissingInputError, ResumeError, ValidationError, WorkerCrashedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -78,6 +79,11 @@ def _selection(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--async", "is_async", is_flag=True, help="Load and save with threads.")
 @_selection
 @click.option("--only-missing-outputs", is_flag=True, help="Leave out what exists already.")
+@click.option("--resume", is_flag=False, flag_value="", metavar="[RUN_ID]",
+              help="Run only what an earlier run of this pipeline has not done; the latest one, "
+              "if no id is given.")  # fmt: skip
+@click.option("--checkpoint", type=click.Path(file_okay=False), metavar="DIR",
+              help="Keep in-memory values in DIR, for a resumed run.")  # fmt: skip
 @click.option("--on-failure", type=click.Choice(["stop", "continue", "kill"]), default="stop",
               show_default=True, help="What to do after a node has failed.")  # fmt: skip
 @click.option("--retries", type=click.IntRange(min=0), default=0, help="Tries after the first.")
@@ -91,9 +97,9 @@ def run(  # noqa: PLR0913, one argument an option
     *, target: str, catalog: str | None, backend: str, max_workers: int | None,
     options: tuple[tuple[str, str], ...], is_async: bool, nodes: list[str] | None,
     from_nodes: list[str] | None, to_nodes: list[str] | None, tags: list[str] | None,
-    only_missing_outputs: bool, on_failure: Any, retries: int, retry_delay: float,
-    timeout: float | None,
-    events: IO[str] | None, progress: bool | None,
+    only_missing_outputs: bool, resume: str | None, checkpoint: str | None, on_failure: Any,
+    retries: int, retry_delay: float, timeout: float | None, events: IO[str] | None,
+    progress: bool | None,
 ) -> int:  # fmt: skip
     """Run the pipeline in TARGET.
 
@@ -108,7 +114,8 @@ def run(  # noqa: PLR0913, one argument an option
     _set_up_logging(console, verbose=not show_bar)
     runner = ParallelRunner(
         backend, max_workers, is_async, on_failure=on_failure, timeout=timeout,
-        retries=Retry(retries, retry_delay), observers=observers, **dict(options),
+        retries=Retry(retries, retry_delay), observers=observers, checkpoint=checkpoint,
+        **dict(options),
     )  # fmt: skip
     pipeline, module = load_pipeline(target)
     chosen = {"node_names": nodes, "from_nodes": from_nodes, "to_nodes": to_nodes, "tags": tags}
@@ -117,7 +124,10 @@ def run(  # noqa: PLR0913, one argument an option
     data = load_catalog(catalog, module)
 
     def work() -> None:
-        runner.run(pipeline, data, only_missing_outputs=only_missing_outputs)
+        runner.run(
+            pipeline, data, only_missing_outputs=only_missing_outputs,
+            resume=False if resume is None else resume or True,
+        )  # fmt: skip
 
     return _supervise(work, outcome)
 
@@ -134,7 +144,7 @@ def _supervise(work: Callable[[], None], outcome: Outcome) -> int:
     except SystemExit as stop:
         click.echo("Terminated.", err=True)
         code = stop.code if isinstance(stop.code, int) else 1
-    except (MissingInputError, ValidationError):
+    except (MissingInputError, ResumeError, ValidationError):
         raise
     except BaseException as error:  # whatever a node raises
         if outcome.finished is None:
@@ -208,11 +218,22 @@ def _show_hint(start: list[str], summary: RunSummary) -> None:
     """A command to paste that runs what has not run."""
     if not start:
         return
-    arguments = list(sys.argv[1:])
-    with contextlib.suppress(ValueError):
-        position = arguments.index("--from-nodes")
-        del arguments[position : position + 2]
-    arguments = [a for a in arguments if not a.startswith("--from-nodes=")]
-    if summary.completed:
-        arguments += ["--from-nodes", ",".join(start)]
+    arguments = _without("--resume", sys.argv[1:])
+    if summary.journal is not None:
+        arguments += ["--resume", Path(summary.journal).name]
+    elif summary.completed:
+        arguments = [*_without("--from-nodes", arguments), "--from-nodes", ",".join(start)]
     click.echo(f"To run the rest:\n  motorpool {shlex.join(arguments)}", err=True)
+
+
+def _without(flag: str, arguments: list[str]) -> list[str]:
+    """Command line arguments without an option and its value, if it has one."""
+    kept: list[str] = []
+    rest = iter(arguments)
+    for argument in rest:
+        if argument == flag:
+            following = next(rest, "--")
+            kept += [following] if following.startswith("-") and following != "--" else []
+        elif not argument.startswith(f"{flag}="):
+            kept.append(argument)
+    return kept

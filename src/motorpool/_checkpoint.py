@@ -1,0 +1,69 @@
+"""In-memory values of a run, kept on disk, so that a resumed run finds them.
+
+A value is written by the worker that made it, before anybody is told that the node has run, to a
+temporary name that is then renamed. The format is the store's, so it is mapped when it is read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from motorpool._store import Ref, dump, write_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from motorpool._store import Payload, StoreClient
+
+_logger = logging.getLogger("motorpool")
+
+
+def file_of(folder: str, dataset: str) -> str:
+    """Where a dataset is kept; any name is a file's name."""
+    digest = hashlib.sha256(dataset.encode()).hexdigest()[:8]
+    return str(Path(folder) / f"{quote(dataset, safe='')[:80]}-{digest}.segment")
+
+
+def keep_payload(folder: str, dataset: str, payload: Payload, client: StoreClient) -> None:
+    """Keep a value that is in a store already: linked if it can be, or else copied."""
+
+    def write(path: str) -> None:
+        if not isinstance(payload, Ref):
+            write_file(path, payload, [])
+        elif os.path.isabs(payload.key):  # noqa: PTH117, a Path costs more
+            try:
+                os.link(payload.key, path)
+            except OSError:  # another file system
+                shutil.copyfile(payload.key, path)
+        else:  # a store that has no files
+            write_file(path, *dump(client.get(payload), client.dumps))
+
+    _keep(folder, dataset, write)
+
+
+def keep_value(folder: str, dataset: str, value: Any, dumps: Callable[..., bytes]) -> None:
+    """Keep a value of this process."""
+    _keep(folder, dataset, lambda path: write_file(path, *dump(value, dumps)))
+
+
+def _keep(folder: str, dataset: str, write: Callable[[str], object]) -> None:
+    """Write and rename; a failure costs no more than that the node runs again some day."""
+    path = file_of(folder, dataset)
+    temporary = f"{path}.{os.getpid()}.new"
+    try:
+        write(temporary)
+        os.replace(temporary, path)  # noqa: PTH105, as above
+    except Exception as error:  # noqa: BLE001, whatever the disk or pickling raises
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)  # noqa: PTH108, as above
+        _logger.warning(
+            "The dataset %r could not be kept in %s: %s: %s. The run goes on; a resumed run will "
+            "make it again.", dataset, folder, type(error).__name__, error,
+        )  # fmt: skip

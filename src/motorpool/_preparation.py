@@ -1,0 +1,103 @@
+"""A pipeline and a catalog, made ready to run."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from motorpool._graph import Graph
+from motorpool._resume import Resumption, shape_of
+from motorpool._runs import find_run
+from motorpool._runs_folder import runs_folder
+from motorpool._scheduler import Lifetimes
+from motorpool._subset import missing_outputs
+from motorpool._transport import RunCatalog
+from motorpool._validation import check_inputs
+from motorpool.catalog import DataCatalog
+
+if TYPE_CHECKING:
+    import os
+
+_logger = logging.getLogger("motorpool")
+
+
+class Preparation:
+    """A pipeline and a catalog, made ready to run; nothing has started yet.
+
+    Args:
+        pipeline: Anything with `nodes`, `node_dependencies`, `inputs()` and `outputs()`.
+        catalog: Anything with `get(name)` and `in`, or a dict of names to values.
+        only_missing_outputs: Leave out what is not needed for outputs that do not exist.
+        run_id: Name of the run, or None for a new one.
+        resume: The run to go on from: its id, or true for the latest one of this pipeline.
+        runs: Where journals go; see `runs_folder`.
+
+    Raises:
+        MissingInputError: If the catalog lacks an input.
+        CyclicPipelineError: If nodes wait for each other.
+        ResumeError: If there is no run to go on from.
+
+    Attributes:
+        shape: The pipeline as journals describe it; see `shape_of`.
+        spared: What a past run spares this one, or None.
+    """
+
+    def __init__(
+        self, pipeline: Any, catalog: Any, *, only_missing_outputs: bool, run_id: str | None,
+        resume: str | bool, runs: str | os.PathLike[str] | bool | None,
+    ) -> None:  # fmt: skip
+        self.started = time.perf_counter()
+        self.run_id = run_id or new_run_id()
+        self.user_catalog = DataCatalog(catalog) if type(catalog) is dict else catalog
+        self.nodes = list(pipeline.nodes)
+        self.graph = Graph.from_pipeline(self.nodes, pipeline.node_dependencies)
+        datasets = {name for node in self.nodes for name in (*node.inputs, *node.outputs)}
+        datasets.update(n for node in self.nodes for n in getattr(node, "confirms", None) or ())
+        self.catalog = RunCatalog(self.user_catalog, datasets)
+        self.outputs: set[str] = set(pipeline.outputs())
+        folder = runs_folder(runs)
+        self.runs = None if folder is None else Path(folder).absolute()
+        self.shape = shape_of(self.nodes) if folder is not None else []
+        self.spared: Resumption | None = None
+        if resume:
+            self._resume(None if resume is True else resume)
+        if only_missing_outputs:
+            self._keep(missing_outputs(self.nodes, self.catalog))
+        self.layers = len(self.graph.layers([node.name for node in self.nodes]))
+        check_inputs(self.nodes, self.catalog.registered, self.user_catalog)
+
+    def _resume(self, run_id: str | None) -> None:
+        past = find_run(self.runs, run_id, self.shape)
+        self.spared = Resumption(past, self.nodes, self.catalog)
+        self.spared.warn_of_changes(self.shape)
+        outputs = set(self.outputs)
+        self._keep(self.spared.rerun)
+        self.catalog.registered |= self.spared.bind(self.catalog, self.nodes, outputs)
+        self.outputs = outputs
+
+    def _keep(self, kept: list[int]) -> None:
+        _logger.info("Running %d out of %d nodes", len(kept), len(self.nodes))
+        new = {old: i for i, old in enumerate(kept)}
+        parents = self.graph.parents
+        self.graph = Graph.from_parents([new[p] for p in parents[i] if p in new] for i in kept)
+        self.nodes = [self.nodes[i] for i in kept]
+        made = {name for node in self.nodes for name in node.outputs}
+        self.outputs &= made | self.catalog.registered
+
+    def lifetimes(self) -> Lifetimes:
+        """Who needs which dataset; what goes in and what comes out is never released."""
+        inputs = [node.inputs for node in self.nodes]
+        outputs = [node.outputs for node in self.nodes]
+        made = {name for names in outputs for name in names}
+        given = {name for names in inputs for name in names} - made
+        return Lifetimes(inputs, outputs, given | self.outputs)
+
+
+def new_run_id() -> str:
+    """A name for a run: when it began, in UTC, and a few letters that make it unique."""
+    now = datetime.now(tz=UTC)
+    return f"{now:%Y-%m-%dT%H.%M.%S}.{now.microsecond // 1000:03d}Z-{secrets.token_hex(2)}"

@@ -1,0 +1,137 @@
+"""To go on where a run has ended: what need not run again, and where its values are."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cloudpickle
+
+from motorpool._datasets import dataset_exists, is_ephemeral
+from motorpool._fingerprint import code_hash
+from motorpool._store import FileClient, Ref, StoredValue
+from motorpool._subset import remaining_nodes
+from motorpool.catalog import MemoryDataset
+from motorpool.errors import DatasetError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+    from motorpool._runs import PastRun
+    from motorpool._transport import RunCatalog
+
+_logger = logging.getLogger("motorpool")
+
+
+def shape_of(nodes: Sequence[Any]) -> list[list[Any]]:
+    """For each node its name, inputs, outputs and a hash of its code."""
+    hashes: dict[int, str] = {}
+    shape = []
+    for node in nodes:
+        func = getattr(node, "func", None)
+        if id(func) not in hashes:
+            hashes[id(func)] = code_hash(func)
+        shape.append([node.name, list(node.inputs), list(node.outputs), hashes[id(func)]])
+    return shape
+
+
+class Resumption:
+    """What a past run spares this one.
+
+    Args:
+        past: The run.
+        nodes: All nodes of the pipeline, in a topological order.
+        catalog: The datasets of this run.
+
+    Attributes:
+        run_id: The past run.
+        rerun: Indices of the nodes that still have to run.
+        spared: Of the others, the names, and where their in-memory outputs are kept.
+    """
+
+    def __init__(self, past: PastRun, nodes: Sequence[Any], catalog: RunCatalog) -> None:
+        self.run_id = past.run_id
+        self._shape = {row[0]: row for row in past.shape}
+        self._kept = {
+            name: path
+            for files in past.completed.values()
+            for name, path in files.items()
+            if Path(path).is_file()
+        }
+        self.rerun = remaining_nodes(
+            nodes, past.completed, lambda name: self._is_there(name, catalog[name])
+        )
+        again = set(self.rerun)
+        self.spared = {
+            node.name: past.completed[node.name] for i, node in enumerate(nodes) if i not in again
+        }
+        _logger.info("Resuming the run %s: %d of %d nodes have run", past.run_id,
+                     len(self.spared), len(nodes))  # fmt: skip
+
+    def _is_there(self, name: str, dataset: Any) -> bool:
+        return name in self._kept if is_ephemeral(dataset) else dataset_exists(dataset)
+
+    def warn_of_changes(self, shape: list[list[Any]]) -> None:
+        """Say which of the nodes that do not run again have other code than they had."""
+        changed = [
+            name
+            for name, _, _, code in shape
+            if name in self.spared and code != self._shape[name][3]
+        ]
+        if changed:
+            _logger.warning(
+                "The code of %s has changed since the run %s, whose results are used all the "
+                "same. Run without resume to make them anew.",
+                ", ".join(map(repr, changed[:10])), self.run_id,
+            )  # fmt: skip
+
+    def bind(
+        self, catalog: RunCatalog, nodes: Sequence[Any], outputs: Collection[str]
+    ) -> set[str]:
+        """Let datasets that the past run has made load what was kept of them.
+
+        Args:
+            catalog: The datasets of this run.
+            nodes: The nodes that run.
+            outputs: The outputs of the pipeline.
+
+        Returns:
+            Names of the datasets that can be read although no node writes them.
+        """
+        made = {name for node in nodes for name in node.outputs}
+        read = {name for node in nodes for name in node.inputs}
+        for name in {*read, *outputs} - made:
+            dataset = catalog[name]
+            if not is_ephemeral(dataset):
+                continue
+            if name in self._kept:
+                _bind(dataset, _stored(self._kept[name]))
+            elif name in outputs:
+                _bind(dataset, _lost(name, self.run_id))
+        return {name for name in read - made if name in self._kept}
+
+
+def _stored(path: str) -> StoredValue:
+    client = FileClient((), (), cloudpickle.dumps, pickle.loads)
+    return StoredValue(Ref(path, os.path.getsize(path)), client, None)  # noqa: PTH202, as short
+
+
+def _lost(name: str, run_id: str) -> Callable[[], Any]:
+    def load() -> Any:
+        raise DatasetError(
+            f"The dataset {name!r} was made in the run {run_id!r}, which kept it in memory only. "
+            "Give runs a checkpoint folder to keep such values, or run without resume.",
+            dataset=name,
+        )
+
+    return load
+
+
+def _bind(dataset: Any, source: Callable[[], Any]) -> None:
+    if isinstance(dataset, MemoryDataset):
+        dataset.bind(source)
+    elif isinstance(source, StoredValue):  # somebody else's cannot be told to load later
+        dataset.save(source())

@@ -1,0 +1,405 @@
+"""Runs that end early, and runs that go on where they ended."""
+
+import json
+import logging
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import functions
+import numpy as np
+import pytest
+from functions import present
+
+from motorpool import DataCatalog, MemoryDataset, ParallelRunner, node, pipeline
+from motorpool._fingerprint import code_hash
+from motorpool.errors import DatasetError, ResumeError, ValidationError
+from motorpool.events import RunStarted
+
+PIPELINE = """
+import os, signal, time
+import numpy as np
+from motorpool import DataCatalog, node
+from motorpool import pipeline as make
+
+def note(name):
+    with open("roll-call", "a") as file:
+        file.write(name + "\\n")
+
+def large(n):
+    note("large")
+    return np.arange(n)
+
+def twice(x):
+    note("twice")
+    return x * 2
+
+def fragile(x):
+    note("fragile")
+    if os.path.exists("broken"):
+        raise ValueError("broken")
+    while os.path.exists("slow"):
+        time.sleep(0.01)
+    return int(x.sum())
+
+def side(n):
+    note("side")
+    return n
+
+def last(total, n):
+    note("last")
+    with open("result", "w") as file:
+        file.write(str(total + n))
+
+pipeline = make([
+    node(large, "n", "a", name="large"), node(twice, "a", "b", name="twice"),
+    node(fragile, "b", "total", name="fragile"), node(side, "n", "free", name="side"),
+    node(last, ["total", "n"], None, name="last"),
+])
+catalog = DataCatalog({"n": 30_000})
+"""
+RESULT = str(sum(range(30_000)) * 2 + 30_000)
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A folder with a pipeline; returns a function that runs `motorpool` there."""
+    monkeypatch.delenv("MOTORPOOL_RUNS")
+    (tmp_path / "pipeline.py").write_text(PIPELINE)
+
+    def command(*arguments):
+        return [sys.executable, "-m", "motorpool", *arguments]
+
+    def run(*arguments):
+        return subprocess.run(
+            command(*arguments), cwd=tmp_path, capture_output=True, text=True, check=False,
+            timeout=60,
+        )  # fmt: skip
+
+    run.folder, run.command = tmp_path, command
+    return run
+
+
+def ran(project):
+    """Who has run since the last time."""
+    path = project.folder / "roll-call"
+    names = path.read_text().split() if path.exists() else []
+    path.unlink(missing_ok=True)
+    return sorted(names)
+
+
+def hint(done):
+    """The command that a failed run gives to paste."""
+    line = done.stderr.splitlines()[-1].strip()
+    assert line.startswith("motorpool run ")
+    return shlex.split(line)[1:]
+
+
+def test_pasted_hint_runs_what_has_not_succeeded(any_backend, project):
+    """And what it needs that was in memory only; what nobody needs again does not run."""
+    (project.folder / "broken").touch()
+    failed = project("run", "pipeline.py", "-b", any_backend, "--on-failure", "continue")
+    assert failed.returncode == 1
+    assert ran(project) == ["fragile", "large", "side", "twice"]
+    (project.folder / "broken").unlink()
+    resumed = project(*hint(failed))
+    assert resumed.returncode == 0, resumed.stderr
+    assert ran(project) == ["fragile", "large", "last", "twice"]
+    assert (project.folder / "result").read_text() == RESULT
+
+
+def test_checkpoint_leaves_exactly_the_failed_to_run(any_backend, project):
+    """Values come from the folder, whatever the backend that reads them."""
+    (project.folder / "broken").touch()
+    arguments = ["run", "pipeline.py", "-b", any_backend, "--checkpoint", "kept"]
+    failed = project(*arguments, "--on-failure", "continue")
+    ran(project)
+    again = project(*hint(failed))  # it is broken still: a resumed run can be resumed
+    assert again.returncode == 1
+    assert ran(project) == ["fragile"]
+    (project.folder / "broken").unlink()
+    resumed = project(*hint(again))
+    assert resumed.returncode == 0, resumed.stderr
+    assert ran(project) == ["fragile", "last"]
+    assert (project.folder / "result").read_text() == RESULT
+    assert not list((project.folder / "kept").rglob("*.new"))
+
+
+def test_run_whose_driver_was_killed_is_resumed(process_backend, project):
+    """The journal says what it had done, and the latest run is found without its name."""
+    (project.folder / "slow").touch()
+    command = project.command(
+        "run", "pipeline.py", "-b", process_backend, "--checkpoint", "kept", "-w", "2"
+    )
+    driver = subprocess.Popen(command, cwd=project.folder, stderr=subprocess.PIPE, text=True)
+    path = project.folder / "roll-call"
+    deadline = time.monotonic() + 60
+    while not (path.exists() and {"fragile", "side"} <= set(path.read_text().split())):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    (journal,) = (project.folder / ".motorpool/runs").glob("*/journal.jsonl")
+    while journal.read_text().count('"completed"') < 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    alive = project("run", "pipeline.py", "--resume")
+    assert alive.returncode == 2
+    assert "is still under way" in alive.stderr
+    driver.send_signal(signal.SIGKILL)
+    driver.communicate()
+    (project.folder / "slow").unlink()
+    ran(project)
+    resumed = project("run", "pipeline.py", "--resume", "--checkpoint", "kept")
+    assert resumed.returncode == 0, resumed.stderr
+    assert ran(project) == ["fragile", "last"]
+    assert (project.folder / "result").read_text() == RESULT
+
+
+def test_other_pipeline_is_refused_by_name(project):
+    """What is new, gone or different; an unknown run; and no run at all."""
+    none = project("run", "pipeline.py", "--resume")
+    assert none.returncode == 2
+    assert "no run to resume" in none.stderr
+    assert project("run", "pipeline.py", "--nodes", "large,twice").returncode == 0
+    other = project("run", "pipeline.py", "--resume")
+    assert other.returncode == 2
+    assert "'fragile' is new, 'last' is new, 'side' is new" in other.stderr
+    unknown = project("run", "pipeline.py", "--resume", "2001")
+    assert unknown.returncode == 2
+    assert "There is no run '2001'" in unknown.stderr
+    assert ran(project) == ["large", "twice"]
+    assert (project.folder / ".motorpool/.gitignore").read_text() == "*\n"
+
+
+def failing_once(tmp_path):
+    """A pipeline of three; the second node fails until the file `ok` is there."""
+    ok, path = tmp_path / "ok", str(tmp_path / "calls")
+
+    def first(x):
+        present(path, "first")
+        return np.full(20_000, x)
+
+    def second(x):
+        present(path, "second")
+        if not ok.exists():
+            raise ValueError("not yet")
+        return float(x.sum())
+
+    def third(x):
+        present(path, "third")
+        return x + 1
+
+    pipe = pipeline(
+        [
+            node(first, "x", "big", name="first"),
+            node(second, "big", "sum", name="second"),
+            node(third, "x", "more", name="third"),
+        ]
+    )
+    return pipe, ok, Path(path)
+
+
+def test_results_of_a_resumed_run_are_complete(any_backend, tmp_path):
+    """What the first run made is loaded from its checkpoint."""
+    pipe, ok, calls = failing_once(tmp_path)
+    runner = ParallelRunner(
+        any_backend, max_workers=2, on_failure="continue", runs_folder=tmp_path / "runs",
+        checkpoint=tmp_path / "kept",
+    )  # fmt: skip
+    with pytest.raises(ValueError, match="not yet"):
+        runner.run(pipe, {"x": 3})
+    ok.touch()
+    result = runner.run(pipe, {"x": 3}, resume=True)
+    assert result["sum"].load() == 60_000.0
+    assert result["more"].load() == 4
+    assert sorted(calls.read_text().split()) == ["first", "second", "second", "third"]
+    assert result.summary.completed == 1
+    del result
+    again = runner.run(pipe, {"x": 3}, resume=True)  # nothing is left to run, nothing is lost
+    assert again["sum"].load() == 60_000.0
+    assert len(list((tmp_path / "kept").rglob("*.segment"))) == 3
+
+
+def test_result_that_was_not_kept_says_so(any_backend, tmp_path):
+    """The node does not run again for it, for it may have effects; loading tells what to do."""
+    pipe, ok, calls = failing_once(tmp_path)
+    runner = ParallelRunner(
+        any_backend, max_workers=2, on_failure="continue", runs_folder=tmp_path / "runs"
+    )
+    with pytest.raises(ValueError, match="not yet"):
+        runner.run(pipe, {"x": 3}, run_id="one")
+    ok.touch()
+    result = runner.run(pipe, {"x": 3}, resume="one")
+    assert result["sum"].load() == 60_000.0
+    with pytest.raises(DatasetError, match="'more' was made in the run 'one', which kept it in"):
+        result["more"].load()
+    assert calls.read_text().split().count("third") == 1
+
+
+def test_lost_checkpoint_file_costs_no_more_than_the_node(tmp_path):
+    """Its maker runs again."""
+    pipe, ok, calls = failing_once(tmp_path)
+    runner = ParallelRunner(
+        max_workers=2, on_failure="continue", runs_folder=tmp_path / "r", checkpoint=tmp_path / "k"
+    )
+    with pytest.raises(ValueError, match="not yet"):
+        runner.run(pipe, {"x": 3})
+    ok.touch()
+    next((tmp_path / "k").rglob("big-*.segment")).unlink()
+    assert runner.run(pipe, {"x": 3}, resume=True)["sum"].load() == 60_000.0
+    assert sorted(calls.read_text().split()) == ["first", "first", "second", "second", "third"]
+
+
+class Text:
+    """A persistent dataset."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def load(self):
+        """Read."""
+        return Path(self.path).read_text()
+
+    def save(self, data):
+        """Write."""
+        Path(self.path).write_text(data)
+
+    def exists(self):
+        """Look."""
+        return Path(self.path).exists()
+
+
+def test_persisted_values_are_used_if_they_are_still_there(tmp_path):
+    """And made again if not."""
+    pipe = pipeline(
+        [
+            node(lambda x: str(x), "x", "text", name="write"),
+            node(lambda t: 1 // 0, "text", "y", name="bad"),
+        ]
+    )
+    catalog = DataCatalog({"x": 7, "text": Text(tmp_path / "text")})
+    runner = ParallelRunner("threads", max_workers=1, runs_folder=tmp_path / "runs")
+    completed = []
+    for remove in (False, False, True):
+        if remove:
+            (tmp_path / "text").unlink()
+        with pytest.raises(ZeroDivisionError):
+            runner.run(pipe, catalog, resume=bool(completed))
+        (newest,) = (p for p in (tmp_path / "runs").iterdir() if p.name not in completed)
+        completed.append(newest.name)
+        lines = [json.loads(x) for x in (newest / "journal.jsonl").read_text().splitlines()]
+        (write,) = (x for x in lines if x.get("completed") == "write")
+        assert ("in" in write) == (len(completed) == 2)
+
+
+def test_mended_node_may_be_resumed_and_a_changed_one_is_told_of(tmp_path, caplog):
+    """The failed node's new code runs; a completed node's old result is used, with a warning."""
+
+    def build(change, good):
+        return pipeline(
+            [
+                node((lambda x: x + 1) if change else (lambda x: x), "x", "a", name="first"),
+                node(lambda a: a if good else 1 // 0, "a", "b", name="second"),
+            ]
+        )
+
+    runner = ParallelRunner(
+        "threads", max_workers=1, runs_folder=tmp_path / "r", checkpoint=tmp_path / "k"
+    )
+    with pytest.raises(ZeroDivisionError):
+        runner.run(build(change=False, good=False), {"x": 1})
+    with caplog.at_level(logging.WARNING):
+        assert runner.run(build(change=True, good=True), {"x": 1}, resume=True)["b"].load() == 1
+    assert "The code of 'first' has changed since the run" in caplog.text
+    assert "'second'" not in caplog.text
+
+
+def test_code_hash_follows_the_code_only():
+    """Not the process, the line or the closure's values."""
+
+    def one(x):
+        return x in {"a", "b", "c"}
+
+    def other(x):
+        return x in {"a", "b", "d"}
+
+    code = (
+        "from motorpool._fingerprint import code_hash\n"
+        "def one(x):\n    return x in {'a', 'b', 'c'}\nprint(code_hash(one))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == code_hash(one)
+    assert code_hash(one) != code_hash(other)
+    assert code_hash(len) == ""
+
+
+def test_disk_that_is_full_costs_a_warning(any_backend, run, tmp_path, caplog):
+    """A value that cannot be kept does not fail its node."""
+    folder = tmp_path / "kept"
+    pipe = pipeline([node(functions.identity, "x", "y"), node(functions.identity, "y", "z")])
+
+    def remove(event):
+        if isinstance(event, RunStarted):
+            (path,) = folder.iterdir()
+            path.rmdir()
+            path.write_text("no folder any more")
+
+    observer = type("Remove", (), {"on_event": staticmethod(remove)})()
+    runner = ParallelRunner(any_backend, max_workers=1, checkpoint=folder, observers=[observer])
+    assert runner.run(pipe, {"x": 1})["z"].load() == 1
+    assert "The dataset 'z' could not be kept" in caplog.text
+
+
+def test_bad_settings_are_refused(tmp_path):
+    """Before anything runs."""
+    with pytest.raises(ValidationError, match="checkpoint must be a path, not 3"):
+        ParallelRunner(checkpoint=3)
+    with pytest.raises(ValidationError, match="checkpoint needs journals"):
+        ParallelRunner(checkpoint="x", runs_folder=False)
+    with pytest.raises(ResumeError, match="no run to resume"):
+        ParallelRunner(runs_folder=tmp_path).run(pipeline(node(len, "x", "y")), {"x": ""},
+                                                 resume=True)  # fmt: skip
+
+
+def test_no_journal_is_kept_where_none_is_wanted(tmp_path, monkeypatch, caplog):
+    """By argument, by environment, or because the folder cannot be written."""
+    monkeypatch.chdir(tmp_path)
+    pipe = pipeline(node(len, "x", "y"))
+    assert (
+        ParallelRunner("threads", runs_folder=False).run(pipe, {"x": ""}).summary.journal is None
+    )
+    monkeypatch.setenv("MOTORPOOL_RUNS", "")
+    assert ParallelRunner("threads").run(pipe, {"x": ""}).summary.journal is None
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "file").touch()
+    result = ParallelRunner("threads", runs_folder=tmp_path / "file" / "runs").run(pipe, {"x": ""})
+    assert result.summary.journal is None
+    assert "cannot be resumed, for it keeps no journal" in caplog.text
+
+
+def test_old_journals_are_removed(tmp_path):
+    """A loop of runs fills no disk; a run id that is used again gets a number."""
+    runner = ParallelRunner("sequential", runs_folder=tmp_path)
+    pipe = pipeline(node(len, "x", "y"))
+    for _ in range(105):
+        summary = runner.run(pipe, {"x": ""}, run_id="../same").summary
+    assert Path(summary.journal).parent == tmp_path
+    assert len(list(tmp_path.iterdir())) == 100
+    assert os.listdir(tmp_path.parent).count("same") == 0
+
+
+def test_users_own_memory_dataset_is_filled_from_the_checkpoint(tmp_path):
+    """A registered in-memory dataset between two nodes, as in Kedro's catalogs."""
+    pipe, ok, calls = failing_once(tmp_path)
+    runner = ParallelRunner(
+        "direct", max_workers=1, runs_folder=tmp_path / "r", checkpoint=tmp_path / "k"
+    )
+    with pytest.raises(ValueError, match="not yet"):
+        runner.run(pipe, DataCatalog({"x": 3, "big": MemoryDataset()}))
+    ok.touch()
+    result = runner.run(pipe, DataCatalog({"x": 3, "big": MemoryDataset()}), resume=True)
+    assert result["sum"].load() == 60_000.0
+    assert calls.read_text().split().count("first") == 1
