@@ -234,3 +234,10 @@ class TryRecorder:
     def on_node_error(self, error, attempt):
         """Between."""
         present(self.path, f"error{attempt}")
+
+
+class TwoArgumentsError(Exception):
+    """Pickles well, and does not unpickle."""
+
+    def __init__(self, first, second):
+        super().__init__(f"{first} {second}")

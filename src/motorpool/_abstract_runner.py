@@ -65,7 +65,7 @@ class AbstractRunner(ABC):
     ) -> None:
         self._settings = RunSettings(
             is_async=is_async, on_failure=on_failure, retries=retries, timeout=timeout,
-            observers=tuple(observers), runs_folder=runs_folder, checkpoint=checkpoint,
+            observers=observers, runs_folder=runs_folder, checkpoint=checkpoint,
         )  # fmt: skip
         self._max_workers: int | None = None
         self._resources = Resources(self)
@@ -110,7 +110,9 @@ class AbstractRunner(ABC):
             ExceptionGroup: If several nodes failed.
         """
         from motorpool._preparation import Preparation  # noqa: PLC0415, the engine takes 30 ms to import
+        from motorpool._validation import check_hook_manager  # noqa: PLC0415, as below
 
+        check_hook_manager(hook_manager)
         prepared = Preparation(
             pipeline, catalog, only_missing_outputs=only_missing_outputs, run_id=run_id,
             resume=resume, runs=self._settings.runs_folder,

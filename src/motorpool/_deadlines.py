@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from motorpool._journal import Started
+    from motorpool._pool import Pool
     from motorpool._transport import Transport
 
 # How long to wait, in seconds, before looking again whether a node with a deadline has started.
@@ -74,6 +76,12 @@ class Deadlines:
                 self.killed.add(started.pid)
                 found.append(started)
         return found
+
+    def enforce(self, pool: Pool) -> None:
+        """End the workers of nodes that are past their deadline."""
+        for started in self.due(time.time()):
+            with contextlib.suppress(ProcessLookupError):
+                pool.backend.kill_worker(pool.executor, started.pid)
 
     def has_expired(self, node: int) -> bool:
         """Whether a node's worker was killed for its deadline."""

@@ -11,8 +11,6 @@ What follows from an outcome is in `_ledger`, what to do when something breaks i
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import time
 from concurrent.futures import BrokenExecutor
 from queue import Empty, SimpleQueue
@@ -93,7 +91,9 @@ class Engine:
 
     def _fill(self) -> None:
         """Keep enough nodes in flight; a suspect of a crash flies alone."""
-        while not self.ledger.stopping:
+        if self.ledger.held:
+            self._let_go()
+        while not self.ledger.stopping and not self.ledger.held:
             limit = 1 if self._recovery.on_trial else self._limit
             if len(self._flights) >= limit:
                 return
@@ -102,11 +102,22 @@ class Engine:
                 return
             self._submit(node)
 
+    def _let_go(self) -> None:
+        """Deal with nodes that no worker started, once the failure that kept them is known."""
+        if not self.ledger.stopping:
+            if self._flights:
+                return
+            self._transport.go_on()  # that failure was lost with its worker
+        held, self.ledger.held = self.ledger.held, []
+        for node in held:
+            self._take_back(node)
+
     def _submit(self, node: int) -> None:
         executor = self._pool.executor
         attempt = self.ledger.begin(node)
         try:
-            future = self._transport.submit(executor, node, attempt)
+            last = self.ledger.attempts.is_last(node)
+            future = self._transport.submit(executor, node, attempt, last=last)
         except BrokenExecutor:
             self._take_back(node)
             self._recover(executor)
@@ -127,7 +138,7 @@ class Engine:
                 self._land(self._done.get_nowait())
         except Empty:
             pass
-        self._expire()
+        self._deadlines.enforce(self._pool)
         if due is not None:
             self.ledger.wake(time.monotonic())
         if self._transport.has_journal and self._recovery.memory.is_due():
@@ -168,14 +179,14 @@ class Engine:
         node = outcome.node
         self.ledger.meter.add(outcome)
         if not outcome.ran:
-            self._give_up(node)
+            self.ledger.held.append(node)
             return
         if isinstance(outcome.failure, BaseException):
             self._raised(node, outcome.failure, outcome.pid)
             return
         self.ledger.completed(outcome)
         if self._recovery.had_enough_alone(node):
-            self._run_fewer(self._nodes[node].name)
+            self._limit = self._recovery.fewer(self._limit, self._nodes[node].name)
 
     def _raised(self, node: int, error: BaseException, pid: int | None = None) -> None:
         self._failed(node, noted(error, self._nodes[node].name, self._pool.backend.name, pid))
@@ -247,13 +258,6 @@ class Engine:
         self._report.lost(death.pid, node, [], starved=death.starved)
         self._failed(node, self._recovery.error(name, death))
 
-    def _run_fewer(self, name: str) -> None:
-        """A node had memory enough when it was alone, so there were too many at a time."""
-        self._limit = max(1, min(self._limit, self._pool.max_workers) - 1)
-        logging.getLogger("motorpool").warning(
-            "The node %r had enough memory when it ran alone. From here on, at most %d run at a "
-            "time; fewer workers would save what is run twice.", name, self._limit)  # fmt: skip
-
     def _recover(self, broken: Executor) -> None:
         """A pool broke, and all that was in flight with it: find out who did it."""
         for future in self._recovery.drain(self._flights):
@@ -292,9 +296,3 @@ class Engine:
         self.ledger.take_back(node, queue=not self.ledger.stopping)
         if self.ledger.stopping:
             self._give_up(node)
-
-    def _expire(self) -> None:
-        """End the workers of nodes that are past their deadline."""
-        for started in self._deadlines.due(time.time()):
-            with contextlib.suppress(ProcessLookupError):
-                self._pool.backend.kill_worker(self._pool.executor, started.pid)

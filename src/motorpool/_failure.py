@@ -22,6 +22,7 @@ class Failure(NamedTuple):
 
     Attributes:
         pickled: The exception itself, or None if it cannot be pickled and unpickled.
+        obstacle: Why it cannot; empty if it can.
         summary: Its type and text.
         traceback: As the worker would have printed it, from the node's own code on.
     """
@@ -29,6 +30,7 @@ class Failure(NamedTuple):
     pickled: bytes | None
     summary: str
     traceback: str
+    obstacle: str
 
 
 class RemoteTraceback(Exception):  # noqa: N818, the name that concurrent.futures gives it
@@ -46,12 +48,20 @@ def pack(
     It is unpickled once here: an exception whose constructor takes other arguments pickles well,
     and fails only where it arrives.
     """
+    pickled, obstacle = None, ""
     try:
         data = dumps(error)
-        pickled = data if type(loads(data)) is type(error) else None
-    except BaseException:  # noqa: BLE001, code of the exception's own runs here
-        pickled = None
-    return Failure(pickled, _summary(error), format_error(error))
+        try:
+            pickled = data if type(loads(data)) is type(error) else None
+            obstacle = "" if pickled else "it unpickles as something else"
+        except BaseException as problem:  # noqa: BLE001, code of the exception's own runs here
+            obstacle = (
+                f"it cannot be unpickled: {_summary(problem)}; let its __init__ pass all of its "
+                "arguments to super().__init__, or define __reduce__"
+            )
+    except BaseException as problem:  # noqa: BLE001, same
+        obstacle = f"it cannot be pickled: {_summary(problem)}"
+    return Failure(pickled, _summary(error), format_error(error), obstacle)
 
 
 def unpack(failure: Failure, loads: Callable[[bytes], Any]) -> BaseException:
@@ -63,7 +73,8 @@ def unpack(failure: Failure, loads: Callable[[bytes], Any]) -> BaseException:
         except BaseException:  # noqa: BLE001, its module may be missing here
             error = None
     if error is None:
-        error = RemoteError(f"{failure.summary} (the exception itself cannot be pickled)")
+        obstacle = failure.obstacle or "it cannot be unpickled here"
+        error = RemoteError(f"{failure.summary} (the exception itself stays behind: {obstacle})")
     error.__cause__ = RemoteTraceback(failure.traceback)
     return error
 

@@ -86,6 +86,10 @@ class Journal:
         """Ask workers to start nothing more."""
         self._map[0] = 1
 
+    def go_on(self) -> None:
+        """Take that back."""
+        self._map[0] = 0
+
     def close(self) -> None:
         """Unmap the file; whoever holds on to this object holds no descriptor then."""
         self._map.close()

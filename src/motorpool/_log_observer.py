@@ -1,4 +1,7 @@
-"""Says in the log how a run goes, in the words of Kedro's runners."""
+"""Says in the log how a run goes, in the words of Kedro's runners.
+
+What goes wrong is a warning, and said by the `Reporter`, whether or not anybody reads this.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,9 @@ from typing import TYPE_CHECKING
 
 from motorpool.events import (
     NodeCompleted,
-    NodeFailed,
     NodeSkipped,
     RunFinished,
     RunStarted,
-    WorkerLost,
 )
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ _logger = logging.getLogger("motorpool")
 
 
 class LogObserver:
-    """Writes a line for each node that has run, failed or been given up."""
+    """Writes a line for each node that has run or been given up."""
 
     def __init__(self) -> None:
         self._total = 0
@@ -45,14 +46,8 @@ class LogObserver:
                 self._completed += 1
                 _logger.info("Completed node: %s (%.2f s)", event.node, event.seconds)
                 _logger.info("Completed %d out of %d tasks", self._completed, self._total)
-            case NodeFailed():
-                then = "trying again" if event.retried else "giving up"
-                _logger.info("Node %s failed, attempt %d, %s", event.node, event.attempt, then)
             case NodeSkipped():
                 _logger.info("Skipped node: %s (%s)", event.node, event.reason)
-            case WorkerLost():
-                where = f"in node {event.node}" if event.node else "outside of any node"
-                _logger.info("Worker %s died %s", event.worker or "(unknown)", where)
             case RunFinished() if not event.resume_from:
                 _logger.info(
                     "Pipeline execution completed successfully in %.1f sec.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
 from motorpool._arguments import (
@@ -63,6 +64,12 @@ class Node:
         owner = name if isinstance(name, str) else function_name(func)
         if not callable(func):
             raise PipelineError(f"Node {owner!r}: {func!r} is not a function.", node=owner)
+        if inspect.iscoroutinefunction(inspect.unwrap(func)):
+            raise PipelineError(
+                f"Node {owner!r}: {function_name(func)} is a coroutine function, which nobody "
+                "would await. Give the node a function that calls asyncio.run.",
+                node=owner,
+            )
         self.func = func
         self._inputs = inputs
         self._outputs = outputs
@@ -143,8 +150,8 @@ def _check_retries(owner: str, value: Any) -> None:
 
 def _check_timeout(owner: str, value: Any) -> None:
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if value is not None and not (number and value >= 0):
+    if value is not None and not (number and value > 0):
         raise PipelineError(
-            f"Node {owner!r}: timeout must be a number of seconds of at least 0, not {value!r}.",
+            f"Node {owner!r}: timeout must be a positive number of seconds, not {value!r}.",
             node=owner,
         )

@@ -8,8 +8,10 @@ import typing
 from typing import Any, Literal, Union
 
 from motorpool._suggest import unknown_names
-from motorpool.errors import BackendOptionError
+from motorpool.errors import BackendOptionError, BrokenBackendError
 
+# With one type for all items; others are too special to check here.
+_CONTAINERS = (list, tuple, set, frozenset)
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
 
 
@@ -22,8 +24,15 @@ def build_options(cls: type[Any] | None, values: dict[str, Any], backend: str) -
         backend: Name of the backend, for messages.
 
     Raises:
+        BrokenBackendError: If the class is no dataclass.
         BackendOptionError: If names are unknown or values are of the wrong type; all together.
     """
+    if cls is not None and not (isinstance(cls, type) and dataclasses.is_dataclass(cls)):
+        raise BrokenBackendError(
+            f"The backend {backend!r} has the options_type {cls!r}; write a frozen dataclass, or "
+            "None.",
+            backend=backend,
+        )
     fields = option_types(cls)
     unknown = [name for name in values if name not in fields]
     problems = [unknown_names("option", unknown, fields)] if unknown else []
@@ -65,6 +74,8 @@ def convert(value: Any, kind: Any) -> Any:
         raise ValueError(f"{value!r} is none of {', '.join(map(repr, choices))}")
     if origin in {Union, types.UnionType}:
         return _convert_union(value, choices)
+    if origin in _CONTAINERS:
+        return _convert_container(value, origin, choices)
     if origin is not None or not isinstance(kind, type) or kind is object:
         return value  # too special to check here; the backend does
     if isinstance(value, str) and kind is not str:
@@ -81,6 +92,8 @@ def describe(kind: Any) -> str:
     choices = typing.get_args(kind)
     if typing.get_origin(kind) is Literal:
         return " | ".join(map(repr, choices))
+    if typing.get_origin(kind) in _CONTAINERS:
+        return str(kind)
     if choices:
         return " | ".join(describe(choice) for choice in choices)
     return "None" if kind is types.NoneType else getattr(kind, "__name__", str(kind))
@@ -97,6 +110,15 @@ def _convert_union(value: Any, choices: tuple[Any, ...]) -> Any:
             continue
     expected = " or ".join(map(describe, choices))
     raise ValueError(f"expected {expected}, not {value!r}")
+
+
+def _convert_container(value: Any, origin: type[Any], kinds: tuple[Any, ...]) -> Any:
+    """Items with commas in between on a command line; every item is checked."""
+    if isinstance(value, str):
+        value = origin(item.strip() for item in value.split(",") if item.strip())
+    if not isinstance(value, origin):
+        raise ValueError(f"expected {describe(origin)}, not {value!r}")  # noqa: TRY004, as promised
+    return origin(convert(item, kinds[0]) for item in value)
 
 
 def _read(text: str, kind: type[Any]) -> Any:

@@ -16,7 +16,7 @@ from motorpool._runs_folder import runs_folder
 from motorpool._scheduler import Lifetimes
 from motorpool._subset import missing_outputs
 from motorpool._transport import RunCatalog
-from motorpool._validation import check_inputs
+from motorpool._validation import check_inputs, check_kinds
 from motorpool.catalog import DataCatalog
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class Preparation:
         runs: Where journals go; see `runs_folder`.
 
     Raises:
+        ValidationError: If these are no pipeline and no catalog.
         MissingInputError: If the catalog lacks an input.
         CyclicPipelineError: If nodes wait for each other.
         ResumeError: If there is no run to go on from.
@@ -50,6 +51,7 @@ class Preparation:
         self, pipeline: Any, catalog: Any, *, only_missing_outputs: bool, run_id: str | None,
         resume: str | bool, runs: str | os.PathLike[str] | bool | None,
     ) -> None:  # fmt: skip
+        check_kinds(pipeline, catalog)
         self.started = time.perf_counter()
         self.run_id = run_id or new_run_id()
         self.user_catalog = DataCatalog(catalog) if type(catalog) is dict else catalog

@@ -114,6 +114,23 @@ class Recovery:
         """Whether a node is being tried alone."""
         return node == self._on_trial
 
+    def fewer(self, limit: int, name: str) -> int:
+        """A node had memory enough when it was alone, so there were too many at a time.
+
+        Args:
+            limit: How many may be in flight.
+            name: The node.
+
+        Returns:
+            How many from here on.
+        """
+        fewer = max(1, min(limit, self._pool.max_workers) - 1)
+        _logger.warning(
+            "The node %r had enough memory when it ran alone. From here on, at most %d run at a "
+            "time; fewer workers would save what is run twice.", name, fewer,
+        )  # fmt: skip
+        return fewer
+
     def landed(self, node: int) -> None:
         """Note an outcome: the executor works, and the node was not the one."""
         self._restarts = 0

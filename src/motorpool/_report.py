@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ from motorpool.events import (
     NodeSubmitted,
     WorkerLost,
 )
+
+_logger = logging.getLogger("motorpool")
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -94,6 +97,8 @@ class Reporter:
 
     def failed(self, node: int, attempt: int, error: BaseException, *, retried: bool) -> None:
         """A try of a node has failed."""
+        then = "trying again" if retried else "giving up"
+        _logger.warning("Node %s failed, attempt %d, %s", self._names[node], attempt, then)
         if self._journal is not None:
             self._journal.failed(self._names[node], attempt=attempt, error=error, retried=retried)
         if self._emit:
@@ -121,6 +126,8 @@ class Reporter:
         self, pid: int | None, culprit: int | None, innocent: Sequence[int], *, starved: bool
     ) -> None:
         """A worker died."""
+        where = f"in node {self._names[culprit]}" if culprit is not None else "outside of any node"
+        _logger.warning("Worker %s died %s", pid or "(unknown)", where)
         if self._emit:
             self._emit(
                 WorkerLost(

@@ -133,7 +133,7 @@ class Run:
             try:
                 engine.run()
             finally:
-                summary = self._finish(engine, emit)
+                summary = self._finish(engine, transport, emit)
             _raise_failures(engine)
             return RunResult(transport.results(prepared.outputs), summary)
         finally:
@@ -235,7 +235,7 @@ class Run:
         for observers in register() if register is not None else ():
             yield from observers
 
-    def _finish(self, engine: Engine, emit: Dispatcher) -> RunSummary:
+    def _finish(self, engine: Engine, transport: Transport, emit: Dispatcher) -> RunSummary:
         """Sum the run up, and tell observers; done after a failure and Ctrl-C as well."""
         prepared, scheduler = self._prepared, engine.ledger.scheduler
         done, failed = scheduler.nodes_in(State.DONE), scheduler.nodes_in(State.FAILED)
@@ -255,6 +255,7 @@ class Run:
                 wall_time=summary.wall_time,
             )  # fmt: skip
         start = resume_nodes(prepared.nodes, prepared.graph, unfinished, prepared.catalog)
+        transport.poll(now=True)  # so that the last word is the run's
         emit(RunFinished(run_id=prepared.run_id, summary=summary, resume_from=tuple(start)))
         if unfinished:
             _suggest_resume(len(done), len(unfinished), start)

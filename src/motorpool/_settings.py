@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ class RunSettings:
     on_failure: str
     retries: int | Retry
     timeout: float | None
-    observers: tuple[Observer, ...]
+    observers: Iterable[Observer]
     runs_folder: str | os.PathLike[str] | bool | None = None
     checkpoint: str | os.PathLike[str] | None = None
 
@@ -43,13 +44,21 @@ class RunSettings:
         if self.timeout is not None and not (number and self.timeout > 0):
             problems.append(f"timeout must be a positive number of seconds, not {self.timeout!r}.")
         problems += self._path_problems()
-        problems += [
+        if not isinstance(self.is_async, bool):
+            problems.append(f"is_async must be True or False, not {self.is_async!r}.")
+        problems += self._observer_problems()
+        if problems:
+            raise ValidationError(" ".join(problems))
+
+    def _observer_problems(self) -> list[str]:
+        if not isinstance(self.observers, Iterable):
+            return [f"observers must be a list of observers, not {self.observers!r}."]
+        object.__setattr__(self, "observers", tuple(self.observers))
+        return [
             f"{observer!r} is no observer: it has no method on_event(event)."
             for observer in self.observers
             if not callable(getattr(observer, "on_event", None))
         ]
-        if problems:
-            raise ValidationError(" ".join(problems))
 
     def _path_problems(self) -> list[str]:
         problems = [

@@ -103,12 +103,12 @@ class Shipped(Transport):
             return [unpicklable_value(name, value, error)]
         return []
 
-    def submit(self, executor: Executor, node: int, attempt: int) -> Future[bytes]:
+    def submit(self, executor: Executor, node: int, attempt: int, *, last: bool) -> Future[bytes]:
         """Send a node off, with its in-memory inputs."""
         if self._journal is not None:
             self._journal.clear(node)
         inputs = {name: self._values[name] for name in self._inputs[node]}
-        envelope = pickle.dumps((*self._envelope_head, [(node, attempt, inputs)]), 5)
+        envelope = pickle.dumps((*self._envelope_head, [(node, attempt, last, inputs)]), 5)
         return executor.submit(run_envelope, envelope)
 
     def settle(self, result: Any) -> list[Outcome]:
@@ -169,10 +169,15 @@ class Shipped(Transport):
         if self._journal is not None:
             self._journal.stop()
 
-    def poll(self) -> None:
+    def go_on(self) -> None:
+        """Let workers start nodes again."""
+        if self._journal is not None:
+            self._journal.go_on()
+
+    def poll(self, *, now: bool = False) -> None:
         """Hand on what workers have logged."""
         if self._logs is not None:
-            self._logs.poll()
+            self._logs.read() if now else self._logs.poll()
 
     def close(self) -> None:
         """Remove the plan, the journal and every value that is not a result."""

@@ -27,6 +27,9 @@ class NodeCatalog(Protocol):
     def save(self, name: str, data: Any) -> None:
         """Save a dataset."""
 
+    def is_empty(self, name: str) -> bool:
+        """Whether an output lives in memory, and nothing was saved to it."""
+
     def confirm(self, name: str) -> None:
         """Confirm a dataset."""
 
@@ -116,6 +119,7 @@ class NodeRun:
         if is_stream(self._node, outputs):
             for item in self._chunks(outputs, inputs):
                 self._save(item)
+            self._check_chunks(outputs)
         else:
             self._each(self._save, outputs.items())
         for name in getattr(self._node, "confirms", None) or ():
@@ -173,6 +177,17 @@ class NodeRun:
                     del streams[name]
                 else:
                     yield name, chunk
+
+    def _check_chunks(self, outputs: dict[str, Any]) -> None:
+        """An append-only file may do without chunks; a value in memory has to be one."""
+        for name in outputs:
+            if self._catalog.is_empty(name):
+                raise DatasetError(
+                    f"The node {self._node.name!r} yielded nothing for the dataset {name!r}, "
+                    "which keeps its last chunk in memory. Let it yield at least once.",
+                    node=self._node.name,
+                    dataset=name,
+                )
 
     @contextmanager
     def _reporting(self, inputs: dict[str, Any]) -> Iterator[None]:

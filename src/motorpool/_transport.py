@@ -11,7 +11,7 @@ import cloudpickle
 
 from motorpool import _process
 from motorpool._checkpoint import keep_value
-from motorpool._datasets import confirm_dataset, is_ephemeral, release_dataset
+from motorpool._datasets import confirm_dataset, dataset_exists, is_ephemeral, release_dataset
 from motorpool._task import Hooks, NodeRun, Outcome
 from motorpool.catalog import MemoryDataset
 
@@ -50,6 +50,10 @@ class RunCatalog(dict[str, Any]):
         """Save a dataset."""
         self[name].save(data)
 
+    def is_empty(self, name: str) -> bool:
+        """Whether an output lives in memory, and nothing was saved to it."""
+        return is_ephemeral(self[name]) and not dataset_exists(self[name])
+
     def confirm(self, name: str) -> None:
         """Confirm a dataset."""
         confirm_dataset(name, self[name])
@@ -59,13 +63,15 @@ class Transport(ABC):
     """One run's way to the workers and back."""
 
     @abstractmethod
-    def submit(self, executor: Executor, node: int, attempt: int) -> Future[Any]:
+    def submit(self, executor: Executor, node: int, attempt: int, *, last: bool) -> Future[Any]:
         """Send a node off.
 
         Args:
             executor: Where to.
             node: Which one.
             attempt: Which try it is, from 1.
+            last: Whether a failure stops the run: then the worker itself sees to it that nothing
+                is started any more.
         """
 
     @abstractmethod
@@ -103,8 +109,11 @@ class Transport(ABC):
     def stop(self) -> None:  # noqa: B027, not every transport has anything to do
         """Ask workers to start nothing more."""
 
-    def poll(self) -> None:  # noqa: B027, not every transport has anything to do
-        """Hand on what workers have logged."""
+    def go_on(self) -> None:  # noqa: B027, not every transport has anything to do
+        """Let workers start nodes again: whatever made them stop was lost with its worker."""
+
+    def poll(self, *, now: bool = False) -> None:  # noqa: B027, not every transport has anything
+        """Hand on what workers have logged; every now and then, or `now`."""
 
     def close(self) -> None:  # noqa: B027, not every transport has anything to do
         """Give back what is not a result."""
@@ -132,13 +141,22 @@ class InProcess(Transport):
         self._is_async = is_async
         self._run_id = run_id
         self._checkpoint = checkpoint
+        self._stopping = False
 
-    def submit(self, executor: Executor, node: int, attempt: int) -> Future[Outcome]:
+    def stop(self) -> None:
+        """Start nothing more."""
+        self._stopping = True
+
+    def submit(
+        self, executor: Executor, node: int, attempt: int, *, last: bool
+    ) -> Future[Outcome]:
         """Send a node off."""
-        return executor.submit(self._run, node, attempt)
+        return executor.submit(self._run, node, attempt, last)
 
-    def _run(self, index: int, attempt: int) -> Outcome:
+    def _run(self, index: int, attempt: int, last: bool) -> Outcome:
         started, clock = time.time(), time.perf_counter()
+        if self._stopping:
+            return Outcome(index, False, os.getpid(), started, 0.0, {}, None, 0)
         failure = None
         try:
             NodeRun(
@@ -150,6 +168,7 @@ class InProcess(Transport):
             raise
         except BaseException as error:  # noqa: BLE001, a thread outlives whatever a node raises
             failure = error
+            self._stopping = self._stopping or last
         seconds = time.perf_counter() - clock
         return Outcome(
             index, True, os.getpid(), started, seconds, {}, failure, _process.peak_memory()

@@ -14,6 +14,42 @@ if TYPE_CHECKING:
     from motorpool.backend import Capabilities
 
 
+def check_kinds(pipeline: Any, catalog: Any) -> None:
+    """Check that a pipeline and a catalog are what they are passed as.
+
+    Raises:
+        ValidationError: If not; says what to pass.
+    """
+    if not all(hasattr(pipeline, n) for n in ("nodes", "node_dependencies", "inputs", "outputs")):
+        raise ValidationError(
+            f"{_short(pipeline)} is no pipeline. Pass Pipeline([node(...), ...]), or anything "
+            "with nodes, node_dependencies, inputs() and outputs()."
+        )
+    if not (hasattr(catalog, "get") and hasattr(catalog, "__contains__")):
+        raise ValidationError(
+            f"{_short(catalog)} is no catalog. Pass a DataCatalog, a dict of names to values or "
+            "datasets, or anything with get(name) and `in`."
+        )
+
+
+def check_hook_manager(manager: Any) -> None:
+    """Check that a hook manager is one.
+
+    Raises:
+        ValidationError: If not; says what to pass.
+    """
+    if manager is not None and not hasattr(manager, "hook"):
+        raise ValidationError(
+            f"hook_manager must be a pluggy manager, not {_short(manager)}. Pass "
+            "create_hook_manager(plugin) to have the hooks of an object called."
+        )
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) < 80 else f"A {type(value).__name__}"  # noqa: PLR2004, a line
+
+
 def check_inputs(nodes: Sequence[Any], registered: set[str], catalog: Any) -> None:
     """Check that everything that is read is registered or written by a node.
 

@@ -26,7 +26,7 @@ from motorpool._journal import Journal
 from motorpool._logs import LogWriter, redirect
 from motorpool._plan import Plan, load_hooks
 from motorpool._task import Hooks, NodeRun, Outcome
-from motorpool.errors import NodeError, WorkerCrashedError
+from motorpool.errors import MotorpoolError, NodeError, WorkerCrashedError
 
 if TYPE_CHECKING:
     from motorpool._plan import Settings
@@ -40,7 +40,7 @@ def run_envelope(data: bytes) -> bytes:
 
     Args:
         data: Pickle of the client, pickled; where the plan is; and for each node its index,
-            which try it is and its in-memory inputs.
+            which try it is, whether a failure of it stops the run, and its in-memory inputs.
 
     Returns:
         Pickle of a list of outcomes, as plain tuples.
@@ -72,7 +72,7 @@ class _Session:
             "motorpool_worker_started", backend=settings.backend, run_id=settings.run_id
         )
 
-    def run(self, index: int, attempt: int, inputs: dict[str, Payload]) -> Outcome:
+    def run(self, index: int, attempt: int, last: bool, inputs: dict[str, Payload]) -> Outcome:
         """Run a node; whatever happens in it becomes an outcome."""
         if self._owned is not None:
             self._owned.log.point_to(self._scratch)
@@ -95,6 +95,8 @@ class _Session:
         seconds = time.perf_counter() - clock
         _end_if_forked(me, None)
         if self._journal is not None:
+            if last and failure is not None:
+                self._journal.stop()
             self._journal.finish(index)
         return Outcome(
             index, True, os.getpid(), started, seconds, catalog.outputs, failure,
@@ -167,10 +169,23 @@ class _NodeCatalog:
         if dataset is not None:
             dataset.save(data)
             return
-        payload = self._session.put(data, self._node)
+        try:
+            payload = self._session.put(data, self._node)
+        except (MotorpoolError, MemoryError):
+            raise
+        except Exception as error:
+            error.add_note(
+                "In-memory values go to other processes as pickles. Return what can be pickled, "
+                "or run on threads or sequential, where values stay as they are."
+            )
+            raise
         if name in self.outputs:
             self._session.discard(self.outputs[name])
         self.outputs[name] = payload
+
+    def is_empty(self, name: str) -> bool:
+        """Whether an output lives in memory, and nothing was saved to it."""
+        return name not in self.outputs and self._session.dataset(name) is None
 
     def confirm(self, name: str) -> None:
         """Confirm a dataset."""

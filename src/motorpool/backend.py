@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from motorpool import _process
 from motorpool._options import build_options
-from motorpool.errors import WorkerCountError
+from motorpool.errors import BrokenBackendError, MotorpoolError, WorkerCountError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -122,8 +122,25 @@ class ExecutorBackend(ABC):
 
         Raises:
             WorkerCountError: If it is not a positive whole number.
+            BrokenBackendError: If the backend fails, or returns no executor.
         """
-        return self._get_executor(worker_count(max_workers))
+        count = worker_count(max_workers)
+        where = f"The backend {self.name or type(self).__name__!r}"
+        try:
+            executor = self._get_executor(count)
+        except MotorpoolError:
+            raise
+        except Exception as error:
+            raise BrokenBackendError(
+                f"{where} cannot make an executor: {type(error).__name__}: {error}",
+                backend=self.name,
+            ) from error
+        if not (hasattr(executor, "submit") and hasattr(executor, "shutdown")):
+            raise BrokenBackendError(
+                f"{where} made {executor!r}, which is no concurrent.futures.Executor.",
+                backend=self.name,
+            )
+        return executor
 
     @staticmethod
     def dumps(

@@ -116,12 +116,18 @@ def create_hook_manager(*plugins: object) -> pluggy.PluginManager:
         *plugins: Modules or objects with functions marked `@motorpool.hookimpl`.
 
     Raises:
-        pluggy.PluginValidationError: If an implementation matches no hook, or wants an argument
-            that its hook does not have; names the plug-in.
+        pluggy.PluginValidationError: If a plug-in implements no hook, or one that does not exist,
+            or wants an argument that its hook does not have; names the plug-in.
     """
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(RunSpecs)
     for plugin in plugins:
         manager.register(plugin)
+        if not manager.get_hookcallers(plugin):
+            raise pluggy.PluginValidationError(
+                plugin,
+                f"{plugin!r} implements no hook: mark its functions with @motorpool.hookimpl. "
+                "Plug-ins of Kedro go to a hook manager of Kedro's, which `run` takes as well.",
+            )
     manager.check_pending()
     return manager

@@ -23,7 +23,8 @@ class Pipeline:
     """A set of nodes, in a topological order.
 
     Args:
-        nodes: Nodes, or pipelines whose nodes are taken; the same node twice counts once.
+        nodes: Nodes, or pipelines whose nodes are taken; the same node twice counts once. A single
+            one need not be in a list.
         tags: Tags to add to every node.
 
     Raises:
@@ -32,10 +33,15 @@ class Pipeline:
     """
 
     def __init__(
-        self, nodes: Iterable[Node | Pipeline], *, tags: str | Iterable[str] = ()
+        self, nodes: Node | Pipeline | Iterable[Node | Pipeline], *, tags: str | Iterable[str] = ()
     ) -> None:
         flat: dict[Node, None] = {}
-        for item in nodes:
+        for item in [nodes] if isinstance(nodes, Node | Pipeline) else nodes:
+            if not isinstance(item, Node | Pipeline):
+                raise PipelineError(
+                    f"A pipeline is made of nodes, and {item!r} is none: write node(function, "
+                    "inputs, outputs)."
+                )
             flat.update(dict.fromkeys(item.nodes if isinstance(item, Pipeline) else [item]))
         found = list(flat)
         extra = frozenset([tags] if isinstance(tags, str) else tags)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from motorpool._adopted import AdoptedBackend
 from motorpool._suggest import unknown_names
-from motorpool.backend import API_VERSION, ExecutorBackend
+from motorpool.backend import API_VERSION, Capabilities, ExecutorBackend, Isolation
 from motorpool.errors import (
     BackendError,
     BackendOptionError,
@@ -114,6 +114,8 @@ def resolve(
             "can only be filled in for a backend that is given by name."
         )
     if isinstance(backend, ExecutorBackend):
+        if problem := _flaw(type(backend)):
+            raise BrokenBackendError(f"The backend {backend!r} {problem}.", backend=backend.name)
         return backend
     if isinstance(backend, Executor):
         return AdoptedBackend(backend)
@@ -192,6 +194,22 @@ def _check(backend: Any, name: str, where: str) -> None:
         )
     elif backend.name not in {"", name}:
         problem = f"calls itself {backend.name!r} in {backend.__name__}.name; make them equal"
+    else:
+        problem = _flaw(backend)
     if problem:
         raise BrokenBackendError(f"{where} {problem}.", backend=name)
     backend.name = name
+
+
+def _flaw(backend: type[ExecutorBackend]) -> str | None:
+    """What is wrong with a backend's class, in words, if anything is."""
+    able = backend.capabilities
+    if not isinstance(able, Capabilities) or not isinstance(able.isolation, Isolation):
+        return (
+            f"has the capabilities {able!r}; write Capabilities(isolation=Isolation.PROCESS, ...)"
+        )
+    try:
+        inspect.signature(backend._get_executor).bind(None, 1)  # noqa: SLF001, ours
+    except TypeError:
+        return "has a _get_executor that does not take the number of workers"
+    return None

@@ -53,11 +53,17 @@ class TextFile:
         return self.path.exists()
 """
 
+KEDRO = """
+from kedro.pipeline import Pipeline, node
+pipeline = Pipeline([node(lambda x: x, "x", "y", name="first")])
+"""
+
 
 @pytest.fixture
 def folder(tmp_path):
     (tmp_path / "pipeline.py").write_text(PIPELINE)
     (tmp_path / "text_file.py").write_text(TEXT_FILE)
+    (tmp_path / "kedro_one.py").write_text(KEDRO)
     return tmp_path
 
 
@@ -142,7 +148,7 @@ def test_failed_node_shows_its_own_traceback_and_a_command(motorpool, folder):
     assert "in node 'bad'" in done.stderr
     assert str(Path("motorpool", "_task.py")) not in done.stderr
     command = re.search(r"To run the rest:\n  motorpool (.*)", done.stderr)[1]
-    assert command.endswith("--from-nodes load")
+    assert re.search(r"--resume \S+$", command)
     again = motorpool(*command.split())
     assert again.returncode == 1
     assert "To run the rest" in again.stderr
@@ -158,6 +164,11 @@ def test_failed_node_shows_its_own_traceback_and_a_command(motorpool, folder):
         (["run", "pipeline.py:no_pipeline"], "is a int, not a pipeline"),
         (["run", "pipeline.py:broken"], "pipeline.py, line 2.: NameError.*undefined_name"),
         (["run", ".", "-b", "direkt"], "do you mean 'direct'"),
+        (["run", "pipeline.py:failling"], "do you mean 'failing'"),
+        (["run", ".", "--nodes", ""], "it names nothing"),
+        (["run", ".", "--events", "no/such/folder"], "No such file"),
+        (["run", "kedro_one.py", "--nodes", "fisrt"], "do you mean 'first'"),
+        (["run", "kedro_one.py", "--tags", "none"], "contains no nodes"),
         (["run", ".", "-w", "0"], "max_workers must be a whole number of at least 1"),
         (["run", ".", "-w", "many"], "'many' is not a valid integer"),
         (["run", ".", "-o", "start_method=sprawn"], "expected 'fork'"),

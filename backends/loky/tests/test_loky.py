@@ -1,5 +1,7 @@
 """What is loky's own; the rest of its behaviour is tested with all other backends."""
 
+import threading
+
 import pytest
 
 from motorpool import ParallelRunner, node, pipeline, registry
@@ -11,13 +13,16 @@ def test_entry_point_leads_here():
     assert registry.get("loky").__module__ == "motorpool_loky"
 
 
-def test_workers_start_in_another_context():
-    """An option that is passed on."""
-    runner = ParallelRunner("loky", max_workers=1, context="spawn", idle_timeout=5)
-    assert runner.run(pipeline(node(len, "w", "n")), {"w": "loky"})["n"].load() == 4
+def test_option_is_passed_on():
+    """Workers that idle end, and the next run gets new ones."""
+    with ParallelRunner("loky", max_workers=1, idle_timeout=0.2) as runner:
+        for word in ("loky", "again"):
+            pipe = pipeline(node(len, "w", "n"))
+            assert runner.run(pipe, {"w": word})["n"].load() == len(word)
+            threading.Event().wait(0.5)
 
 
-def test_unknown_context_is_an_error():
-    """With the contexts that there are."""
-    with pytest.raises(BackendOptionError, match="'loky', 'loky_init_main' or 'spawn'"):
-        ParallelRunner("loky", context="fork")
+def test_bad_option_is_an_error():
+    """Before any worker starts."""
+    with pytest.raises(BackendOptionError, match="idle_timeout must be positive, not -1"):
+        ParallelRunner("loky", idle_timeout=-1)

@@ -1,5 +1,7 @@
 """What is multiprocess's own; the rest of its behaviour is tested with all other backends."""
 
+import subprocess
+import sys
 import threading
 
 from motorpool import ParallelRunner, node, pipeline, registry
@@ -15,3 +17,34 @@ def test_dill_takes_what_cloudpickle_does_not():
     lock = threading.Lock()
     pipe = pipeline(node(lambda x: lock.locked(), "x", "y"))
     assert ParallelRunner("multiprocess", max_workers=1).run(pipe, {"x": 1})["y"].load() is False
+
+
+SCRIPT = """
+import enum
+from motorpool import ParallelRunner, node, pipeline
+
+class Color(enum.Enum):
+    RED = 1
+
+class Point:
+    pass
+
+nodes = [
+    node(lambda c: c is Color.RED, "red", "same", name="same"),
+    node(lambda p: isinstance(p, Point), "point", "kind", name="kind"),
+    node(lambda x: Point(), "x", "made", name="made"),
+    node(lambda p: isinstance(p, Point), "made", "chained", name="chained"),
+]
+data = {"red": Color.RED, "point": Point(), "x": 1}
+result = ParallelRunner("multiprocess", max_workers=1).run(pipeline(nodes), data)
+print([result[name].load() for name in ("same", "kind", "chained")])
+"""
+
+
+def test_classes_of_main_stay_what_they_are(tmp_path):
+    """Dill alone makes a new class at each unpickling, of which nothing is an instance."""
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert done.stdout == "[True, True, True]\n", done.stderr
+    assert "Warning" not in done.stderr

@@ -44,6 +44,8 @@ class SequentialBackend(ExecutorBackend):
 
     name = "sequential"
     capabilities = Capabilities(isolation=Isolation.NONE)
+    #: There is one, whatever was asked for.
+    workers = 1
 
     def _get_executor(self, max_workers: int) -> Executor:  # noqa: ARG002, there is one
         return SequentialExecutor()

@@ -9,7 +9,6 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from motorpool import registry
 from motorpool._options import describe, option_types
@@ -23,19 +22,20 @@ def backends(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
-    table = Table(box=None, pad_edge=False)
-    for heading in ("name", "from", "isolation", "can", "options"):
-        table.add_column(heading, overflow="fold")
+    console = Console(highlight=False)
     for row in rows:
-        options = "\n".join(
-            escape(f"{o['name']}: {o['type']} = {o['default']}") for o in row["options"]
-        )
-        can = ", ".join(name.replace("_", " ") for name, able in row["can"].items() if able)
-        if row["error"]:
-            can = f"[red]broken:[/] {escape(row['error'])}"
         origin = escape(", ".join(row["distributions"]))
-        table.add_row(f"[bold]{escape(row['name'])}[/]", origin, row["isolation"], can, options)
-    Console().print(table)
+        console.print(
+            f"[bold]{escape(row['name'])}[/]  {row['isolation']}  {origin}", soft_wrap=True
+        )
+        if row["error"]:
+            console.print(f"    [red]broken:[/] {escape(row['error'])}", soft_wrap=True)
+        can = ", ".join(name.replace("_", " ") for name, able in row["can"].items() if able)
+        if can:
+            console.print(f"    can: {can}", soft_wrap=True)
+        for option in row["options"]:
+            text = f"    -o {option['name']}={option['default']}  ({option['type']})"
+            console.print(escape(text), soft_wrap=True)
 
 
 def _row(info: registry.BackendInfo) -> dict[str, Any]:
@@ -44,9 +44,9 @@ def _row(info: registry.BackendInfo) -> dict[str, Any]:
     if info.backend is not None:
         capabilities = dataclasses.asdict(info.backend.capabilities)
         kind = info.backend.options_type
-        defaults = {f.name: f.default for f in dataclasses.fields(kind)} if kind else {}
+        fields = {f.name: f for f in dataclasses.fields(kind)} if kind else {}
         options = [
-            {"name": name, "type": describe(hint), "default": _default(defaults[name])}
+            {"name": name, "type": describe(hint), "default": _default(fields[name])}
             for name, hint in option_types(kind).items()
         ]
     isolation = capabilities.pop("isolation", None)
@@ -60,6 +60,9 @@ def _row(info: registry.BackendInfo) -> dict[str, Any]:
     }
 
 
-def _default(value: Any) -> Any:
+def _default(field: dataclasses.Field[Any]) -> Any:
+    value = field.default
+    if field.default_factory is not dataclasses.MISSING:
+        value = field.default_factory()
     plain = value is None or isinstance(value, bool | int | float | str)
-    return value if plain else str(value)
+    return value if plain else "required" if value is dataclasses.MISSING else str(value)

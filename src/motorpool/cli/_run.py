@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import shlex
 import signal
 import sys
+import threading
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -17,9 +19,16 @@ from rich.table import Table
 
 from motorpool import ParallelRunner, Retry
 from motorpool._failure import RemoteTraceback, format_error
+from motorpool._suggest import unknown_names
 from motorpool.cli._progress import EventFile, Outcome, ProgressBar
 from motorpool.cli._target import load_catalog, load_pipeline
-from motorpool.errors import MissingInputError, ResumeError, ValidationError, WorkerCrashedError
+from motorpool.errors import (
+    BackendError,
+    MissingInputError,
+    MotorpoolError,
+    ResumeError,
+    ValidationError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,7 +36,8 @@ if TYPE_CHECKING:
 
     from motorpool.events import RunSummary
 
-_TERMINATED = 143
+_INTERRUPTED, _TERMINATED = 130, 143
+_BY_NAME = ("node_names", "from_nodes", "to_nodes")
 
 
 class _Names(click.ParamType):  # type: ignore[type-arg,unused-ignore]
@@ -35,11 +45,14 @@ class _Names(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 
     name = "a,b,..."
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> list[str]:  # noqa: ARG002, click's
+    def convert(self, value: Any, param: Any, ctx: Any) -> list[str]:
         """Split at the commas."""
         if isinstance(value, list):
             return value
-        return [name.strip() for name in value.split(",") if name.strip()]
+        names = [name.strip() for name in value.split(",") if name.strip()]
+        if not names:
+            self.fail("it names nothing; leave the option out to run everything", param, ctx)
+        return names
 
 
 class _Option(click.ParamType):  # type: ignore[type-arg,unused-ignore]
@@ -90,7 +103,9 @@ def _selection(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--retry-delay", type=click.FloatRange(min=0), default=0.0, metavar="S",
               help="Seconds before the first retry; doubled for each further one.")  # fmt: skip
 @click.option("--timeout", type=float, metavar="S", help="Seconds until a node is ended.")
-@click.option("--events", type=click.File("w"), help="Write each event as a line of JSON.")
+@click.option(
+    "--events", type=click.File("w", lazy=False), help="Write each event as a line of JSON."
+)
 @click.option("--progress/--no-progress", default=None,
               help="Show a progress bar; by default on a terminal.")  # fmt: skip
 def run(  # noqa: PLR0913, one argument an option
@@ -120,7 +135,7 @@ def run(  # noqa: PLR0913, one argument an option
     pipeline, module = load_pipeline(target)
     chosen = {"node_names": nodes, "from_nodes": from_nodes, "to_nodes": to_nodes, "tags": tags}
     chosen = {name: value for name, value in chosen.items() if value is not None}
-    pipeline = pipeline.filter(**chosen) if chosen else pipeline
+    pipeline = _chosen(pipeline, chosen)
     data = load_catalog(catalog, module)
 
     def work() -> None:
@@ -132,6 +147,21 @@ def run(  # noqa: PLR0913, one argument an option
     return _supervise(work, outcome)
 
 
+def _chosen(pipeline: Any, wanted: dict[str, Any]) -> Any:
+    """The part of a pipeline that was asked for, ours or Kedro's."""
+    if not wanted:
+        return pipeline
+    try:
+        return pipeline.filter(**wanted)
+    except MotorpoolError:
+        raise
+    except Exception as error:
+        named = {n for key in _BY_NAME for n in wanted.get(key, ())}
+        unknown = sorted(named - {node.name for node in pipeline.nodes})
+        text = unknown_names("node", unknown, (n.name for n in pipeline.nodes)) if unknown else ""
+        raise click.UsageError(text or str(error)) from error
+
+
 def _supervise(work: Callable[[], None], outcome: Outcome) -> int:
     """Run, say what became of it, and return the exit code."""
     code = 0
@@ -140,12 +170,17 @@ def _supervise(work: Callable[[], None], outcome: Outcome) -> int:
             work()
     except KeyboardInterrupt:
         click.echo("Interrupted.", err=True)
-        code = 130
+        code = _INTERRUPTED
     except SystemExit as stop:
         click.echo("Terminated.", err=True)
         code = stop.code if isinstance(stop.code, int) else 1
     except (MissingInputError, ResumeError, ValidationError):
         raise
+    except BackendError as error:
+        if outcome.finished is None or not outcome.finished.summary.completed:
+            raise
+        click.echo(f"Error: {error}", err=True)
+        code = 2
     except BaseException as error:  # whatever a node raises
         if outcome.finished is None:
             raise
@@ -154,7 +189,18 @@ def _supervise(work: Callable[[], None], outcome: Outcome) -> int:
     if outcome.finished is not None:
         _show_summary(outcome.finished.summary)
         _show_hint(list(outcome.finished.resume_from), outcome.finished.summary)
+    if code in {_INTERRUPTED, _TERMINATED}:
+        _leave_threads(code)
     return code
+
+
+def _leave_threads(code: int) -> None:
+    """End at once if nodes still run in threads: nobody can end those, and Python would wait."""
+    if any(not t.daemon for t in threading.enumerate() if t is not threading.main_thread()):
+        click.echo("Nodes that still ran in threads were left where they were.", err=True)
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(code)
 
 
 @contextlib.contextmanager
@@ -179,7 +225,9 @@ def _set_up_logging(console: Console, *, verbose: bool) -> None:
         handler = RichHandler(console=console, show_path=False)
         logging.basicConfig(format="%(name)s: %(message)s", handlers=[handler])
     # What it would say of resuming is said here as a command.
-    logging.getLogger("motorpool").addFilter(lambda record: "resume the" not in str(record.msg))
+    logging.getLogger("motorpool").addFilter(
+        lambda record: not str(record.msg).startswith(("There are %d nodes", "No nodes ran"))
+    )
 
 
 def _show_failure(error: BaseException) -> None:
@@ -187,7 +235,7 @@ def _show_failure(error: BaseException) -> None:
     for each in error.exceptions if isinstance(error, BaseExceptionGroup) else [error]:
         notes = getattr(each, "__notes__", [])
         cause = each.__cause__
-        if isinstance(each, WorkerCrashedError) and cause is None:
+        if isinstance(each, MotorpoolError) and cause is None:  # raised here, not in a worker
             text = f"{type(each).__name__}: {each}"
         elif isinstance(cause, RemoteTraceback):
             text = str(cause.args[0]).rstrip() + "".join(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+import sysconfig
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -116,20 +117,28 @@ def _import(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except Exception as error:
-        raise click.UsageError(f"{name} cannot be imported: {_where(error)}") from error
+        text = f"{name} cannot be imported: {_where(error)}"
+        if "relative import" in str(error):
+            text += ". A file of a package is named as a module: package.module:attr"
+        raise click.UsageError(text) from error
 
 
 def _attribute(module: ModuleType, name: str, target: str) -> Any:
     found = getattr(module, name, None)
     if found is motorpool.pipeline or found is None:
-        kinds = (motorpool.Pipeline, motorpool.DataCatalog)
-        choices = [k for k, v in vars(module).items() if isinstance(v, kinds)]
-        raise click.UsageError(
-            f"{target}: "
-            + unknown_names("attribute", [name], choices)
-            + " Name one with a colon, as in file.py:attr."
-        )
+        choices = [key for key, value in vars(module).items() if _may_be_meant(value, module)]
+        colon = "" if ":" in target else " Name one with a colon, as in file.py:attr."
+        raise click.UsageError(f"{target}: {unknown_names('attribute', [name], choices)}{colon}")
     return _called(found, name, target)
+
+
+def _may_be_meant(value: Any, module: ModuleType) -> bool:
+    """Whether it is a pipeline or a catalog, ours or Kedro's, or a function that may make one."""
+    if isinstance(value, type):
+        return False
+    if hasattr(value, "nodes") or (hasattr(value, "load") and hasattr(value, "__contains__")):
+        return True
+    return callable(value) and getattr(value, "__module__", None) == module.__name__
 
 
 def _called(found: Any, name: str, target: str) -> Any:
@@ -142,10 +151,16 @@ def _called(found: Any, name: str, target: str) -> Any:
         raise click.UsageError(f"{target}: {name}() failed: {_where(error)}") from error
 
 
+def _is_library(filename: str) -> bool:
+    folders = (sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"), motorpool.__path__[0])
+    return filename.startswith(folders)
+
+
 def _where(error: Exception) -> str:
     """An error in the user's own code, on one line."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [f for f in frames if "importlib" not in f.filename and f.filename != __file__]
+    own = [f for f in own if not _is_library(f.filename)] or own
     place = f"{own[-1].filename}, line {own[-1].lineno}: " if own else ""
     if isinstance(error, SyntaxError):
         place = f"{error.filename}, line {error.lineno}: "

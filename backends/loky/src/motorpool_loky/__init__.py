@@ -21,19 +21,15 @@ class LokyOptions:
     """Options of the backend `loky`.
 
     Attributes:
-        context: How workers start, one of loky's contexts.
         idle_timeout: End a worker that has had nothing to do for so many seconds.
     """
 
-    context: str = "loky"
     idle_timeout: float | None = None
 
     def __post_init__(self) -> None:
-        """Check the context's name."""
-        if self.context not in {"loky", "loky_init_main", "spawn"}:
-            raise ValueError(
-                f"context must be 'loky', 'loky_init_main' or 'spawn', not {self.context!r}."
-            )
+        """Check the number."""
+        if self.idle_timeout is not None and self.idle_timeout <= 0:
+            raise ValueError(f"idle_timeout must be positive, not {self.idle_timeout!r}.")
 
 
 class LokyBackend(ExecutorBackend):
@@ -46,7 +42,7 @@ class LokyBackend(ExecutorBackend):
     def _get_executor(self, max_workers: int) -> Executor:
         executor: Executor = loky.ProcessPoolExecutor(
             max_workers,
-            context=get_context(self.options.context),
+            context=get_context("loky"),  # its others run the user's script again
             timeout=self.options.idle_timeout,
             initializer=self.initializer,
         )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING, Any
 
+import cloudpickle
 import dill
 import multiprocess
 
@@ -18,6 +20,15 @@ if TYPE_CHECKING:
     from motorpool import ExecutorBackend
 
 __all__ = ["MultiprocessBackend"]
+
+
+class _Pickler(dill.Pickler):  # type: ignore[misc]
+    """Leaves classes to cloudpickle: those of `__main__` come back as they were, not as copies."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, type):
+            return cloudpickle.Pickler.reducer_override(self, obj)
+        return NotImplemented
 
 
 class MultiprocessBackend(DirectBackend):
@@ -37,7 +48,9 @@ class MultiprocessBackend(DirectBackend):
     @staticmethod
     def dumps(obj: Any, buffer_callback: Callable[[Any], Any] | None = None) -> bytes:
         """Pickle with dill; large buffers go to the callback, if there is one."""
-        return bytes(dill.dumps(obj, protocol=5, buffer_callback=buffer_callback, recurse=True))
+        stream = io.BytesIO()
+        _Pickler(stream, protocol=5, buffer_callback=buffer_callback, recurse=True).dump(obj)
+        return stream.getvalue()
 
     @staticmethod
     def loads(data: bytes, buffers: Iterable[Any] | None = None) -> Any:

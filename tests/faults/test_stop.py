@@ -1,0 +1,64 @@
+"""After a failure under `stop`, nothing that was only queued runs."""
+
+import gc
+
+import pytest
+from functions import present
+
+from motorpool import ParallelRunner, Retry, node, pipeline
+from motorpool._journal import Journal
+from motorpool.events import NodeCompleted, NodeSkipped, NodeSubmitted
+
+
+@pytest.mark.parametrize("on_failure", ["stop", "kill"])
+def test_what_was_queued_behind_a_failure_does_not_run(
+    any_backend, roll_call, recorder, on_failure
+):
+    """With one worker, one node; the next one was on the worker's pipe already."""
+    path = roll_call.path
+
+    def fail(x, number):
+        present(path, f"n{number}")
+        raise ValueError(number)
+
+    nodes = [node(lambda x, i=i: fail(x, i), "x", f"y{i}", name=f"n{i}") for i in range(6)]
+    runner = ParallelRunner(
+        any_backend, max_workers=1, on_failure=on_failure, observers=[recorder]
+    )
+    with pytest.raises(ValueError, match="0"):
+        runner.run(pipeline(nodes), {"x": 1})
+    assert roll_call.counts() == {"n0": 1}
+    assert {e.node for e in recorder.of(NodeSkipped)} == {f"n{i}" for i in range(1, 6)}
+
+
+def test_failure_that_is_tried_again_stops_nothing(any_backend, roll_call):
+    """Nor does one under `continue`."""
+    path = roll_call.path
+
+    def fail(x):
+        present(path, "bad")
+        raise ValueError
+
+    nodes = [node(fail, "x", "bad", name="bad", retries=Retry(2))]
+    nodes += [node(lambda x, i=i: present(path, f"n{i}") or i, "x", f"y{i}") for i in range(5)]
+    with pytest.raises(ValueError):
+        ParallelRunner(any_backend, max_workers=1, on_failure="continue").run(
+            pipeline(nodes), {"x": 1}
+        )
+    assert roll_call.counts() == {"bad": 3, **{f"n{i}": 1 for i in range(5)}}
+
+
+def test_stop_that_was_lost_with_its_worker_is_taken_back(process_backend, run, recorder):
+    """A worker may ask all to stop and die before it can say why: the run goes on."""
+
+    def ask(x):
+        found = [o for o in gc.get_objects() if isinstance(o, Journal)]
+        found[-1].stop()
+        return x
+
+    nodes = [node(ask, "x", "first", name="ask")]
+    nodes += [node(lambda x, i=i: i, "x", f"y{i}", name=f"n{i}") for i in range(6)]
+    result = run(process_backend, pipeline(nodes), {"x": 1}, observers=[recorder])
+    assert [result[f"y{i}"].load() for i in range(6)] == list(range(6))
+    assert len(recorder.of(NodeCompleted)) == 7
+    assert {e.attempt for e in recorder.of(NodeSubmitted)} == {1}

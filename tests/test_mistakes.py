@@ -1,0 +1,171 @@
+"""What people pass by mistake: each gets an error that says what to pass, before anything runs."""
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import pytest
+from functions import TwoArgumentsError, identity
+from pluggy import PluginValidationError
+
+from motorpool import (
+    Capabilities,
+    ExecutorBackend,
+    Isolation,
+    ParallelRunner,
+    Pipeline,
+    create_hook_manager,
+    node,
+    pipeline,
+)
+from motorpool.errors import (
+    BackendOptionError,
+    BrokenBackendError,
+    DatasetError,
+    PipelineError,
+    RemoteError,
+    ValidationError,
+)
+
+PIPE = pipeline(node(identity, "x", "y"))
+
+
+class OnThreads(ExecutorBackend):
+    """A sound backend, to break in one place."""
+
+    capabilities = Capabilities(isolation=Isolation.THREAD)
+
+    def _get_executor(self, max_workers):
+        return ThreadPoolExecutor(max_workers)
+
+
+def broken(**changes):
+    """A backend's class with something else in one place."""
+    return type("Broken", (OnThreads,), changes)
+
+
+def refuse(*_):
+    """Stand in for a cluster that is down."""
+    raise RuntimeError("no cluster")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"_get_executor": lambda *_: None}, "'Broken' made None, which is no .*Executor"),
+        ({"_get_executor": refuse}, "'Broken' cannot make an executor: RuntimeError: no cluster"),
+        ({"_get_executor": lambda self: None}, "does not take the number of workers"),
+        ({"capabilities": {"isolation": "thread"}}, r"write Capabilities\(isolation="),
+        ({"capabilities": Capabilities(isolation="thread")}, r"write Capabilities\(isolation="),
+        ({"options_type": dict}, "write a frozen dataclass, or None"),
+    ],
+)
+def test_broken_backend_is_named(changes, message):
+    """As an instance; plug-ins go through the same checks when they are asked for."""
+    with pytest.raises(BrokenBackendError, match=message):
+        ParallelRunner(broken(**changes)()).run(PIPE, {"x": 1})
+
+
+def test_sound_backend_runs():
+    """So it is the change that was refused."""
+    assert ParallelRunner(OnThreads()).run(PIPE, {"x": 1})["y"].load() == 1
+
+
+@pytest.mark.parametrize("wrong", [None, 3, [node(identity, "a", "b")], "pipeline.py"])
+def test_what_is_no_pipeline(wrong):
+    """It says what is one."""
+    with pytest.raises(ValidationError, match=r"is no pipeline. Pass Pipeline\("):
+        ParallelRunner("threads").run(wrong, {})
+
+
+@pytest.mark.parametrize("wrong", [None, 3, ["x"]])
+def test_what_is_no_catalog(wrong):
+    """It says what is one."""
+    with pytest.raises(ValidationError, match="is no catalog. Pass a DataCatalog"):
+        ParallelRunner("threads").run(PIPE, wrong)
+
+
+def test_a_plugin_is_no_hook_manager():
+    """Its hooks would not be called."""
+    with pytest.raises(ValidationError, match=r"Pass create_hook_manager\(plugin\)"):
+        ParallelRunner("threads").run(PIPE, {"x": 1}, object())
+    with pytest.raises(PluginValidationError, match="implements no hook: mark its functions"):
+        create_hook_manager(object())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"observers": 3}, "observers must be a list of observers, not 3"),
+        ({"is_async": "yes"}, "is_async must be True or False, not 'yes'"),
+        ({"runs_folder": 3}, "runs_folder must be a path, not 3"),
+    ],
+)
+def test_settings_of_another_type(arguments, message):
+    """Named, with what they should be."""
+    with pytest.raises(ValidationError, match=message):
+        ParallelRunner("threads", **arguments)
+
+
+def test_a_pipeline_is_made_of_nodes():
+    """One node may stand for itself; a bare function is none; nobody awaits a coroutine."""
+    assert Pipeline(node(identity, "x", "y")).inputs() == {"x"}
+    with pytest.raises(PipelineError, match="made of nodes, and <built-in function abs> is none"):
+        Pipeline([abs])
+
+    async def later(x):
+        return x
+
+    with pytest.raises(PipelineError, match="later is a coroutine function"):
+        node(later, "x", "y")
+
+
+@dataclass(frozen=True)
+class ListOptions:
+    """Options with containers."""
+
+    tags: list[str] = field(default_factory=lambda: ["a"])
+    sizes: tuple[int, ...] = ()
+
+
+def test_options_may_be_lists():
+    """Of checked items; with commas on a command line."""
+    kind = broken(options_type=ListOptions)
+    assert kind().options.tags == ["a"]
+    assert kind(tags="b, c", sizes="1,2").options == ListOptions(["b", "c"], (1, 2))
+    assert kind(sizes=(3,)).options.sizes == (3,)
+    with pytest.raises(BackendOptionError, match="expected int, not 'x'"):
+        kind(sizes="1,x")
+    with pytest.raises(BackendOptionError, match=r"expected list, not \('a',\)"):
+        kind(tags=("a",))
+    with pytest.raises(BackendOptionError, match="expected str, not 1"):
+        kind(tags=[1])
+
+
+def test_generator_that_yields_nothing_is_told_so(any_backend, run):
+    """Its in-memory output would have no value, and loading it would not say why."""
+
+    def nothing(x):
+        yield from ()
+
+    with pytest.raises(DatasetError, match="yielded nothing for the dataset 'y'"):
+        run(any_backend, pipeline(node(nothing, "x", "y")), {"x": 1})
+
+
+def test_exception_that_does_not_unpickle_says_what_to_do(process_backend, run):
+    """The obstacle is named, and so is the way round it."""
+
+    def fail(x):
+        raise TwoArgumentsError(1, 2)
+
+    with pytest.raises(RemoteError, match=r"TwoArgumentsError: 1 2 .*pass all of its arguments"):
+        run(process_backend, pipeline(node(fail, "x", "y")), {"x": 1})
+
+
+def test_output_that_cannot_be_pickled_says_what_to_do(process_backend, run):
+    """The dataset, its type, and where such values can stay."""
+    with pytest.raises(Exception, match="pickle") as caught:
+        run(process_backend, pipeline(node(lambda x: sys._getframe(), "x", "y")), {"x": 1})
+    notes = "".join(caught.value.__notes__)
+    assert "while saving the dataset 'y'" in notes
+    assert "run on threads or sequential" in notes
