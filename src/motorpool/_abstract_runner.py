@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -13,6 +12,7 @@ from motorpool._settings import RunSettings
 from motorpool.backend import worker_count
 
 if TYPE_CHECKING:
+    import logging
     import os
     from collections.abc import Iterable
     from concurrent.futures import Executor
@@ -72,6 +72,8 @@ class AbstractRunner(ABC):
 
     @property
     def _logger(self) -> logging.Logger:
+        import logging  # noqa: PLC0415, takes 4 ms
+
         return logging.getLogger("motorpool")
 
     def run(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -92,6 +91,8 @@ class Retry:
         Args:
             number: 1 for the first retry, 2 for the second, and so on.
         """
+        import random  # noqa: PLC0415, takes 3 ms that `import motorpool` must not
+
         try:
             full = min(self.max_delay, self.delay * self.backoff ** (number - 1))
         except OverflowError:

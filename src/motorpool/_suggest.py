@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,6 +19,8 @@ def unknown_names(what: str, unknown: Iterable[str], known: Iterable[str]) -> st
         unknown: The names that do not exist.
         known: All that do.
     """
+    import difflib  # noqa: PLC0415, only a mistake needs it
+
     choices = sorted(known)
     parts = []
     for name in unknown:

@@ -7,7 +7,6 @@ plug-in that fails to import keeps all others from loading; hence the small loop
 from __future__ import annotations
 
 import inspect
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,7 @@ from motorpool.errors import (
 )
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
     from importlib.metadata import EntryPoint
 
 __all__ = ["BackendInfo", "get", "listing", "resolve"]
@@ -106,6 +106,8 @@ def resolve(
     """
     if isinstance(backend, str):
         return get(backend)(**options or {})
+    from concurrent.futures import Executor  # noqa: PLC0415, takes 5 ms
+
     if isinstance(backend, type) and issubclass(backend, ExecutorBackend):
         raise BackendError(f"Pass {backend.__name__}(), an instance, not the class.")
     if options:
