@@ -125,7 +125,10 @@ def _cause(exitcode: int | None) -> str:
     if exitcode is None:
         return "its pool does not say how. The backend 'direct' does."
     if exitcode >= 0:
-        return f"it exited with code {exitcode}. The node, or a library it uses, called os._exit."
+        return (
+            f"it exited with code {exitcode}. The node, or a library it uses, called os._exit, or "
+            "closed descriptors that were not its own."
+        )
     name = _signal_name(-exitcode)
     return f"it was ended by {name}. {_HINTS.get(name, '')}".rstrip()
 

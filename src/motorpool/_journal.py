@@ -33,7 +33,7 @@ def _reserve(fd: int, size: int) -> None:
 
 
 class Started(NamedTuple):
-    """A node that a worker has started and not finished."""
+    """Which worker is at a node, or was, and when it stamped it."""
 
     pid: int
     time: float
@@ -74,8 +74,15 @@ class Journal:
 
     def running(self, slot: int) -> Started | None:
         """Who is at a node and since when (seconds since the epoch), if anybody is."""
-        pid, state, started = _SLOT.unpack_from(self._map, _HEADER + slot * _SLOT.size)
-        return Started(pid, started) if state == _RUNNING else None
+        return self._stamp(slot, _RUNNING)
+
+    def finished(self, slot: int) -> Started | None:
+        """Who has finished a node and when, if anybody has."""
+        return self._stamp(slot, _FINISHED)
+
+    def _stamp(self, slot: int, wanted: int) -> Started | None:
+        pid, state, when = _SLOT.unpack_from(self._map, _HEADER + slot * _SLOT.size)
+        return Started(pid, when) if state == wanted else None
 
     @property
     def stopping(self) -> bool:

@@ -107,7 +107,31 @@ def start_worker(driver: int) -> None:
     ignore_interrupts()
     with contextlib.suppress(ValueError):  # not the main thread
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    leave_threads()
     watch_parent(driver, ())
+
+
+def leave_threads() -> None:
+    """Let this process end although nodes have left threads behind: nobody will wait for them.
+
+    A process of multiprocessing joins its threads when it ends, and offers no way round it but
+    the function that it calls for that.
+    """
+    join = getattr(threading, "_shutdown", None)
+    if join is None or getattr(join, "leaves_threads", False):
+        return
+
+    def shutdown() -> None:
+        main = threading.main_thread()
+        if any(not t.daemon for t in threading.enumerate() if t is not main):
+            for stream in (sys.stdout, sys.stderr):
+                with contextlib.suppress(Exception):
+                    stream.flush()
+            os._exit(0)
+        join()
+
+    shutdown.leaves_threads = True  # type: ignore[attr-defined]
+    threading._shutdown = shutdown  # type: ignore[attr-defined]  # noqa: SLF001, see above
 
 
 def peak_memory() -> int:

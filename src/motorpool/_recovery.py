@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
 
     from motorpool._deadlines import Deadlines
+    from motorpool._journal import Started
     from motorpool._pool import Pool
     from motorpool._transport import Transport
     from motorpool.errors import NodeError
@@ -205,8 +206,9 @@ class Recovery:
             lost: What was in flight, and has no outcome.
             deadlines: Knows whose worker we have killed ourselves.
         """
-        started = {node: self._transport.running(node) for node in lost}
-        pids = {node: s.pid for node, s in started.items() if s is not None}
+        running = {node: self._transport.running(node) for node in lost}
+        stamps = running if any(running.values()) else self._unreported(lost)
+        pids = {node: stamp.pid for node, stamp in stamps.items() if stamp is not None}
         self.replace(broken)  # and with it, wait until all of its workers are reaped
         codes = {pid: self._pool.backend.exitcode(broken, pid) for pid in pids.values()}
         alone = self._on_trial is not None and self._on_trial in lost
@@ -231,9 +233,13 @@ class Recovery:
             starved=starved,
         )
 
-    def _accused(self, lost: list[int], running: list[int]) -> tuple[list[int], list[int]]:
+    def _unreported(self, lost: list[int]) -> dict[int, Started | None]:
+        """Nobody was at a node: one that had finished may have cut its worker off from us."""
+        return {node: self._transport.finished(node) for node in lost}
+
+    def _accused(self, lost: list[int], stamped: list[int]) -> tuple[list[int], list[int]]:
         """The guilty, or else the suspects, among what was lost."""
         if self._on_trial is not None and self._on_trial in lost:
             return [self._on_trial], []
-        candidates = running if self._transport.has_journal else list(lost)
+        candidates = stamped if self._transport.has_journal else list(lost)
         return (candidates, []) if len(candidates) == 1 else ([], candidates)

@@ -153,6 +153,10 @@ class Shipped(Transport):
         """Which worker has started a node that it has not finished."""
         return self._journal.running(node) if self._journal else None
 
+    def finished(self, node: int) -> Started | None:
+        """Which worker has finished a node whose outcome is not here."""
+        return self._journal.finished(node) if self._journal else None
+
     def last_words(self, pid: int | None) -> str:
         """What a worker wrote when it died of a signal."""
         if pid is None or not self._settings.scratch:

@@ -90,6 +90,10 @@ class Transport(ABC):
         """Which worker has started a node that it has not finished, where that can be told."""
         return None
 
+    def finished(self, node: int) -> Started | None:  # noqa: ARG002, for those who can tell
+        """Which worker has finished a node whose outcome is not here, where that can be told."""
+        return None
+
     @property
     def has_journal(self) -> bool:
         """Whether `running` can tell."""
@@ -97,7 +101,8 @@ class Transport(ABC):
 
     def may_have_started(self, node: int) -> bool:
         """Whether a worker that died may have been at the node."""
-        return not self.has_journal or self.running(node) is not None
+        known = self.running(node) or self.finished(node)
+        return not self.has_journal or known is not None
 
     def abandon(self, node: int) -> None:  # noqa: B027, not every transport has anything to do
         """Give up what a try of a node has left that never came to an outcome."""

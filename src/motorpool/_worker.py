@@ -25,6 +25,7 @@ from motorpool._faults import FaultWriter
 from motorpool._journal import Journal
 from motorpool._logs import LogWriter, redirect
 from motorpool._plan import Plan, load_hooks
+from motorpool._surroundings import Surroundings
 from motorpool._task import Hooks, NodeRun, Outcome
 from motorpool.errors import MotorpoolError, NodeError, WorkerCrashedError
 
@@ -71,6 +72,7 @@ class _Session:
         self._hooks.call(
             "motorpool_worker_started", backend=settings.backend, run_id=settings.run_id
         )
+        self._accept()
 
     def run(self, index: int, attempt: int, last: bool, inputs: dict[str, Payload]) -> Outcome:
         """Run a node; whatever happens in it becomes an outcome."""
@@ -94,6 +96,8 @@ class _Session:
             catalog.outputs.clear()
         seconds = time.perf_counter() - clock
         _end_if_forked(me, None)
+        if self._owned is not None:
+            self._owned.surroundings.restore()
         if self._journal is not None:
             if last and failure is not None:
                 self._journal.stop()
@@ -139,9 +143,15 @@ class _Session:
         """Give up a value in the store."""
         self._client.discard(payload)
 
+    def _accept(self) -> None:
+        """What hooks and imports have changed in this process is meant for all nodes."""
+        if self._owned is not None:
+            self._owned.surroundings.accept()
+
     def _function(self, index: int) -> Any:
         if index not in self._functions:
             self._functions[index] = self._client.loads(self._plan.nodes.functions[index])
+            self._accept()
         return self._functions[index]
 
 
@@ -231,10 +241,11 @@ def _set_up(settings: Settings) -> _Process | None:
 
 
 class _Process(NamedTuple):
-    """What this process writes for its driver, beside outcomes."""
+    """What this process writes for its driver, beside outcomes, and what nodes find in it."""
 
     log: LogWriter
     faults: FaultWriter
+    surroundings: Surroundings
 
 
 @cache
@@ -244,4 +255,4 @@ def _set_up_process(threads: int) -> _Process:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError):
             stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    return _Process(LogWriter(), FaultWriter())
+    return _Process(LogWriter(), FaultWriter(), Surroundings())

@@ -1,0 +1,152 @@
+"""Failures that are awkward to report, and nodes that treat their process badly."""
+
+import os
+import time
+
+import functions
+import pytest
+from functions import identity, present
+
+from motorpool import ParallelRunner, node, pipeline
+from motorpool.errors import NodeError, RemoteError, WorkerCrashedError
+from motorpool.events import NodeCompleted, NodeFailed
+
+
+def beside(path, bad, count=6):
+    """A pipeline with one bad node among good ones that are counted."""
+    good = [
+        node(lambda x, i=i: present(path, f"n{i}") or i, "x", f"y{i}", name=f"n{i}")
+        for i in range(count)
+    ]
+    return pipeline([*good[:2], node(bad, "x", "bad", name="bad"), *good[2:]])
+
+
+def check_neighbours(roll_call, recorder, count=6):
+    """Every good node has an outcome, at its first try; on exact backends it ran once."""
+    done = [e for e in recorder.of(NodeCompleted) if e.node != "bad"]
+    assert sorted(e.node for e in done) == [f"n{i}" for i in range(count)]
+    assert {e.attempt for e in done} == {1}
+    assert set(roll_call.counts()) == {f"n{i}" for i in range(count)}
+
+
+@pytest.mark.parametrize(
+    ("bad", "cause", "words"),
+    [
+        (functions.overflow_stack, "SIGSEGV", "in overflow_stack"),
+        (functions.abort, "SIGABRT", "in abort"),
+        (functions.segfault, "SIGSEGV", "in segfault"),
+        (functions.kill_self, "SIGKILL", ""),
+        (functions.exit_hard, "code 7", ""),
+        (functions.close_everything, "code 1", ""),
+    ],
+)
+def test_death_is_blamed_with_its_cause_and_last_words(
+    process_backend, run, roll_call, recorder, bad, cause, words
+):
+    """Node, pid, signal or exit code, the node's own frames; and nobody else is charged."""
+    pipe = beside(roll_call.path, bad)
+    with pytest.raises(WorkerCrashedError) as caught:
+        run(process_backend, pipe, {"x": 1}, on_failure="continue", observers=[recorder])
+    error = caught.value
+    assert (error.node, error.backend) == ("bad", process_backend)
+    assert [e.node for e in recorder.of(NodeFailed)] == ["bad"]
+    if process_backend != "loky":  # which kills all its workers and keeps no exit codes
+        assert cause in str(error)
+        assert error.pid not in {None, os.getpid()}
+    assert error.last_words.endswith(words)
+    check_neighbours(roll_call, recorder)
+    if process_backend in {"direct", "multiprocess"}:
+        assert set(roll_call.counts().values()) == {1}
+
+
+@pytest.mark.parametrize(
+    ("bad", "kind", "text"),
+    [
+        (functions.raise_unpicklable, (RemoteError, ValueError), "holds a lock"),
+        (functions.raise_huge, ValueError, "xxx"),
+        (functions.raise_group, ExceptionGroup, "two"),
+        (functions.raise_keyboard, NodeError, "raised KeyboardInterrupt"),
+        (functions.raise_leave, WorkerCrashedError, r"sys.exit\(3\)"),
+    ],
+)
+def test_awkward_exception_is_the_nodes_and_no_more(
+    process_backend, run, roll_call, recorder, bad, kind, text
+):
+    """It arrives, names its node, and no neighbour notices."""
+    with pytest.raises(kind, match=text) as caught:
+        run(
+            process_backend, beside(roll_call.path, bad), {"x": 1}, on_failure="continue",
+            observers=[recorder],
+        )  # fmt: skip
+    assert "in node 'bad'" in "".join(caught.value.__notes__)
+    check_neighbours(roll_call, recorder)
+    assert set(roll_call.counts().values()) == {1}
+
+
+def test_result_that_does_not_unpickle_fails_who_reads_it(process_backend, run, roll_call):
+    """Its maker has done its part; the reader's error names the dataset."""
+    pipe = beside(roll_call.path, functions.one_way) + pipeline(
+        node(identity, "bad", "out", name="reader")
+    )
+    with pytest.raises(ValueError, match="invalid literal") as caught:
+        run(process_backend, pipe, {"x": 1}, on_failure="continue")
+    notes = "".join(caught.value.__notes__)
+    assert "in node 'reader'" in notes
+    assert "while loading the dataset 'bad'" in notes
+    assert set(roll_call.counts().values()) == {1}
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        functions.fork_and_go_on,
+        functions.fork_and_return_in_both,
+        functions.leave_a_thread,
+        functions.leave_a_mess,
+    ],
+)
+def test_badly_behaved_node_succeeds_and_harms_nobody(
+    process_backend, run, roll_call, recorder, bad
+):
+    """And the run ends soon, whatever the node has left running."""
+    began = time.monotonic()
+    result = run(process_backend, beside(roll_call.path, bad), {"x": 1}, observers=[recorder])
+    assert result["bad"].load() == 1
+    check_neighbours(roll_call, recorder)
+    assert set(roll_call.counts().values()) == {1}
+    assert time.monotonic() - began < 50  # the thread lives for 60 s
+
+
+def test_next_node_finds_its_process_as_it_was(process_backend):
+    """Folder, environment, signal handlers, timer, streams and what is behind them."""
+
+    def wait_then_look(*_):
+        time.sleep(1.2)  # longer than the alarm that was set
+        return functions.surroundings()
+
+    pipe = pipeline(
+        [
+            node(functions.surroundings, "x", "before"),
+            node(functions.leave_a_mess, "before", "mess"),
+            node(wait_then_look, "mess", "after"),
+            node(identity, "before", "kept"),
+        ]
+    )
+    result = ParallelRunner(process_backend, max_workers=1).run(pipe, {"x": 1})
+    assert result["after"].load() == result["kept"].load()
+
+
+def test_what_imports_and_set_up_change_stays(process_backend, tmp_path, monkeypatch):
+    """A module that sets a variable when it is imported is imported once."""
+    (tmp_path / "sets_variable.py").write_text(
+        "import os\nos.environ['MOTORPOOL_TEST_SET'] = 'yes'\n"
+        "def look(x):\n    return os.environ.get('MOTORPOOL_TEST_SET')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delenv("MOTORPOOL_TEST_SET", raising=False)
+    from sets_variable import look
+
+    pipe = pipeline([node(look, "x", "a"), node(look, "a", "b"), node(look, "b", "c")])
+    result = ParallelRunner(process_backend, max_workers=1).run(pipe, {"x": 1})
+    assert result["c"].load() == "yes"
+    monkeypatch.delenv("MOTORPOOL_TEST_SET", raising=False)
