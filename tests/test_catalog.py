@@ -7,7 +7,15 @@ import pandas as pd
 import pytest
 from functions import FileDataset
 
-from motorpool import DataCatalog, Dataset, MemoryDataset, SharedMemoryDataCatalog
+from motorpool import (
+    DataCatalog,
+    Dataset,
+    MemoryDataset,
+    PickleDataset,
+    SharedMemoryDataCatalog,
+    node,
+    pipeline,
+)
 from motorpool.errors import DatasetError, ValidationError
 
 
@@ -127,3 +135,26 @@ def test_value_that_cannot_be_copied_says_what_to_do():
         MemoryDataset(lock).load()
     assert "copy_mode='assign'" in caught.value.__notes__[0]
     assert MemoryDataset(lock, copy_mode="assign").load() is lock
+
+
+def test_pickle_dataset_keeps_a_value_in_a_file(any_backend, run, tmp_path):
+    """Saved and loaded where the node is; its folder is made."""
+    data = PickleDataset(tmp_path / "folder" / "value.pickle")
+    assert not data.exists()
+    with pytest.raises(DatasetError, match="There is no file"):
+        data.load()
+    pipe = pipeline([node(lambda x: [x], "x", "kept"), node(len, "kept", "n")])
+    assert run(any_backend, pipe, {"x": 1, "kept": data})["n"].load() == 1
+    assert data.load() == [1]
+
+
+def test_save_that_fails_leaves_what_was_there(tmp_path):
+    """Nor half a file beside it."""
+    data = PickleDataset(tmp_path / "value")
+    data.save("old")
+    with pytest.raises(Exception, match="pickle"):
+        data.save(["x" * 100_000, threading.Lock()])
+    assert data.load() == "old"
+    with pytest.raises(DatasetError, match="None cannot be saved"):
+        data.save(None)
+    assert [p.name for p in tmp_path.iterdir()] == ["value"]

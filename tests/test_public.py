@@ -21,9 +21,9 @@ def test_public_names_are_these():
     assert sorted(motorpool.__all__) == sorted([
         "API_VERSION", "AbstractRunner", "Capabilities", "DataCatalog", "Dataset",
         "ExecutorBackend", "Isolation", "MemoryDataset", "Node", "Observer", "ParallelRunner",
-        "Pipeline", "Retry", "SequentialRunner", "SharedMemoryDataCatalog", "ThreadRunner",
-        "__version__", "create_hook_manager", "errors", "events", "hookimpl", "hookspec", "node",
-        "pipeline",
+        "PickleDataset", "Pipeline", "Retry", "SequentialRunner", "SharedMemoryDataCatalog",
+        "ThreadRunner", "__version__", "create_hook_manager", "errors", "events", "hookimpl",
+        "hookspec", "node", "pipeline",
     ])  # fmt: skip
     for name in motorpool.__all__:
         assert getattr(motorpool, name) is not None

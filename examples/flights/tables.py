@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def _write(path: Path, write: Callable[[Path], object]) -> None:
+    """Write under another name, then rename: who looks never sees half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f"{path.name}.{os.getpid()}.new")
+    try:
+        write(new)
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
 
 
 class FlightsTable:
@@ -52,8 +67,7 @@ class CsvTable:
 
     def save(self, data: pd.DataFrame) -> None:
         """Write the table."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        data.to_csv(self._path, index=False)
+        _write(self._path, lambda path: data.to_csv(path, index=False))
 
     def exists(self) -> bool:
         """Whether the file is there."""
@@ -76,8 +90,7 @@ class PngFigure:
 
     def save(self, data: Any) -> None:
         """Draw the figure."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        data.savefig(self._path, dpi=150)
+        _write(self._path, lambda path: data.savefig(path, dpi=150, format="png"))
 
     def exists(self) -> bool:
         """Whether the file is there."""

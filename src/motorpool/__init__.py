@@ -12,12 +12,18 @@ from typing import TYPE_CHECKING, Any
 from motorpool import errors
 from motorpool._retry import Retry
 from motorpool.backend import API_VERSION, Capabilities, ExecutorBackend, Isolation
-from motorpool.catalog import DataCatalog, Dataset, MemoryDataset, SharedMemoryDataCatalog
+from motorpool.catalog import (
+    DataCatalog,
+    Dataset,
+    MemoryDataset,
+    SharedMemoryDataCatalog,
+)
 from motorpool.pipeline import Node, Pipeline, node, pipeline
 from motorpool.runner import AbstractRunner, ParallelRunner, SequentialRunner, ThreadRunner
 
 if TYPE_CHECKING:
     from motorpool import events
+    from motorpool._pickle_dataset import PickleDataset
     from motorpool.events import Observer
     from motorpool.hookspecs import create_hook_manager, hookimpl, hookspec
 
@@ -33,6 +39,7 @@ __all__ = [
     "Node",
     "Observer",
     "ParallelRunner",
+    "PickleDataset",
     "Pipeline",
     "Retry",
     "SequentialRunner",
@@ -52,6 +59,7 @@ __all__ = [
 # pluggy alone takes 25 ms to import, and the records of events 10; both are loaded when used.
 _LAZY = {
     "Observer": "motorpool.events",
+    "PickleDataset": "motorpool._pickle_dataset",
     "create_hook_manager": "motorpool.hookspecs",
     "events": "motorpool.events",
     "hookimpl": "motorpool.hookspecs",

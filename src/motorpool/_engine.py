@@ -94,8 +94,7 @@ class Engine:
         if self.ledger.held:
             self._let_go()
         while not self.ledger.stopping and not self.ledger.held:
-            limit = 1 if self._recovery.on_trial else self._limit
-            if len(self._flights) >= limit:
+            if len(self._flights) >= (1 if self._recovery.on_trial else self._limit):
                 return
             node = self._recovery.next_suspect()
             if node is None and (node := self.ledger.scheduler.pop()) is None:
@@ -114,9 +113,8 @@ class Engine:
 
     def _submit(self, node: int) -> None:
         executor = self._pool.executor
-        attempt = self.ledger.begin(node)
+        attempt, last = self.ledger.begin(node)
         try:
-            last = self.ledger.attempts.is_last(node)
             future = self._transport.submit(executor, node, attempt, last=last)
         except BrokenExecutor:
             self._take_back(node)
@@ -208,6 +206,10 @@ class Engine:
             self._pool.kill()
 
     def _cancel_queued(self) -> None:
+        """Keep what has not started from starting, where workers cannot be told so."""
+        # And a ProcessPoolExecutor that breaks leaves futures unanswered if others are cancelled.
+        if self._transport.has_journal and self._pool.backend.capabilities.restarts:
+            return
         for future in list(self._flights):
             future.cancel()
 

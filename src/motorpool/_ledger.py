@@ -58,11 +58,15 @@ class Ledger:
         self._report = report
         self._transport = transport
 
-    def begin(self, node: int) -> int:
-        """A node is on its way to a worker; return which try it is."""
+    def begin(self, node: int) -> tuple[int, bool]:
+        """A node is on its way to a worker.
+
+        Returns:
+            Which try it is, and whether a failure of it stops the run.
+        """
         attempt = self.attempts.begin(node)
         self._report.submitted(node, attempt)
-        return attempt
+        return attempt, self.attempts.is_last(node)
 
     def completed(self, outcome: Outcome) -> None:
         """A node has run."""

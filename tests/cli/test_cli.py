@@ -1,9 +1,7 @@
 """The command line, in processes of its own."""
 
 import json
-import os
 import re
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -237,35 +235,3 @@ def test_version_and_help(motorpool):
     """As every command has them."""
     assert "version" in motorpool("--version").stdout
     assert "TARGET" in motorpool("run", "--help").stdout
-
-
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.parametrize("backend", ["direct", "process", "loky", "multiprocess", "threads"])
-def test_signal_to_the_group_ends_everything(folder, tmp_path_factory, backend, number, code):
-    """As Ctrl-C on a terminal does it: workers gone, exit code, a command to run the rest."""
-    (folder / "waits.py").write_text(
-        "import threading\nfrom motorpool import Pipeline, node\n"
-        "def wait(limit):\n    print('waiting', flush=True)\n"
-        "    threading.Event().wait(limit)\n    return 1\n"
-        "pipeline = Pipeline([node(lambda: 30.0, None, 'limit', name='limit'),\n"
-        "    node(wait, 'limit', 'a', name='a'), node(wait, 'limit', 'b', name='b')])\n"
-    )
-    if backend == "threads":  # a thread cannot be ended: the run waits for it
-        text = (folder / "waits.py").read_text()
-        (folder / "waits.py").write_text(text.replace("30.0", "0.5"))
-    temporary = tmp_path_factory.mktemp("temporary")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "motorpool", "run", "waits.py", "-b", backend, "-w", "2"],
-        cwd=folder, start_new_session=True, text=True, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, env=os.environ | {"TMPDIR": str(temporary)},
-        # A shell starts what runs in its background with SIGINT ignored, and that is inherited.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509, no locks
-    )  # fmt: skip
-    assert process.stdout.readline().startswith("waiting")
-    os.killpg(process.pid, number)
-    _, errors = process.communicate(timeout=30)
-    assert process.returncode == code, errors
-    assert "To run the rest" in errors
-    assert not list(temporary.glob("*motorpool-*"))
-    if backend != "loky":  # whose workers print one when they are interrupted while they start
-        assert "Traceback" not in errors, errors

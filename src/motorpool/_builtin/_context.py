@@ -61,6 +61,9 @@ def worker_context(start_method: StartMethod | None, package: ModuleType = multi
         """Starts without the main module; pickles as the class that the package knows."""
 
         def start(self) -> None:
+            if method != "fork" and os.name != "nt":
+                # It would unblock Ctrl-C when it starts, in the midst of what follows.
+                importlib.import_module(f"{package.__name__}.resource_tracker").ensure_running()
             # Until it returns, nobody knows the process and could end it.
             with _process.interrupts_deferred(forking=method == "fork"):
                 super().start()

@@ -9,6 +9,7 @@ import loky
 from loky.backend import get_context
 
 from motorpool import Capabilities, ExecutorBackend, Isolation, hookimpl
+from motorpool._process import interrupts_deferred
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -32,6 +33,14 @@ class LokyOptions:
             raise ValueError(f"idle_timeout must be positive, not {self.idle_timeout!r}.")
 
 
+class _Executor(loky.ProcessPoolExecutor):  # type: ignore[misc]
+    """Starts workers with Ctrl-C blocked, until they say that they leave it to the driver."""
+
+    def _adjust_process_count(self) -> None:
+        with interrupts_deferred(forking=False):
+            super()._adjust_process_count()
+
+
 class LokyBackend(ExecutorBackend):
     """Runs nodes in loky's process pool, which starts workers by fork and exec."""
 
@@ -40,7 +49,7 @@ class LokyBackend(ExecutorBackend):
     options_type = LokyOptions
 
     def _get_executor(self, max_workers: int) -> Executor:
-        executor: Executor = loky.ProcessPoolExecutor(
+        executor: Executor = _Executor(
             max_workers,
             context=get_context("loky"),  # its others run the user's script again
             timeout=self.options.idle_timeout,

@@ -1,0 +1,176 @@
+"""Ctrl-C and SIGTERM to a real process group, and to the kernel of a notebook."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+PIPELINE = """
+import threading
+from motorpool import Pipeline, node
+
+def wait(x):
+    print("waiting", flush=True)
+    threading.Event().wait(60)
+    return x
+
+pipeline = Pipeline([node(lambda: 1, None, "x", name="first")]
+                    + [node(wait, "x", f"y{i}", name=f"wait{i}") for i in range(6)])
+"""
+BACKENDS = ["direct", "process", "loky", "multiprocess", "threads", "sequential"]
+_SOON = 2.0
+
+
+@pytest.fixture
+def start(tmp_path, tmp_path_factory):
+    """Start `motorpool run` as a terminal does: in a process group of its own."""
+    (tmp_path / "waits.py").write_text(PIPELINE)
+    temporary = tmp_path_factory.mktemp("temporary")
+    started = []
+
+    def start(backend):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "motorpool", "run", "waits.py", "-b", backend, "-w", "2"],
+            cwd=tmp_path, start_new_session=True, text=True, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, env=os.environ | {"TMPDIR": str(temporary)},
+            # A shell starts what runs in its background with SIGINT ignored, which is inherited.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509, no locks
+        )  # fmt: skip
+        process.temporary = temporary
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+
+
+def members(group):
+    """Live processes of a process group."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                state, _, pgrp = (entry / "stat").read_text().rpartition(")")[2].split()[:3]
+            except OSError:
+                continue
+            if int(pgrp) == group and state != "Z":
+                found.append(int(entry.name))
+    return found
+
+
+def check_end(process, code):
+    """Exit code, hint, nothing left; within two seconds of the signal, workers gone."""
+    began = time.monotonic()
+    _, errors = process.communicate(timeout=30)
+    took = time.monotonic() - began
+    while members(process.pid) and time.monotonic() - began < _SOON:
+        time.sleep(0.02)
+    assert process.returncode == code, errors
+    assert took < _SOON, "it took longer than the issue allows; see what it waited for"
+    assert not members(process.pid)
+    assert not list(process.temporary.glob("*motorpool-*"))
+    assert "Traceback" not in errors, errors
+    return errors
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_signal_to_the_group_ends_everything(start, backend, number, code):
+    """Workers gone, nothing left, a command to run the rest."""
+    process = start(backend)
+    assert process.stdout.readline() == "waiting\n"
+    os.killpg(process.pid, number)
+    errors = check_end(process, code)
+    assert re.search(r"To run the rest:\n  motorpool run waits.py .*--resume \S+\n", errors)
+
+
+@pytest.mark.parametrize("delay", [0.4, 0.55, 0.7, 0.85, 1.0])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_signal_at_any_moment_of_the_start(start, backend, delay):
+    """While workers come up as well."""
+    process = start(backend)
+    time.sleep(delay)
+    os.killpg(process.pid, signal.SIGINT)
+    if delay < 0.6:  # the interpreter itself may still be starting, and says so in its own way
+        process.communicate(timeout=30)
+        assert process.returncode in {130, -signal.SIGINT, 1}
+        return
+    check_end(process, 130)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_second_signal_does_not_hang(start, backend):
+    """Somebody who is impatient gets the same end, not a worse one."""
+    process = start(backend)
+    assert process.stdout.readline() == "waiting\n"
+    for _ in range(3):
+        os.killpg(process.pid, signal.SIGINT)
+        time.sleep(0.03)
+    _, errors = process.communicate(timeout=30)
+    deadline = time.monotonic() + _SOON
+    while members(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert process.returncode in {130, -signal.SIGINT}, errors
+    assert not members(process.pid)
+    assert not list(process.temporary.glob("*motorpool-*"))
+
+
+CELL = """
+import threading
+from motorpool import ParallelRunner, node, pipeline
+
+pipe = pipeline([node(lambda x: threading.Event().wait(60), "x", f"y{i}") for i in range(4)])
+print("running", flush=True)
+ParallelRunner("BACKEND", max_workers=2).run(pipe, {"x": 1})
+"""
+NEXT_CELL = """
+pipe = pipeline(node(len, "word", "n"))
+print(ParallelRunner("BACKEND", max_workers=2).run(pipe, {"word": "again"})["n"].load())
+"""
+CLIENT = """
+import json, sys, time
+from jupyter_client.manager import start_new_kernel
+
+def reply(number):
+    while True:
+        message = client.get_shell_msg(timeout=60)
+        if message["parent_header"].get("msg_id") == number:
+            return message["content"]
+
+def wait_for(text):
+    while text not in str(client.get_iopub_msg(timeout=60)["content"].get("text", "")):
+        pass
+
+first, second = sys.argv[1:]
+manager, client = start_new_kernel(kernel_name="python3", startup_timeout=60)
+number = client.execute(first)
+wait_for("running")
+time.sleep(1)
+manager.interrupt_kernel()
+answer = reply(number)
+number = client.execute(second)
+wait_for("5")
+print(json.dumps([answer["status"], answer.get("ename"), reply(number)["status"]]))
+manager.shutdown_kernel(now=True)
+"""
+
+
+@pytest.mark.parametrize("backend", ["direct", "process", "loky", "multiprocess"])
+def test_kernel_of_a_notebook_survives(backend):
+    """The interrupted cell ends with KeyboardInterrupt, and the next one runs."""
+    cells = [cell.replace("BACKEND", backend) for cell in (CELL, NEXT_CELL)]
+    done = subprocess.run(
+        [sys.executable, "-c", CLIENT, *cells], capture_output=True, text=True, check=False,
+        timeout=100,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1]) == ["error", "KeyboardInterrupt", "ok"]
