@@ -343,3 +343,13 @@ class OneWay:
 
 def one_way(x):
     return OneWay()
+
+
+def hang_with_the_gil(x):
+    """Sleep in C without letting anybody else in this process run."""
+    ctypes.PyDLL(None).sleep(600)
+
+
+def hang_in_a_read(x):
+    """Read from a pipe that nobody writes to."""
+    os.read(os.pipe()[0], 1)

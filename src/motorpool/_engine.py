@@ -116,9 +116,9 @@ class Engine:
         attempt, last = self.ledger.begin(node)
         try:
             future = self._transport.submit(executor, node, attempt, last=last)
-        except BrokenExecutor:
+        except BrokenExecutor as error:
             self._take_back(node)
-            self._recover(executor)
+            self._recover(executor, error)
             return
         self._flights[future] = node
         future.add_done_callback(self._done.put)
@@ -169,7 +169,7 @@ class Engine:
             self._crashed(node, error.pid, error.exitcode)
         elif isinstance(error, BrokenExecutor):
             self._flights[future] = node
-            self._recover(self._pool.executor)
+            self._recover(self._pool.executor, error)
         else:  # the worker could not even begin
             self._raised(node, error)
 
@@ -260,9 +260,9 @@ class Engine:
         self._report.lost(death.pid, node, [], starved=death.starved)
         self._failed(node, self._recovery.error(name, death))
 
-    def _recover(self, broken: Executor) -> None:
+    def _recover(self, broken: Executor, error: BrokenExecutor) -> None:
         """A pool broke, and all that was in flight with it: find out who did it."""
-        for future in self._recovery.drain(self._flights):
+        for future in self._recovery.drain(self._flights, error):
             self._land(future)
         lost = sorted(self._flights.values())
         self._flights.clear()

@@ -20,7 +20,7 @@ from motorpool.errors import BackendError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from concurrent.futures import Executor, Future
+    from concurrent.futures import BrokenExecutor, Executor, Future
 
     from motorpool._deadlines import Deadlines
     from motorpool._journal import Started
@@ -92,6 +92,7 @@ class Recovery:
         self._restarts = 0
         self._starved: set[int] = set()  # nodes that ran out of memory beside others
         self.memory = MemoryWatch()
+        self._reason = ""
 
     @property
     def on_trial(self) -> bool:
@@ -138,8 +139,11 @@ class Recovery:
         if node == self._on_trial:
             self._on_trial = None
 
-    def drain(self, flights: Mapping[Future[Any], int]) -> list[Future[Any]]:
+    def drain(
+        self, flights: Mapping[Future[Any], int], error: BrokenExecutor
+    ) -> list[Future[Any]]:
         """Wait for the futures of a broken executor; return those that succeeded before."""
+        self._reason = str(error)
         finished = wait(list(flights), timeout=_DRAIN_TIME).done
         return [f for f in finished if not f.cancelled() and f.exception() is None]
 
@@ -193,8 +197,8 @@ class Recovery:
         if self._restarts > _MOST_RESTARTS:
             raise BackendError(
                 f"The executor of backend {self._pool.backend.name!r} broke "
-                f"{self._restarts} times in a row without finishing a node. Its workers may not "
-                "be able to start: look at standard error for their messages.",
+                f"{self._restarts} times in a row without finishing a node: {self._reason or '?'} "
+                "Its workers may not be able to start: look at standard error for what they say.",
                 backend=self._pool.backend.name,
             )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import signal
 import subprocess
 import sys
 import time
@@ -14,6 +15,18 @@ from pathlib import Path
 import pytest
 
 _MIB = 2**20
+PIPELINE = """
+import threading
+from motorpool import Pipeline, node
+
+def wait(x):
+    print("waiting", flush=True)
+    threading.Event().wait(60)
+    return x
+
+pipeline = Pipeline([node(lambda: 1, None, "x", name="first")]
+                    + [node(wait, "x", f"y{i}", name=f"wait{i}") for i in range(6)])
+"""
 
 
 class RollCall:
@@ -71,3 +84,44 @@ def with_little_memory():
     while (group / "cgroup.procs").read_text() and time.monotonic() < deadline:
         time.sleep(0.02)  # a process that has ended stays a member for a moment
     group.rmdir()
+
+
+@pytest.fixture
+def start(tmp_path, tmp_path_factory):
+    """Start `motorpool run` as a terminal does: in a process group of its own."""
+    (tmp_path / "waits.py").write_text(PIPELINE)
+    temporary = tmp_path_factory.mktemp("temporary")
+    started = []
+
+    def start(backend):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "motorpool", "run", "waits.py", "-b", backend, "-w", "2"],
+            cwd=tmp_path, start_new_session=True, text=True, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, env=os.environ | {"TMPDIR": str(temporary)},
+            # A shell starts what runs in its background with SIGINT ignored, which is inherited.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509, no locks
+        )  # fmt: skip
+        process.temporary = temporary
+        process.members = lambda: members(process.pid)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+
+
+def members(group):
+    """Live processes of a process group."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                state, _, pgrp = (entry / "stat").read_text().rpartition(")")[2].split()[:3]
+            except OSError:
+                continue
+            if int(pgrp) == group and state != "Z":
+                found.append(int(entry.name))
+    return found

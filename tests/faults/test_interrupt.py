@@ -7,64 +7,11 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
-PIPELINE = """
-import threading
-from motorpool import Pipeline, node
-
-def wait(x):
-    print("waiting", flush=True)
-    threading.Event().wait(60)
-    return x
-
-pipeline = Pipeline([node(lambda: 1, None, "x", name="first")]
-                    + [node(wait, "x", f"y{i}", name=f"wait{i}") for i in range(6)])
-"""
 BACKENDS = ["direct", "process", "loky", "multiprocess", "threads", "sequential"]
 _SOON = 2.0
-
-
-@pytest.fixture
-def start(tmp_path, tmp_path_factory):
-    """Start `motorpool run` as a terminal does: in a process group of its own."""
-    (tmp_path / "waits.py").write_text(PIPELINE)
-    temporary = tmp_path_factory.mktemp("temporary")
-    started = []
-
-    def start(backend):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "motorpool", "run", "waits.py", "-b", backend, "-w", "2"],
-            cwd=tmp_path, start_new_session=True, text=True, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, env=os.environ | {"TMPDIR": str(temporary)},
-            # A shell starts what runs in its background with SIGINT ignored, which is inherited.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509, no locks
-        )  # fmt: skip
-        process.temporary = temporary
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-
-
-def members(group):
-    """Live processes of a process group."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                state, _, pgrp = (entry / "stat").read_text().rpartition(")")[2].split()[:3]
-            except OSError:
-                continue
-            if int(pgrp) == group and state != "Z":
-                found.append(int(entry.name))
-    return found
 
 
 def check_end(process, code):
@@ -72,11 +19,11 @@ def check_end(process, code):
     began = time.monotonic()
     _, errors = process.communicate(timeout=30)
     took = time.monotonic() - began
-    while members(process.pid) and time.monotonic() - began < _SOON:
+    while process.members() and time.monotonic() - began < _SOON:
         time.sleep(0.02)
     assert process.returncode == code, errors
     assert took < _SOON, "it took longer than the issue allows; see what it waited for"
-    assert not members(process.pid)
+    assert not process.members()
     assert not list(process.temporary.glob("*motorpool-*"))
     assert "Traceback" not in errors, errors
     return errors
@@ -117,10 +64,10 @@ def test_second_signal_does_not_hang(start, backend):
         time.sleep(0.03)
     _, errors = process.communicate(timeout=30)
     deadline = time.monotonic() + _SOON
-    while members(process.pid) and time.monotonic() < deadline:
+    while process.members() and time.monotonic() < deadline:
         time.sleep(0.02)
     assert process.returncode in {130, -signal.SIGINT}, errors
-    assert not members(process.pid)
+    assert not process.members()
     assert not list(process.temporary.glob("*motorpool-*"))
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import loky
-from loky.backend import get_context
+from loky.backend import get_context, resource_tracker
 
 from motorpool import Capabilities, ExecutorBackend, Isolation, hookimpl
 from motorpool._process import interrupts_deferred
@@ -37,6 +37,7 @@ class _Executor(loky.ProcessPoolExecutor):  # type: ignore[misc]
     """Starts workers with Ctrl-C blocked, until they say that they leave it to the driver."""
 
     def _adjust_process_count(self) -> None:
+        resource_tracker.ensure_running()  # which would unblock it
         with interrupts_deferred(forking=False):
             super()._adjust_process_count()
 
