@@ -278,7 +278,7 @@ def fork_and_return_in_both(x):
 
 
 def leave_a_thread(x):
-    threading.Thread(target=time.sleep, args=(60,)).start()
+    threading.Thread(target=time.sleep, args=(600,)).start()
     return x
 
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import weakref
 from concurrent.futures import CancelledError, wait
 
@@ -15,6 +16,7 @@ import pytest
 from functions import increment
 
 from motorpool import ParallelRunner, node, pipeline, registry
+from motorpool._pool import Pool
 from motorpool.errors import WorkerCrashedError
 
 
@@ -278,3 +280,16 @@ def test_callable_that_changes_is_sent_as_it_is(pool):
     assert pool.submit(adder, b"x").result() == 2
     adder.n = 10
     assert pool.submit(adder, b"x").result() == 11
+
+
+def test_killed_while_its_workers_come_up(tmp_path):
+    """What waits is given up at once: no worker that comes up later runs it, and nothing waits."""
+    for delay in (0.0, 0.005, 0.02, 0.05, 0.1):
+        backend = registry.get("direct")()
+        pool = Pool(backend, 2)
+        futures = [pool.executor.submit(functions.hang, 1) for _ in range(6)]
+        time.sleep(delay)
+        executor = pool.executor
+        pool.kill()
+        executor.shutdown(wait=True)
+        assert all(f.done() for f in futures)

@@ -65,7 +65,9 @@ class Pool:
             executor, self._executor = self._executor, None
         if executor is None or not self.backend.capabilities.restarts:
             return
-        pids = self.backend.worker_pids(executor)
+        pids = set(self.backend.worker_pids(executor))
+        executor.shutdown(wait=False, cancel_futures=True)  # so that nothing that waits starts now
+        pids.update(self.backend.worker_pids(executor))  # one may have come up meanwhile
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 self.backend.kill_worker(executor, pid)

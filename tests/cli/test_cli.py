@@ -134,7 +134,7 @@ def test_only_missing_outputs(motorpool, folder):
     """What is there is not made again."""
     (folder / "total.txt").write_text("old")
     done = motorpool("run", ".", "--only-missing-outputs")
-    assert "0 of 0 completed" in done.stderr
+    assert "nothing to do" in done.stderr
     assert (folder / "total.txt").read_text() == "old"
 
 
@@ -144,6 +144,7 @@ def test_failed_node_shows_its_own_traceback_and_a_command(motorpool, folder):
     assert done.returncode == 1
     assert 'raise ValueError("no such number")' in done.stderr
     assert "in node 'bad'" in done.stderr
+    assert re.search(r"failed +bad", done.stderr)
     assert str(Path("motorpool", "_task.py")) not in done.stderr
     command = re.search(r"To run the rest:\n  motorpool (.*)", done.stderr)[1]
     assert re.search(r"--resume \S+$", command)
@@ -235,3 +236,18 @@ def test_version_and_help(motorpool):
     """As every command has them."""
     assert "version" in motorpool("--version").stdout
     assert "TARGET" in motorpool("run", "--help").stdout
+
+
+def test_summary_says_what_was_skipped_and_why(motorpool, folder):
+    """Grouped by reason."""
+    (folder / "skips.py").write_text(
+        "from motorpool import Pipeline, node\n"
+        "def fail(x):\n    raise ValueError\n"
+        "pipeline = Pipeline([node(lambda: 1, None, 'x', name='first'),"
+        " node(fail, 'x', 'y', name='bad'), node(abs, 'y', 'z', name='one'),"
+        " node(abs, 'z', 'w', name='two')])\n"
+    )
+    done = motorpool("run", "skips.py", "--on-failure", "continue")
+    assert re.search(r"nodes +1 of 4 completed", done.stderr)
+    text = " ".join(done.stderr.split())
+    assert "skipped one, two: it needs the node 'bad', which failed" in text

@@ -17,6 +17,7 @@ import pickle
 import selectors
 import threading
 import time
+from collections import deque
 from concurrent.futures import BrokenExecutor, Future
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +60,7 @@ class DirectPool(TaskBoard):
         self._dumps, self._loads = dumps, loads
         self._numbers = itertools.count(1)
         self._closing = False
+        self._aborting = False
         self._false_starts = 0
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._bell.sockets[0], selectors.EVENT_READ, None)
@@ -90,18 +92,23 @@ class DirectPool(TaskBoard):
         return task.future
 
     def shutdown(self, *, wait: bool, cancel_futures: bool) -> None:
-        """Take no more tasks, and end the workers when they have done what there is."""
+        """Take no more tasks, and end the workers when they have done what there is.
+
+        With `cancel_futures`, what waits is given up, and what waits behind a worker that dies.
+        """
         if os.getpid() != self._owner:
             return
+        cancelled: list[Task] = []
         with self._lock:
             self._closing = True
-            cancelled = list(self._pending) if cancel_futures else []
-            for task in cancelled:
-                if not task.running:
-                    self._pending.remove(task)
+            if cancel_futures:
+                self._aborting = True
+                cancelled, self._pending = list(self._pending), deque()
         for task in cancelled:
             if task.future.cancel():
                 task.future.set_running_or_notify_cancel()
+            else:
+                task.future.set_exception(BrokenExecutor("the pool was shut down"))
         self._bell.ring()
         if wait and threading.current_thread() is not self._thread:
             self._thread.join()
@@ -254,8 +261,12 @@ class DirectPool(TaskBoard):
         with self._lock:
             tasks = list(member.tasks)
             culprit = tasks.pop(0) if tasks and member.ready else None
-            self._pending.extendleft(reversed(tasks))
+            if not self._aborting:
+                self._pending.extendleft(reversed(tasks))
+                tasks = []
             self._dispatch()
+        for task in tasks:
+            task.future.set_exception(BrokenExecutor("the pool was shut down"))
         if not member.ready:
             self._fail(self._false_start(f"the last had exit code {code}"))
         if culprit is not None:

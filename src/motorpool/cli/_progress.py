@@ -94,10 +94,13 @@ class Outcome:
 
     def __init__(self) -> None:
         self.finished: RunFinished | None = None
+        self.skipped: dict[str, list[str]] = {}  # by reason
 
     def on_event(self, event: Event) -> None:
-        """Remember the end."""
-        if isinstance(event, RunFinished):
+        """Remember the end, and what was skipped and why."""
+        if isinstance(event, NodeSkipped):
+            self.skipped.setdefault(event.reason, []).append(event.node)
+        elif isinstance(event, RunFinished):
             self.finished = event
 
 

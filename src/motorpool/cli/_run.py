@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 from rich.console import Console
 from rich.logging import RichHandler
+from rich.markup import escape
 from rich.table import Table
 
 from motorpool import ParallelRunner, Retry
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from motorpool.events import RunSummary
 
 _INTERRUPTED, _TERMINATED = 130, 143
+_MOST_NAMES = 10
 _BY_NAME = ("node_names", "from_nodes", "to_nodes")
 
 
@@ -187,7 +189,7 @@ def _supervise(work: Callable[[], None], outcome: Outcome) -> int:
         _show_failure(error)
         code = 1
     if outcome.finished is not None:
-        _show_summary(outcome.finished.summary)
+        _show_summary(outcome.finished.summary, outcome.skipped)
         _show_hint(list(outcome.finished.resume_from), outcome.finished.summary)
     if code in {_INTERRUPTED, _TERMINATED}:
         _leave_threads(code)
@@ -246,15 +248,18 @@ def _show_failure(error: BaseException) -> None:
         click.echo(text + "\n", err=True)
 
 
-def _show_summary(summary: RunSummary) -> None:
+def _show_summary(summary: RunSummary, skipped: dict[str, list[str]]) -> None:
     table = Table(show_header=False, box=None, pad_edge=False)
     total = summary.completed + len(summary.failed) + summary.skipped
-    table.add_row("nodes", f"{summary.completed} of {total} completed")
+    done = f"{summary.completed} of {total} completed" if total else "nothing to do"
+    table.add_row("nodes", done)
     if summary.failed:
-        table.add_row("failed", ", ".join(summary.failed))
-    if summary.skipped:
-        table.add_row("skipped", str(summary.skipped))
-    table.add_row("backend", f"{summary.backend}, {summary.max_workers} workers")
+        table.add_row("failed", escape(", ".join(summary.failed)))
+    for reason, names in skipped.items():
+        more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+        table.add_row("skipped", escape(f"{', '.join(names[:_MOST_NAMES])}{more}: {reason}"))
+    workers = "1 worker" if summary.max_workers == 1 else f"{summary.max_workers} workers"
+    table.add_row("backend", f"{summary.backend}, {workers}")
     table.add_row("wall time", f"{summary.wall_time:.2f} s")
     table.add_row("time in nodes", f"{summary.node_time:.2f} s")
     table.add_row("speed-up", f"{summary.speedup:.2f} x against one worker's time")

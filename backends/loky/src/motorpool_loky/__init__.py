@@ -41,6 +41,10 @@ class _Executor(loky.ProcessPoolExecutor):  # type: ignore[misc]
         with interrupts_deferred(forking=False):
             super()._adjust_process_count()
 
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002
+        """End the workers; loky cannot cancel, and whoever kills them has no need to."""
+        super().shutdown(wait=wait)
+
 
 class LokyBackend(ExecutorBackend):
     """Runs nodes in loky's process pool, which starts workers by fork and exec."""
