@@ -19,6 +19,11 @@ _HELPERS = ("forkserver", "resource_tracker")
 _PATIENCE = 5.0
 
 
+def pytest_xdist_auto_num_workers():
+    """More than there are cores: half of the time tests wait for processes to start or to end."""
+    return 2 * len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+
+
 def _parents():
     """Parent of each process of this machine, as far as /proc shows them."""
     found = {}

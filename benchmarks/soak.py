@@ -29,6 +29,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from soak_checks import group_members, unpickled, workers
 from soak_pipeline import MILD, SEVERE, TIMEOUT, Spec, build, digest
 
 from motorpool import ParallelRunner, registry
@@ -127,7 +128,7 @@ class Soak:
         over, delay = threading.Event(), rng.random() * 0.5
 
         def kill() -> None:
-            if not over.wait(delay) and (pids := sorted(_workers())):
+            if not over.wait(delay) and (pids := sorted(workers())):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(rng.choice(pids), signal.SIGKILL)
                     self.tally.faults["worker killed"] += 1
@@ -162,7 +163,7 @@ class Soak:
         values = {}
         if spec.finals():
             for i in spec.finals():
-                values[f"v{i}"] = _unpickled(place / f"v{i}")
+                values[f"v{i}"] = unpickled(place / f"v{i}")
         self._check(seed, spec, values, place, resumed=attempt > 0)
 
     def _start(self, seed: str, place: Path, arguments: list[str]) -> subprocess.Popen[bytes]:
@@ -197,10 +198,10 @@ class Soak:
             os.killpg(process.pid, number)
         process.wait(timeout=60)
         deadline = time.monotonic() + _SOON
-        while _group(process.pid) and time.monotonic() < deadline:
+        while group_members(process.pid) and time.monotonic() < deadline:
             time.sleep(0.02)
         self.tally.slowest_end = max(self.tally.slowest_end, time.monotonic() - struck)
-        if left := _group(process.pid):
+        if left := group_members(process.pid):
             self.tally.leaks += 1
             self._note(seed, f"after {blow}: processes {left} are left")
             os.killpg(process.pid, signal.SIGKILL)
@@ -227,7 +228,7 @@ class Soak:
         """After a run: no worker, no thread, no directory of a run that is not being swept."""
         deadline = time.monotonic() + _SOON
         while True:
-            left = [*_workers(), *(t.name for t in threading.enumerate()[1:]), *self._folders()]
+            left = [*workers(), *(t.name for t in threading.enumerate()[1:]), *self._folders()]
             if not left:
                 return
             if time.monotonic() > deadline:
@@ -246,44 +247,6 @@ class Soak:
 
     def _note(self, seed: str, text: str) -> None:
         self.tally.notes.append(f"{self.backend}, seed {seed}: {text}")
-
-
-def _unpickled(path: Path) -> Any:
-    import pickle  # noqa: PLC0415, for this only
-
-    return pickle.loads(path.read_bytes())
-
-
-def _processes() -> dict[int, tuple[int, int]]:
-    """Parent and group of each live process."""
-    found = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):
-                state, parent, group = (entry / "stat").read_text().rpartition(")")[2].split()[:3]
-                if state != "Z":
-                    found[int(entry.name)] = int(parent), int(group)
-    return found
-
-
-def _group(number: int) -> list[int]:
-    return [pid for pid, (_, group) in _processes().items() if group == number]
-
-
-def _workers() -> set[int]:
-    """Descendants of this process, but for the helpers that it keeps."""
-    parents = {pid: parent for pid, (parent, _) in _processes().items()}
-    children = {p for p, parent in parents.items() if parent == os.getpid()}
-    helpers = {p for p in children if _is_helper(p)}
-    return (children - helpers) | {p for p, parent in parents.items() if parent in helpers}
-
-
-def _is_helper(pid: int) -> bool:
-    try:
-        command = Path(f"/proc/{pid}/cmdline").read_text()
-    except OSError:
-        return True
-    return "forkserver" in command or "resource_tracker" in command
 
 
 def report(tallies: dict[str, Tally]) -> None:

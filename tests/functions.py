@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import multiprocessing
 import os
 import signal
 import sys
@@ -353,3 +354,50 @@ def hang_with_the_gil(x):
 def hang_in_a_read(x):
     """Read from a pipe that nobody writes to."""
     os.read(os.pipe()[0], 1)
+
+
+class NoTextError(Exception):
+    """Cannot be shown."""
+
+    def __str__(self):
+        raise RuntimeError("no text")
+
+
+def raise_without_text(x):
+    raise NoTextError
+
+
+class RedirectOutput:
+    """Sends what nodes print to a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    @hookimpl
+    def motorpool_worker_started(self):
+        """Once a worker."""
+        sys.stdout = Path(self.path).open("a")  # noqa: SIM115, it stays
+
+
+def say(x):
+    sys.stdout.write("said\n")
+    sys.stdout.flush()
+    return x
+
+
+def _finish_later(path):
+    def finish():
+        time.sleep(0.2)
+        Path(path).touch()
+
+    threading.Thread(target=finish).start()
+    sys.exit(3)
+
+
+def child_with_a_thread(path):
+    """Start a process whose thread outlives its main function; return its exit code."""
+    context = multiprocessing.get_context("fork")
+    process = context.Process(target=_finish_later, args=(path,))
+    process.start()
+    process.join()
+    return process.exitcode

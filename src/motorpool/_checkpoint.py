@@ -10,18 +10,21 @@ import contextlib
 import hashlib
 import logging
 import os
+import secrets
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from motorpool._store import Ref, dump, write_file
+from motorpool.catalog import MemoryDataset
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from motorpool._store import Payload, StoreClient
 
+_UNFINISHED = ".new"
 _logger = logging.getLogger("motorpool")
 
 
@@ -31,8 +34,14 @@ def file_of(folder: str, dataset: str) -> str:
     return str(Path(folder) / f"{quote(dataset, safe='')[:80]}-{digest}.segment")
 
 
-def keep_payload(folder: str, dataset: str, payload: Payload, client: StoreClient) -> None:
-    """Keep a value that is in a store already: linked if it can be, or else copied."""
+def keep_payload(
+    folder: str, dataset: str, payload: Payload, client: StoreClient
+) -> dict[str, str]:
+    """Keep a value that is in a store already: linked if it can be, or else copied.
+
+    Returns:
+        Where it is, by name; empty if it could not be kept.
+    """
 
     def write(path: str) -> None:
         if not isinstance(payload, Ref):
@@ -45,25 +54,45 @@ def keep_payload(folder: str, dataset: str, payload: Payload, client: StoreClien
         else:  # a store that has no files
             write_file(path, *dump(client.get(payload), client.dumps))
 
-    _keep(folder, dataset, write)
+    return _keep(folder, dataset, write)
 
 
-def keep_value(folder: str, dataset: str, value: Any, dumps: Callable[..., bytes]) -> None:
-    """Keep a value of this process."""
-    _keep(folder, dataset, lambda path: write_file(path, *dump(value, dumps)))
+def keep_dataset(
+    folder: str, name: str, dataset: Any, dumps: Callable[..., bytes]
+) -> dict[str, str]:
+    """Keep the value of an in-memory dataset of this process.
+
+    Returns:
+        Where it is, by name; empty if it could not be kept.
+    """
+
+    def write(path: str) -> None:
+        value = dataset.peek() if isinstance(dataset, MemoryDataset) else dataset.load()
+        write_file(path, *dump(value, dumps))
+
+    return _keep(folder, name, write)
 
 
-def _keep(folder: str, dataset: str, write: Callable[[str], object]) -> None:
+def sweep_checkpoint(folder: str) -> None:
+    """Remove what workers that died had begun to write."""
+    for path in Path(folder).glob(f"*{_UNFINISHED}"):
+        path.unlink(missing_ok=True)
+
+
+def _keep(folder: str, dataset: str, write: Callable[[str], object]) -> dict[str, str]:
     """Write and rename; a failure costs no more than that the node runs again some day."""
     path = file_of(folder, dataset)
-    temporary = f"{path}.{os.getpid()}.new"
+    temporary = f"{path}.{secrets.token_hex(8)}{_UNFINISHED}"
     try:
         write(temporary)
         os.replace(temporary, path)  # noqa: PTH105, as above
     except Exception as error:  # noqa: BLE001, whatever the disk or pickling raises
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)  # noqa: PTH108, as above
+        for left in (temporary, path):  # an older value is the wrong one
+            with contextlib.suppress(OSError):
+                os.unlink(left)  # noqa: PTH108, as above
         _logger.warning(
             "The dataset %r could not be kept in %s: %s: %s. The run goes on; a resumed run will "
             "make it again.", dataset, folder, type(error).__name__, error,
         )  # fmt: skip
+        return {}
+    return {dataset: path}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from typing import TYPE_CHECKING
 
@@ -37,7 +36,7 @@ class Deadlines:
     def watch(self, node: int) -> None:
         """A node was submitted."""
         if self._limits[node] is not None:
-            self._watched[node] = time.time()
+            self._watched[node] = time.monotonic()
             self._expired.discard(node)
 
     def forget(self, node: int) -> None:
@@ -48,7 +47,7 @@ class Deadlines:
         """Seconds until there is something to look at; None if there will not be."""
         if not self._watched:
             return None
-        now = time.time()
+        now = time.monotonic()
         pauses = []
         for node in self._watched:
             deadline = self._deadline(node, self._transport.running(node))
@@ -79,9 +78,8 @@ class Deadlines:
 
     def enforce(self, pool: Pool) -> None:
         """End the workers of nodes that are past their deadline."""
-        for started in self.due(time.time()):
-            with contextlib.suppress(ProcessLookupError):
-                pool.backend.kill_worker(pool.executor, started.pid)
+        for started in self.due(time.monotonic()):
+            pool.kill_worker(started.pid)
 
     def has_expired(self, node: int) -> bool:
         """Whether a node's worker was killed for its deadline."""

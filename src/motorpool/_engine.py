@@ -12,26 +12,26 @@ What follows from an outcome is in `_ledger`, what to do when something breaks i
 from __future__ import annotations
 
 import time
-from concurrent.futures import BrokenExecutor
+from concurrent.futures import BrokenExecutor, Future
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from motorpool._crash import noted
 from motorpool._deadlines import Deadlines
-from motorpool._ledger import Ledger
+from motorpool._interrupts import Interrupts
 from motorpool._logs import POLL_INTERVAL
 from motorpool._recovery import Death, Recovery
+from motorpool.backend import Isolation
 from motorpool.errors import NodeError, WorkerCrashedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from concurrent.futures import Executor, Future
+    from concurrent.futures import Executor
 
-    from motorpool._graph import Graph
+    from motorpool._ledger import Ledger
     from motorpool._policy import Policy
     from motorpool._pool import Pool
     from motorpool._report import Reporter
-    from motorpool._scheduler import Lifetimes
     from motorpool._task import Outcome
     from motorpool._transport import Transport
 
@@ -45,33 +45,29 @@ class Engine:
     Args:
         pool: Where the workers are.
         transport: How nodes get there.
+        ledger: What has become of each node.
         nodes: The nodes, in a topological order.
-        graph: Who waits for whom, by position in `nodes`.
-        lifetimes: Who still needs which dataset.
         policy: What to do when a node fails.
         report: Tells observers.
-
-    Attributes:
-        ledger: What has become of each node.
     """
 
     def __init__(
-        self, *, pool: Pool, transport: Transport, nodes: Sequence[Any], graph: Graph,
-        lifetimes: Lifetimes, policy: Policy, report: Reporter,
+        self, *, pool: Pool, transport: Transport, ledger: Ledger, nodes: Sequence[Any],
+        policy: Policy, report: Reporter,
     ) -> None:  # fmt: skip
         self._pool, self._transport = pool, transport
         self._nodes, self._policy, self._report = nodes, policy, report
-        self.ledger = Ledger(
-            nodes=nodes, graph=graph, lifetimes=lifetimes, policy=policy, report=report,
-            transport=transport,
-        )  # fmt: skip
+        self.ledger = ledger
         self._flights: dict[Future[Any], int] = {}
         self._done: SimpleQueue[Future[Any]] = SimpleQueue()
         self._killed = False
         self._recovery = Recovery(pool, transport)
         self._deadlines = Deadlines(transport, [policy.timeout_of(node) for node in nodes])
-        in_process = pool.backend.capabilities.isolation.in_process
-        self._limit = pool.max_workers * (1 if in_process else _IN_FLIGHT_PER_WORKER)
+        isolation = pool.backend.capabilities.isolation
+        self._limit = pool.max_workers * (1 if isolation.in_process else _IN_FLIGHT_PER_WORKER)
+        self._interrupts = Interrupts(  # where nodes run in this thread, they are interrupted
+            lambda: self._done.put(Future()), active=isolation is not Isolation.NONE
+        )
 
     def run(self) -> None:
         """Run until every node is done, failed or skipped.
@@ -79,15 +75,17 @@ class Engine:
         Raises:
             BackendError: If the executor cannot be kept going.
         """
-        try:
-            while self.ledger.scheduler.unfinished:
-                self._fill()
-                self._wait()
-        except BaseException:
-            self._transport.stop()
-            self._cancel_queued()
-            self._pool.kill()
-            raise
+        with self._interrupts as interrupts:
+            try:
+                while self.ledger.scheduler.unfinished:
+                    self._fill()
+                    self._wait()
+                    interrupts.check()
+            except BaseException:
+                self._transport.stop()
+                self._cancel_queued()
+                self._pool.kill()
+                raise
 
     def _fill(self) -> None:
         """Keep enough nodes in flight; a suspect of a crash flies alone."""
@@ -153,10 +151,11 @@ class Engine:
 
     def _land(self, future: Future[Any]) -> None:
         node = self._flights.pop(future, None)
-        if node is None:  # of an executor that has been replaced
+        if node is None:  # a signal has come; or of an executor that has been replaced
             return
         self._deadlines.forget(node)
         if future.cancelled():
+            self._recovery.landed(node)
             self._cancelled(node)
             return
         error = future.exception()
@@ -167,6 +166,8 @@ class Engine:
                 self._settle(outcome)
         elif isinstance(error, WorkerCrashedError):
             self._crashed(node, error.pid, error.exitcode)
+        elif isinstance(error, BrokenExecutor) and self._killed:
+            self._give_up(node)
         elif isinstance(error, BrokenExecutor):
             self._flights[future] = node
             self._recover(self._pool.executor, error)
@@ -179,11 +180,12 @@ class Engine:
         if not outcome.ran:
             self.ledger.held.append(node)
             return
+        starved = self._recovery.ran_alone(node)
         if isinstance(outcome.failure, BaseException):
             self._raised(node, outcome.failure, outcome.pid)
             return
         self.ledger.completed(outcome)
-        if self._recovery.had_enough_alone(node):
+        if starved:
             self._limit = self._recovery.fewer(self._limit, self._nodes[node].name)
 
     def _raised(self, node: int, error: BaseException, pid: int | None = None) -> None:
@@ -268,8 +270,11 @@ class Engine:
         self._flights.clear()
         for node in lost:
             self._deadlines.forget(node)
-        if self._killed or self.ledger.stopping:
-            self._finish_stopped(broken, lost)
+        if self.ledger.stopping:  # nothing is run again
+            if self._pool.backend.capabilities.restarts:
+                self._recovery.replace(broken)
+            for node in lost:
+                self._give_up(node)
             return
         verdict = self._recovery.investigate(broken, lost, self._deadlines)
         self._lost(None, verdict.innocent)
@@ -279,13 +284,6 @@ class Engine:
             self.ledger.take_back(node, queue=False)
         for node, pid, exitcode in verdict.guilty:
             self._crashed(node, pid, exitcode, alone=verdict.alone)
-
-    def _finish_stopped(self, broken: Executor, lost: list[int]) -> None:
-        """The pool broke after the run had stopped: nothing is run again."""
-        if not self._killed and self._pool.backend.capabilities.restarts:
-            self._recovery.replace(broken)
-        for node in lost:
-            self._give_up(node)
 
     def _lost(self, pid: int | None, innocent: list[int]) -> None:
         """Run nodes again that were lost through no fault of their own."""

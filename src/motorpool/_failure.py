@@ -56,12 +56,12 @@ def pack(
             obstacle = "" if pickled else "it unpickles as something else"
         except BaseException as problem:  # noqa: BLE001, code of the exception's own runs here
             obstacle = (
-                f"it cannot be unpickled: {_summary(problem)}; let its __init__ pass all of its "
+                f"it cannot be unpickled: {summary_of(problem)}; let its __init__ pass all of its "
                 "arguments to super().__init__, or define __reduce__"
             )
     except BaseException as problem:  # noqa: BLE001, same
-        obstacle = f"it cannot be pickled: {_summary(problem)}"
-    return Failure(pickled, _summary(error), format_error(error), obstacle)
+        obstacle = f"it cannot be pickled: {summary_of(problem)}"
+    return Failure(pickled, summary_of(error), format_error(error), obstacle)
 
 
 def unpack(failure: Failure, loads: Callable[[bytes], Any]) -> BaseException:
@@ -85,7 +85,7 @@ def format_error(error: BaseException) -> str:
         lines = traceback.format_exception(type(error), error, own_frames(error.__traceback__))
         text = "".join(lines)
     except Exception:  # noqa: BLE001, a broken __str__ must not hide the failure
-        text = _summary(error)
+        text = summary_of(error)
     return text if len(text) <= _LONGEST_TEXT else text[:_LONGEST_TEXT] + "\n[cut]\n"
 
 
@@ -97,7 +97,8 @@ def own_frames(tb: TracebackType | None) -> TracebackType | None:
     return tb or first
 
 
-def _summary(error: BaseException) -> str:
+def summary_of(error: BaseException) -> str:
+    """An exception's type and text, whatever its `__str__` does."""
     kind = type(error)
     name = (
         kind.__qualname__

@@ -58,22 +58,20 @@ class Journal:
             os.close(fd)
         self.path = path
 
-    def start(self, slot: int) -> float:
-        """Stamp a node as started by this process; return the time of the stamp."""
-        now = time.time()
-        self._write(slot, os.getpid(), _RUNNING, now)
-        return now
+    def start(self, slot: int) -> None:
+        """Stamp a node as started by this process."""
+        self._write(slot, os.getpid(), _RUNNING, time.monotonic())
 
     def finish(self, slot: int) -> None:
         """Stamp a node as finished by this process."""
-        self._write(slot, os.getpid(), _FINISHED, time.time())
+        self._write(slot, os.getpid(), _FINISHED, time.monotonic())
 
     def clear(self, slot: int) -> None:
         """Wipe a slot before its node is sent to a worker."""
         self._write(slot, 0, _IDLE, 0.0)
 
     def running(self, slot: int) -> Started | None:
-        """Who is at a node and since when (seconds since the epoch), if anybody is."""
+        """Who is at a node and since when (seconds of `time.monotonic`), if anybody is."""
         return self._stamp(slot, _RUNNING)
 
     def finished(self, slot: int) -> Started | None:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from typing import TYPE_CHECKING
 
+from motorpool import _process
 from motorpool.errors import BackendError
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from motorpool.backend import ExecutorBackend
+
+
+# How long (s) the workers of a broken pool may take to end.
+_GRACE = 2.0
 
 
 class Pool:
@@ -36,15 +42,18 @@ class Pool:
                 self._executor = self.backend.get_executor(self.max_workers)
             return self._executor
 
-    def replace(self, broken: Executor) -> None:
+    def replace(self, broken: Executor) -> set[int]:
         """Drop an executor that has broken, unless another run has done so already.
+
+        Returns:
+            Process ids of workers that did not end when their pool asked them to.
 
         Raises:
             BackendError: If the executor is the caller's own and cannot be got again.
         """
         with self._lock:
             if self._executor is not broken:
-                return
+                return set()
             if not self.backend.capabilities.restarts:
                 raise BackendError(
                     "The executor that was passed to the runner has broken, and only its owner "
@@ -52,25 +61,41 @@ class Pool:
                     backend=self.backend.name,
                 )
             self._executor = None
+        broken.shutdown(wait=False)
+        deadline = time.monotonic() + _GRACE
+        while (left := self.backend.worker_pids(broken)) and time.monotonic() < deadline:
+            time.sleep(0.005)
+        for pid in left:  # a node may have had SIGTERM ignored
+            with contextlib.suppress(ProcessLookupError):
+                self.backend.kill_worker(broken, pid)
         broken.shutdown(wait=True)
+        return set(left)
 
     def worker_pids(self) -> list[int]:
         """Process ids of the live workers; none before the first node."""
         executor = self._executor
         return [] if executor is None else self.backend.worker_pids(executor)
 
-    def kill(self) -> None:
-        """End all workers at once, whatever they do; the next run gets new ones."""
-        with self._lock:
-            executor, self._executor = self._executor, None
-        if executor is None or not self.backend.capabilities.restarts:
-            return
-        pids = set(self.backend.worker_pids(executor))
-        executor.shutdown(wait=False, cancel_futures=True)  # so that nothing that waits starts now
-        pids.update(self.backend.worker_pids(executor))  # one may have come up meanwhile
-        for pid in pids:
+    def kill_worker(self, pid: int) -> None:
+        """End a worker, if it is still there."""
+        executor = self._executor
+        if executor is not None:
             with contextlib.suppress(ProcessLookupError):
                 self.backend.kill_worker(executor, pid)
+
+    def kill(self) -> None:
+        """End all workers at once, whatever they do; the next run gets new ones."""
+        with _process.interrupts_deferred(forking=False):  # a second Ctrl-C finds it done
+            with self._lock:
+                executor, self._executor = self._executor, None
+            if executor is None or not self.backend.capabilities.restarts:
+                return
+            pids = set(self.backend.worker_pids(executor))
+            executor.shutdown(wait=False, cancel_futures=True)  # so that nothing that waits starts
+            pids.update(self.backend.worker_pids(executor))  # one may have come up meanwhile
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    self.backend.kill_worker(executor, pid)
         # Without workers to kill, waiting could take as long as the nodes that still run.
         executor.shutdown(wait=bool(pids))
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from motorpool._graph import Graph
+from motorpool._past_runs import find_run
 from motorpool._resume import Resumption, shape_of
-from motorpool._runs import find_run
 from motorpool._runs_folder import runs_folder
 from motorpool._scheduler import Lifetimes
 from motorpool._subset import missing_outputs

@@ -121,9 +121,11 @@ def leave_threads() -> None:
     if join is None or getattr(join, "leaves_threads", False):
         return
 
+    me = os.getpid()
+
     def shutdown() -> None:
         main = threading.main_thread()
-        if any(not t.daemon for t in threading.enumerate() if t is not main):
+        if os.getpid() == me and any(not t.daemon for t in threading.enumerate() if t is not main):
             for stream in (sys.stdout, sys.stderr):
                 with contextlib.suppress(Exception):
                     stream.flush()

@@ -1,14 +1,17 @@
 """After a crash: which node did it, which are innocent, and which have to be tried alone.
 
 Where an executor fails exactly the task whose worker died, there is nothing to find out. A pool
-with shared queues fails everything that was in flight. Then the journal says who had started and
-not finished: one such node is the culprit. Several are suspects, and are run again one by one,
-with nothing beside them: the pool that breaks again breaks for the node that is in it.
+with shared queues fails everything that was in flight, and takes its other workers down. Then the
+journal says who had started and not finished, and the exit codes, where the pool keeps them, whose
+worker died by itself: those are the culprits. Where there are no codes, all who had started are
+suspects, and are run again one by one, with nothing beside them: the pool that breaks again breaks
+for the node that is in it.
 """
 
 from __future__ import annotations
 
 import logging
+import signal
 from collections import deque
 from concurrent.futures import wait
 from dataclasses import dataclass, field
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
     from motorpool.errors import NodeError
 
 _logger = logging.getLogger("motorpool")
+# How a worker ends that its pool takes down because another has died; or how it ended is unknown.
+_WITH_ITS_POOL = frozenset({None, -int(signal.SIGTERM)})
 # A broken executor fails its futures at once; one that does not in this time (s) never will.
 _DRAIN_TIME = 5.0
 # A pool that breaks so often without a single outcome in between is not worth another try.
@@ -90,6 +95,7 @@ class Recovery:
         self._suspects: deque[int] = deque()
         self._on_trial: int | None = None
         self._restarts = 0
+        self._tried_again: set[int] = set()
         self._starved: set[int] = set()  # nodes that ran out of memory beside others
         self.memory = MemoryWatch()
         self._reason = ""
@@ -171,21 +177,24 @@ class Recovery:
         self._starved.add(node)
         self._suspects.append(node)
 
-    def had_enough_alone(self, node: int) -> bool:
-        """Whether a node that has succeeded ran out of memory before, beside others."""
+    def ran_alone(self, node: int) -> bool:
+        """Whether a node that has landed had been run alone, for want of memory."""
         if node not in self._starved:
             return False
         self._starved.discard(node)
         return True
 
-    def replace(self, broken: Executor) -> None:
+    def replace(self, broken: Executor) -> set[int]:
         """Drop the executor, so that the next node gets a new one.
+
+        Returns:
+            Process ids of workers that had to be killed for it.
 
         Raises:
             BackendError: If it breaks again and again, or is not ours to replace.
         """
         self.count_restart()
-        self._pool.replace(broken)
+        return self._pool.replace(broken)
 
     def count_restart(self) -> None:
         """Note that workers had to be replaced.
@@ -213,13 +222,16 @@ class Recovery:
         running = {node: self._transport.running(node) for node in lost}
         stamps = running if any(running.values()) else self._unreported(lost)
         pids = {node: stamp.pid for node, stamp in stamps.items() if stamp is not None}
-        self.replace(broken)  # and with it, wait until all of its workers are reaped
-        codes = {pid: self._pool.backend.exitcode(broken, pid) for pid in pids.values()}
+        killed = self.replace(broken)  # and with it, wait until all of its workers are reaped
+        codes = {
+            pid: None if pid in killed else self._pool.backend.exitcode(broken, pid)
+            for pid in pids.values()
+        }
         alone = self._on_trial is not None and self._on_trial in lost
         guilty = [node for node in lost if deadlines.has_expired(node)]
         suspects: list[int] = []
         if not guilty:
-            guilty, suspects = self._accused(lost, list(pids))
+            guilty, suspects = self._accused(lost, {n: codes[pid] for n, pid in pids.items()})
         self._on_trial = None
         starved = bool(suspects) and self.memory.killed(None)
         if suspects:
@@ -241,9 +253,21 @@ class Recovery:
         """Nobody was at a node: one that had finished may have cut its worker off from us."""
         return {node: self._transport.finished(node) for node in lost}
 
-    def _accused(self, lost: list[int], stamped: list[int]) -> tuple[list[int], list[int]]:
-        """The guilty, or else the suspects, among what was lost."""
+    def _accused(
+        self, lost: list[int], codes: Mapping[int, int | None]
+    ) -> tuple[list[int], list[int]]:
+        """The guilty, or else the suspects, among what was lost.
+
+        Args:
+            lost: What was in flight, and has no outcome.
+            codes: Of the nodes that had started: how their workers ended, if known.
+        """
         if self._on_trial is not None and self._on_trial in lost:
-            return [self._on_trial], []
-        candidates = stamped if self._transport.has_journal else list(lost)
-        return (candidates, []) if len(candidates) == 1 else ([], candidates)
+            node = self._on_trial
+            if codes.get(node) in _WITH_ITS_POOL - {None} and node not in self._tried_again:
+                self._tried_again.add(node)  # a worker beside it may have died, which had no node
+                return [], [node]
+            return [node], []
+        candidates = list(codes) if self._transport.has_journal else list(lost)
+        guilty = [node for node in candidates if codes.get(node) not in _WITH_ITS_POOL]
+        return (guilty, []) if guilty else ([], candidates)

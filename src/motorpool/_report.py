@@ -20,7 +20,7 @@ from motorpool.events import (
 _logger = logging.getLogger("motorpool")
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from motorpool._runs import RunJournal
     from motorpool._task import Outcome
@@ -57,16 +57,13 @@ class Reporter:
         run_id: The run.
         names: Names of the nodes, by index.
         journal: Where outcomes are written down, or None.
-        kept: Says where a node's in-memory outputs are kept, by name.
     """
 
     def __init__(
-        self, emit: Dispatcher, run_id: str, names: Sequence[str], journal: RunJournal | None,
-        kept: Callable[[int], dict[str, str]],
-    ) -> None:  # fmt: skip
+        self, emit: Dispatcher, run_id: str, names: Sequence[str], journal: RunJournal | None
+    ) -> None:
         self._emit = emit
         self._journal = journal
-        self._kept = kept
         self._run_id = run_id
         self._names = names
 
@@ -80,7 +77,7 @@ class Reporter:
         if self._journal is not None:
             self._journal.completed(
                 self._names[outcome.node], attempt=attempt, seconds=outcome.seconds,
-                kept=self._kept(outcome.node),
+                kept=outcome.kept,
             )  # fmt: skip
         if self._emit:
             self._emit(

@@ -20,7 +20,7 @@ from motorpool.errors import DatasetError
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from motorpool._runs import PastRun
+    from motorpool._past_runs import PastRun
     from motorpool._transport import RunCatalog
 
 _logger = logging.getLogger("motorpool")
@@ -99,19 +99,18 @@ class Resumption:
             outputs: The outputs of the pipeline.
 
         Returns:
-            Names of the datasets that can be read although no node writes them.
+            Their names: no node of this run writes them.
         """
         made = {name for node in nodes for name in node.outputs}
         read = {name for node in nodes for name in node.inputs}
+        bound = set()
         for name in {*read, *outputs} - made:
             dataset = catalog[name]
-            if not is_ephemeral(dataset):
-                continue
-            if name in self._kept:
-                _bind(dataset, _stored(self._kept[name]))
-            elif name in outputs:
-                _bind(dataset, _lost(name, self.run_id))
-        return {name for name in read - made if name in self._kept}
+            if is_ephemeral(dataset) and (name in self._kept or name in outputs):
+                kept = self._kept.get(name)
+                _bind(dataset, _stored(kept) if kept else _lost(name, self.run_id))
+                bound.add(name)
+        return bound
 
 
 def _stored(path: str) -> StoredValue:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +52,12 @@ class Retry:
         ):  # fmt: skip
             value = getattr(self, name)
             number = isinstance(value, int | float) and not isinstance(value, bool)
-            if not (number and value >= least and (most is None or value <= most)):
+            if not (
+                number
+                and math.isfinite(value)
+                and value >= least
+                and (most is None or value <= most)
+            ):
                 limits = f"of at least {least}" if most is None else f"from {least} to {most}"
                 problems.append(f"{name} must be a number {limits}, not {value!r}.")
         classes = self.on if isinstance(self.on, tuple) else (self.on,)
@@ -91,6 +97,8 @@ class Retry:
         Args:
             number: 1 for the first retry, 2 for the second, and so on.
         """
+        if not self.delay:
+            return 0.0
         import random  # noqa: PLC0415, takes 3 ms that `import motorpool` must not
 
         try:

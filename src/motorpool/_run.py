@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from motorpool import registry
-from motorpool._checkpoint import file_of
-from motorpool._datasets import is_ephemeral
+from motorpool._checkpoint import sweep_checkpoint
 from motorpool._engine import Engine
+from motorpool._ledger import Ledger
 from motorpool._log_observer import LogObserver
 from motorpool._plan import pickle_datasets, pickle_nodes
 from motorpool._policy import Policy
 from motorpool._report import Reporter
-from motorpool._runs import RunJournal, folder_name
+from motorpool._runs import RunJournal, new_folder
 from motorpool._scheduler import State
 from motorpool._shipped import Shipped, run_settings
 from motorpool._subset import resume_nodes
@@ -77,9 +77,6 @@ class Run:
         self._pickled: tuple[Any, Any] = (None, None)
         self._journal: RunJournal | None = None
         self._checkpoint: str | None = None
-        if settings.checkpoint is not None:
-            name = folder_name(prepared.run_id)
-            self._checkpoint = str(Path(settings.checkpoint).resolve() / name)
 
     def check(
         self, validate_nodes: Callable[..., Any], validate_catalog: Callable[..., Any]
@@ -118,71 +115,76 @@ class Run:
             ValidationError: If an input cannot be brought to the workers.
             Exception: What a node raised; several as an ExceptionGroup.
         """
-        prepared = self._prepared
-        transport = self._transport()
-        emit = Dispatcher(self._observers())
+        self._open_journal()
         try:
-            self._journal = self._open_journal()
-            emit(
-                RunStarted(
-                    run_id=prepared.run_id, nodes=len(prepared.nodes),
-                    backend=self._pool.backend.name, max_workers=self._pool.max_workers,
-                )
-            )  # fmt: skip
-            engine = self._engine(transport, emit)
-            try:
-                engine.run()
-            finally:
-                summary = self._finish(engine, transport, emit)
-            _raise_failures(engine)
-            return RunResult(transport.results(prepared.outputs), summary)
+            transport = self._transport()
+        except BaseException:
+            if self._journal is not None:
+                self._journal.remove()
+            raise
+        try:
+            return self._go(transport)
         finally:
             transport.close()
             if self._journal is not None:
                 self._journal.close()
-
-    def _open_journal(self) -> RunJournal | None:
-        """Begin to write down what is done; a folder that cannot be written costs a warning."""
-        prepared = self._prepared
-        if prepared.runs is None:
-            return None
-        head = {"backend": self._pool.backend.name, "checkpoint": self._checkpoint}
-        try:
             if self._checkpoint is not None:
-                Path(self._checkpoint).mkdir(mode=0o700, parents=True, exist_ok=True)
+                sweep_checkpoint(self._checkpoint)
+
+    def _go(self, transport: Transport) -> RunResult:
+        prepared = self._prepared
+        emit = Dispatcher(self._observers())
+        emit(
+            RunStarted(
+                run_id=prepared.run_id, nodes=len(prepared.nodes),
+                backend=self._pool.backend.name, max_workers=self._pool.max_workers,
+            )
+        )  # fmt: skip
+        engine = self._engine(transport, emit)
+        try:
+            engine.run()
+        finally:
+            summary = self._finish(engine, transport, emit)
+        _raise_failures(engine)
+        return RunResult(transport.results(prepared.outputs), summary)
+
+    def _open_journal(self) -> None:
+        """Begin to write down what is done; a folder that cannot be written costs a warning."""
+        prepared, kept_in = self._prepared, self._settings.checkpoint
+        if prepared.runs is None:
+            return
+        try:
+            if kept_in is not None:
+                Path(kept_in).mkdir(parents=True, exist_ok=True)
+                folder = new_folder(Path(kept_in).resolve(), prepared.run_id)
+                self._checkpoint = str(folder)
+            head = {"backend": self._pool.backend.name, "checkpoint": self._checkpoint}
             journal = RunJournal(prepared.runs, prepared.run_id, prepared.shape, head)
         except OSError as error:
-            if self._checkpoint is not None:
+            if kept_in is not None:
                 raise ValidationError(f"The run cannot be written down: {error}") from error
             _logger.warning("The run cannot be resumed, for it keeps no journal: %s", error)
-            return None
+            return
         if prepared.spared is not None:
             for name, files in prepared.spared.spared.items():
                 journal.inherited(name, prepared.spared.run_id, files)
-        return journal
-
-    def _kept(self, node: int) -> dict[str, str]:
-        """Where a node's in-memory outputs are kept, by name."""
-        if self._checkpoint is None:
-            return {}
-        catalog, names = self._prepared.catalog, self._prepared.nodes[node].outputs
-        return {n: file_of(self._checkpoint, n) for n in names if is_ephemeral(catalog[n])}
+            journal.flush()
+        self._journal = journal
 
     def _engine(self, transport: Transport, emit: Dispatcher) -> Engine:
         prepared, settings = self._prepared, self._settings
-        report = Reporter(
-            emit,
-            prepared.run_id,
-            [node.name for node in prepared.nodes],
-            self._journal,
-            self._kept,
+        names = [node.name for node in prepared.nodes]
+        report = Reporter(emit, prepared.run_id, names, self._journal)
+        policy = Policy(
+            on_failure=settings.on_failure, retries=settings.retries, timeout=settings.timeout
         )
+        ledger = Ledger(
+            nodes=prepared.nodes, graph=prepared.graph, lifetimes=prepared.lifetimes(),
+            policy=policy, report=report, transport=transport,
+        )  # fmt: skip
         return Engine(
-            pool=self._pool, transport=transport, nodes=prepared.nodes, graph=prepared.graph,
-            lifetimes=prepared.lifetimes(), report=report,
-            policy=Policy(
-                on_failure=settings.on_failure, retries=settings.retries, timeout=settings.timeout
-            ),
+            pool=self._pool, transport=transport, ledger=ledger, nodes=prepared.nodes,
+            policy=policy, report=report,
         )  # fmt: skip
 
     def _transport(self) -> Transport:

@@ -1,39 +1,43 @@
-"""What each run has done, on disk, so that another can go on where it ended.
+"""Writes down what a run does, so that another can go on where it ended.
 
     .motorpool/runs/RUN_ID/pipeline.json    each node: name, inputs, outputs, a hash of its code
                            journal.jsonl    a head, then a line for each outcome
                            lock             made when the run began
 
-The lock is held for as long as its run lives. Lines go to the system once for each round of
-the engine, so a driver that is killed loses the last few at most; what they told of is run again.
+The lock is held for as long as its run lives. Lines go to the system once for each round of the
+engine, so a driver that is killed loses the last few at most; what they told of is run again. A
+folder gets its final name when all of this is in it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
-import shutil
+import logging
+import os
+import secrets
 import time
-from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from motorpool._store import try_lock
-from motorpool._suggest import unknown_names
-from motorpool.errors import ResumeError
+from motorpool._failure import summary_of
+from motorpool._past_runs import JOURNAL, LOCK, PIPELINE, VERSION, is_alive, run_ids
+from motorpool._store import try_lock, unlock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
-_JOURNAL, _PIPELINE, _LOCK = "journal.jsonl", "pipeline.json", "lock"
-_VERSION = 1
+_logger = logging.getLogger("motorpool")
 # Older ones are removed when a run begins: a loop of runs must not fill a disk.
 _MOST_RUNS = 100
 
 
 class RunJournal:
     """Writes what a run does.
+
+    A disk that is full later on costs the rest of the journal, with a warning, and not the run.
 
     Args:
         folder: Folder of all runs.
@@ -43,25 +47,28 @@ class RunJournal:
 
     Raises:
         OSError: If it cannot be written.
+
+    Attributes:
+        folder: The run's own; its name is what to resume the run by.
     """
 
     def __init__(
         self, folder: Path, run_id: str, shape: list[list[Any]], head: Mapping[str, Any]
     ) -> None:
         _make_runs_folder(folder)
-        self.folder = _new_folder(folder, run_id)
-        (self.folder / _PIPELINE).write_text(json.dumps(shape))
-        self._lock = (self.folder / _LOCK).open("x")
+        new = folder / f".new-{secrets.token_hex(8)}"
+        self.folder = new if os.name != "nt" else new_folder(folder, run_id)
+        if os.name != "nt":
+            new.mkdir()
+        self._lock = (self.folder / LOCK).open("x")
         try_lock(self._lock.fileno())
-        self._file: IO[str] = (self.folder / _JOURNAL).open("x")
+        (self.folder / PIPELINE).write_text(json.dumps(shape))
+        self._file: IO[str] | None = (self.folder / JOURNAL).open("x")
         self._dirty = False
-        self._write({"journal": _VERSION, "run_id": run_id, "time": time.time(), **head})
+        self._write({"journal": VERSION, "run_id": run_id, "time": time.time(), **head})
         self.flush()
-
-    @property
-    def run_id(self) -> str:
-        """What to resume the run by."""
-        return self.folder.name
+        if os.name != "nt":  # which renames no folder with open files; nobody sees half a run
+            self.folder = new_folder(folder, run_id, new)
 
     def completed(
         self, node: str, *, attempt: int, seconds: float, kept: Mapping[str, str]
@@ -72,7 +79,7 @@ class RunJournal:
 
     def failed(self, node: str, *, attempt: int, error: BaseException, retried: bool) -> None:
         """A try of a node has failed."""
-        text = f"{type(error).__name__}: {error}"[:1000]
+        text = summary_of(error)[:1000]
         self._write({"failed": node, "attempt": attempt, "error": text, "retried": retried})
 
     def inherited(self, node: str, run_id: str, kept: Mapping[str, str]) -> None:
@@ -85,134 +92,50 @@ class RunJournal:
 
     def flush(self) -> None:
         """Hand the lines to the system, which keeps them if this process is killed."""
-        if self._dirty:
+        if self._dirty and self._file is not None:
             self._dirty = False
-            self._file.flush()
+            try:
+                self._file.flush()
+            except OSError as error:
+                self._give_up(error)
 
     def close(self) -> None:
         """Write the rest, and give up the lock."""
-        self._file.close()
+        self.flush()
+        if self._file is not None:
+            self._file.close()
+        unlock(self._lock.fileno())
         self._lock.close()
 
+    def remove(self) -> None:
+        """Close, and leave nothing: the run has not begun."""
+        self.close()
+        _remove(self.folder)
+
     def _write(self, line: Mapping[str, Any]) -> None:
+        if self._file is None:
+            return
         self._dirty = True
-        self._file.write(json.dumps(line) + "\n")
-
-
-@dataclass(slots=True)
-class PastRun:
-    """What a run has done.
-
-    Attributes:
-        run_id: The run, as its folder is called.
-        shape: Its pipeline; see `RunJournal`.
-        head: What was known of it at its start.
-        completed: The nodes that ran, and where their in-memory outputs are kept, by name.
-        alive: Whether it is still under way.
-    """
-
-    run_id: str
-    shape: list[list[Any]]
-    head: dict[str, Any]
-    completed: dict[str, dict[str, str]] = field(default_factory=dict)
-    alive: bool = False
-
-
-def find_run(folder: Path | None, wanted: str | None, shape: list[list[Any]]) -> PastRun:
-    """The run to resume.
-
-    Args:
-        folder: Folder of all runs.
-        wanted: Its id, or None for the latest of this pipeline.
-        shape: The pipeline that is to be resumed.
-
-    Raises:
-        ResumeError: If there is none, it is still alive, or its pipeline is another one.
-    """
-    ids = _run_ids(folder) if folder is not None else []
-    if folder is None or not ids:
-        raise ResumeError(f"There is no run to resume: no journal in {folder}.")
-    if wanted is not None:
-        if wanted not in ids:
-            text = unknown_names("run", [wanted], ids[-5:])
-            raise ResumeError(f"{text} Journals are in {folder}.")
-        run = _read(folder / wanted)
-        _check_same(run, shape)
-    else:
-        runs = (_read(folder / run_id) for run_id in reversed(ids))
-        run = next((r for r in runs if _structure(r.shape) == _structure(shape)), None) or _none(
-            _read(folder / ids[-1]), shape
-        )
-    if run.alive:
-        raise ResumeError(f"The run {run.run_id!r} is still under way; wait for it, or end it.")
-    return run
-
-
-def _none(latest: PastRun, shape: list[list[Any]]) -> PastRun:
-    """No run of this pipeline: say how the latest one differs."""
-    _check_same(latest, shape)
-    return latest
-
-
-def _check_same(run: PastRun, shape: list[list[Any]]) -> None:
-    then, now = dict(_structure(run.shape)), dict(_structure(shape))
-    changes = [
-        *(f"{name!r} is new" for name in now.keys() - then.keys()),
-        *(f"{name!r} is gone" for name in then.keys() - now.keys()),
-        *(
-            f"{name!r} has other inputs or outputs"
-            for name in now.keys() & then.keys()
-            if now[name] != then[name]
-        ),
-    ]
-    if changes:
-        more = f" and {len(changes) - 5} more" if len(changes) > 5 else ""  # noqa: PLR2004
-        raise ResumeError(
-            f"The pipeline is not the one of the run {run.run_id!r}: "
-            f"{', '.join(sorted(changes)[:5])}{more}. Choose the same nodes, or run without "
-            "resume."
-        )
-
-
-def _structure(shape: Iterable[list[Any]]) -> list[tuple[str, tuple[Any, ...]]]:
-    """Names, inputs and outputs, without code: who mends a node may go on after it."""
-    return sorted((name, (tuple(ins), tuple(outs))) for name, ins, outs, _ in shape)
-
-
-def _read(folder: Path) -> PastRun:
-    try:
-        run = PastRun(folder.name, json.loads((folder / _PIPELINE).read_text()), {})
-        lines = (folder / _JOURNAL).read_text().splitlines()
-        run.alive = _is_alive(folder)
-    except (OSError, ValueError) as error:
-        raise ResumeError(f"The journal in {folder} cannot be read: {error}") from error
-    for text in lines:
         try:
-            line = json.loads(text)
-        except ValueError:  # the last one, of a run that was killed while it wrote
-            break
-        if "journal" in line:
-            run.head = line
-        elif "completed" in line:
-            run.completed[line["completed"]] = line.get("kept", {})
-    return run
+            self._file.write(json.dumps(line) + "\n")
+        except OSError as error:
+            self._give_up(error)
 
-
-def _run_ids(folder: Path) -> list[str]:
-    """All runs that have a journal, oldest first."""
-    found = []
-    with contextlib.suppress(OSError):
-        for entry in folder.iterdir():
-            with contextlib.suppress(OSError):
-                found.append(((entry / _LOCK).stat().st_mtime_ns, entry.name))
-    return [name for _, name in sorted(found)]
+    def _give_up(self, error: OSError) -> None:
+        file, self._file = self._file, None
+        with contextlib.suppress(OSError):
+            file.close()  # type: ignore[union-attr]
+        _logger.warning(
+            "What this run does is not written down any more: %s. A resumed run will do it again.",
+            error,
+        )
 
 
 def _make_runs_folder(folder: Path) -> None:
     if folder.is_dir():
         _prune(folder)
         return
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     if folder.parent.name == ".motorpool":  # nobody wants it in a repository
         with contextlib.suppress(OSError):
             (folder.parent / ".gitignore").write_text("*\n")
@@ -220,31 +143,39 @@ def _make_runs_folder(folder: Path) -> None:
 
 def _prune(folder: Path) -> None:
     """Remove the oldest runs that are over."""
-    if sum(1 for _ in folder.iterdir()) < _MOST_RUNS:
-        return
-    for run_id in _run_ids(folder)[: -_MOST_RUNS + 1]:
+    ids = run_ids(folder)
+    for run_id in ids[: max(0, len(ids) - _MOST_RUNS + 1)]:
         with contextlib.suppress(OSError):
-            if not _is_alive(folder / run_id):
-                shutil.rmtree(folder / run_id, ignore_errors=True)
+            if not is_alive(folder / run_id):
+                _remove(folder / run_id)
 
 
-def _is_alive(folder: Path) -> bool:
-    with (folder / _LOCK).open("r+") as file:
-        return not try_lock(file.fileno())
+def _remove(folder: Path) -> None:
+    """Remove a run's own files, and its folder if nothing else is in it."""
+    for name in (JOURNAL, PIPELINE, LOCK):
+        (folder / name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def folder_name(run_id: str) -> str:
     """The name of a run's folder: its id, with what a file's name cannot have in quotes."""
-    name = quote(run_id, safe=" ,=+@")[:200]
+    name = quote(run_id, safe=" ,=+@")[:200].rstrip(" .") or "run"
     return f"%2E{name[1:]}" if name.startswith(".") else name
 
 
-def _new_folder(folder: Path, run_id: str) -> Path:
-    """A folder of the run's own; one whose name is taken gets a number."""
+def new_folder(parent: Path, run_id: str, made: Path | None = None) -> Path:
+    """A folder of the run's own; one whose name is taken gets a number.
+
+    Args:
+        parent: Where.
+        run_id: The run.
+        made: A folder to rename; None to make an empty one.
+    """
     name = folder_name(run_id)
-    for number in range(1, 1_000_000):
-        path = folder / (name if number == 1 else f"{name}-{number}")
+    for number in itertools.count(1):
+        path = parent / (name if number == 1 else f"{name}-{number}")
         with contextlib.suppress(FileExistsError):
-            path.mkdir()
-            return path
-    raise FileExistsError(f"{folder / name} and many others")
+            path.mkdir(mode=0o700)  # whoever makes it has the name
+            return path if made is None else made.rename(path)
+    raise AssertionError  # a count has no end

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from motorpool._datasets import dataset_exists, is_ephemeral
+from motorpool._graph import untranscoded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -53,12 +54,12 @@ def remaining_nodes(
         completed: Names of the nodes that have run.
         is_there: Whether a dataset can still be loaded.
     """
-    producer = {name: i for i, node in enumerate(nodes) for name in node.outputs}
+    producer = _producers(nodes)
     rerun = {i for i, node in enumerate(nodes) if node.name not in completed}
     todo = list(rerun)
     while todo:
         for name in nodes[todo.pop()].inputs:
-            maker = producer.get(name)
+            maker = producer.get(untranscoded(name))
             if maker is not None and maker not in rerun and not is_there(name):
                 rerun.add(maker)
                 todo.append(maker)
@@ -79,17 +80,22 @@ def resume_nodes(
         unfinished: Indices of the nodes that have not run.
         catalog: The run's datasets.
     """
-    producer = {name: i for i, node in enumerate(nodes) for name in node.outputs}
+    producer = _producers(nodes)
     rerun = set(unfinished)
     todo = list(rerun)
     while todo:  # each node is looked at once, whichever rule has brought it here
         node = todo.pop()
         needed = {
-            producer[name]
+            producer[untranscoded(name)]
             for name in nodes[node].inputs
-            if name in producer and is_ephemeral(catalog[name])
+            if untranscoded(name) in producer and is_ephemeral(catalog[name])
         }
         fresh = needed.union(graph.children[node]) - rerun
         rerun |= fresh
         todo += fresh
     return sorted(nodes[i].name for i in rerun if not rerun.intersection(graph.parents[i]))
+
+
+def _producers(nodes: Sequence[Any]) -> dict[str, int]:
+    """Which node writes a dataset, however it is transcoded."""
+    return {untranscoded(name): i for i, node in enumerate(nodes) for name in node.outputs}

@@ -30,19 +30,35 @@ class Surroundings:
     """What nodes of this process find when they begin."""
 
     def __init__(self) -> None:
-        self._spares = [_spare(fd) for fd, _, _ in _STREAMS]
-        self._files = [_identity(fd) for fd, _, _ in _STREAMS]
-        self._objects = [getattr(sys, name) for _, name, _ in _STREAMS]
+        self._spares: list[int] = []
+        self._modules = 0
         self.accept()
 
     def accept(self) -> None:
-        """Take what is there now as what nodes shall find: imports may have changed it."""
+        """Take what is there now as what nodes shall find."""
+        for fd in self._spares:
+            with contextlib.suppress(OSError):
+                os.close(fd)
+        self._spares = [_spare(fd) for fd, _, _ in _STREAMS]
+        self._files = [_identity(fd) for fd, _, _ in _STREAMS]
+        self._objects = [getattr(sys, name) for _, name, _ in _STREAMS]
         self._folder = _folder()
         self._variables = dict(_variables())
         self._handlers = [_getsignal(number) for number in _SIGNALS]
+        self._timer = hasattr(signal, "getitimer") and any(signal.getitimer(signal.ITIMER_REAL))
+        self._modules = len(sys.modules)
+
+    def accept_imports(self) -> None:
+        """Do so if modules have been imported: what they set is meant for all nodes."""
+        if len(sys.modules) != self._modules:
+            self.accept()
 
     def restore(self) -> None:
-        """Put back what a node has changed."""
+        """Put back what a node has changed, as far as that is possible."""
+        with contextlib.suppress(Exception):  # a node that has succeeded has succeeded
+            self._restore()
+
+    def _restore(self) -> None:
         if _folder() != self._folder and self._folder is not None:
             with contextlib.suppress(OSError):
                 os.chdir(self._folder)
@@ -51,7 +67,7 @@ class Surroundings:
         for number, handler in zip(_SIGNALS, self._handlers, strict=True):
             if _getsignal(number) is not handler and handler is not None:
                 signal.signal(number, handler)
-        if hasattr(signal, "setitimer"):
+        if not self._timer and hasattr(signal, "setitimer"):
             signal.setitimer(signal.ITIMER_REAL, 0)
         for i in range(3):
             self._restore_stream(i)
@@ -76,7 +92,7 @@ class Surroundings:
                     os.close(null)
             self._files[index] = _identity(fd)
         stream = self._objects[index]
-        if stream is not None and stream.closed:
+        if getattr(stream, "closed", False):
             stream = open(fd, mode, buffering=1, closefd=False)  # noqa: SIM115, it stays
             self._objects[index] = stream
         if getattr(sys, name) is not stream:

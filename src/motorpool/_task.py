@@ -46,6 +46,7 @@ class Outcome(NamedTuple):
         outputs: In-memory outputs by name; empty where driver and worker share the catalog.
         failure: Why it failed, or None: packed, or the exception itself within one process.
         peak_memory: The worker's peak so far, in bytes.
+        kept: Where outputs are kept for a resumed run, by name.
     """
 
     node: int
@@ -56,6 +57,7 @@ class Outcome(NamedTuple):
     outputs: dict[str, Payload]
     failure: Failure | BaseException | None
     peak_memory: int
+    kept: dict[str, str] = {}  # noqa: RUF012, never changed
 
 
 class Hooks:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import cloudpickle
 
 from motorpool import _process
-from motorpool._checkpoint import keep_value
+from motorpool._checkpoint import keep_dataset
 from motorpool._datasets import confirm_dataset, dataset_exists, is_ephemeral, release_dataset
 from motorpool._task import Hooks, NodeRun, Outcome
 from motorpool.catalog import MemoryDataset
@@ -162,13 +162,13 @@ class InProcess(Transport):
         started, clock = time.time(), time.perf_counter()
         if self._stopping:
             return Outcome(index, False, os.getpid(), started, 0.0, {}, None, 0)
-        failure = None
+        failure, kept = None, {}
         try:
             NodeRun(
                 self._nodes[index], self._catalog, self._hooks, is_async=self._is_async,
                 run_id=self._run_id, attempt=attempt,
             )()  # fmt: skip
-            self._keep(self._nodes[index].outputs)
+            kept = self._keep(self._nodes[index].outputs)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001, a thread outlives whatever a node raises
@@ -176,17 +176,17 @@ class InProcess(Transport):
             self._stopping = self._stopping or last
         seconds = time.perf_counter() - clock
         return Outcome(
-            index, True, os.getpid(), started, seconds, {}, failure, _process.peak_memory()
+            index, True, os.getpid(), started, seconds, {}, failure, _process.peak_memory(), kept
         )
 
-    def _keep(self, names: Iterable[str]) -> None:
-        if self._checkpoint is None:
-            return
-        for name in names:
-            dataset = self._catalog[name]
-            if is_ephemeral(dataset):
-                value = dataset.peek() if isinstance(dataset, MemoryDataset) else dataset.load()
-                keep_value(self._checkpoint, name, value, cloudpickle.dumps)
+    def _keep(self, names: Iterable[str]) -> dict[str, str]:
+        kept: dict[str, str] = {}
+        for name in names if self._checkpoint is not None else ():
+            if is_ephemeral(self._catalog[name]):
+                kept |= keep_dataset(
+                    str(self._checkpoint), name, self._catalog[name], cloudpickle.dumps
+                )
+        return kept
 
     def settle(self, result: Any) -> list[Outcome]:
         """The outcome is there already, and the outputs are saved."""

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from motorpool import _process
 from motorpool._checkpoint import keep_payload
 from motorpool._datasets import confirm_dataset
-from motorpool._failure import pack
+from motorpool._failure import Failure, pack
 from motorpool._faults import FaultWriter
 from motorpool._journal import Journal
 from motorpool._logs import LogWriter, redirect
@@ -72,7 +72,8 @@ class _Session:
         self._hooks.call(
             "motorpool_worker_started", backend=settings.backend, run_id=settings.run_id
         )
-        self._accept()
+        if self._owned is not None:
+            self._owned.surroundings.accept()
 
     def run(self, index: int, attempt: int, last: bool, inputs: dict[str, Payload]) -> Outcome:
         """Run a node; whatever happens in it becomes an outcome."""
@@ -81,21 +82,13 @@ class _Session:
             self._owned.faults.point_to(self._scratch)
         if self._journal is not None and self._journal.stopping:
             return Outcome(index, False, os.getpid(), time.time(), 0.0, {}, None, 0)
-        started = self._journal.start(index) if self._journal else time.time()
+        if self._journal is not None:
+            self._journal.start(index)
+        started = time.time()
         clock = time.perf_counter()
         catalog = _NodeCatalog(self, index, inputs)
-        failure, me = None, os.getpid()
-        try:
-            self._run(index, attempt, catalog)
-            self._keep(catalog.outputs)
-        except BaseException as error:  # noqa: BLE001, the worker outlives whatever a node raises
-            _end_if_forked(me, error)
-            failure = pack(_as_failure(error), self._client.dumps, self._client.loads)
-            for payload in catalog.outputs.values():
-                self._client.discard(payload)
-            catalog.outputs.clear()
+        failure, kept = self._try(index, attempt, catalog)
         seconds = time.perf_counter() - clock
-        _end_if_forked(me, None)
         if self._owned is not None:
             self._owned.surroundings.restore()
         if self._journal is not None:
@@ -104,30 +97,47 @@ class _Session:
             self._journal.finish(index)
         return Outcome(
             index, True, os.getpid(), started, seconds, catalog.outputs, failure,
-            _process.peak_memory(),
+            _process.peak_memory(), kept,
         )  # fmt: skip
 
-    def _run(self, index: int, attempt: int, catalog: _NodeCatalog) -> None:
-        settings = self._plan.settings
-        NodeRun(
-            self.node(index), catalog, self._hooks, is_async=settings.is_async,
-            run_id=settings.run_id, attempt=attempt,
-        )()  # fmt: skip
+    def _try(
+        self, index: int, attempt: int, catalog: _NodeCatalog
+    ) -> tuple[Failure | None, dict[str, str]]:
+        """Run a node; return why it failed, if it did, and where its outputs are kept."""
+        settings, me = self._plan.settings, os.getpid()
+        failure: Failure | None = None
+        kept: dict[str, str] = {}
+        try:
+            NodeRun(
+                self.node(index), catalog, self._hooks, is_async=settings.is_async,
+                run_id=settings.run_id, attempt=attempt,
+            )()  # fmt: skip
+            kept = self._keep(catalog.outputs)
+        except BaseException as error:  # noqa: BLE001, the worker outlives whatever a node raises
+            _end_if_forked(me, error)
+            failure = pack(_as_failure(error), self._client.dumps, self._client.loads)
+            for payload in catalog.outputs.values():
+                self._client.discard(payload)
+            catalog.outputs.clear()
+        _end_if_forked(me, None)
+        return failure, kept
 
-    def _keep(self, outputs: dict[str, Payload]) -> None:
+    def _keep(self, outputs: dict[str, Payload]) -> dict[str, str]:
         folder = self._plan.settings.checkpoint
+        kept: dict[str, str] = {}
         if folder is not None:
             for name, payload in outputs.items():
-                keep_payload(folder, name, payload, self._client)
+                kept |= keep_payload(folder, name, payload, self._client)
+        return kept
 
     def node(self, index: int) -> Any:
         """A node; it is run once, so it is not kept, unlike its function."""
-        return self._plan.nodes.load(index, self._function, self._client.loads)
+        return self._plan.nodes.load(index, self._function, self._loaded)
 
     def dataset(self, name: str) -> Any | None:
         """A dataset that workers use themselves, or None."""
         if name not in self._datasets and name in self._plan.datasets:
-            self._datasets[name] = self._client.loads(self._plan.datasets[name])
+            self._datasets[name] = self._loaded(self._plan.datasets[name])
         return self._datasets.get(name)
 
     def put(self, value: Any, node: int) -> Payload:
@@ -143,16 +153,17 @@ class _Session:
         """Give up a value in the store."""
         self._client.discard(payload)
 
-    def _accept(self) -> None:
-        """What hooks and imports have changed in this process is meant for all nodes."""
-        if self._owned is not None:
-            self._owned.surroundings.accept()
-
     def _function(self, index: int) -> Any:
         if index not in self._functions:
-            self._functions[index] = self._client.loads(self._plan.nodes.functions[index])
-            self._accept()
+            self._functions[index] = self._loaded(self._plan.nodes.functions[index])
         return self._functions[index]
+
+    def _loaded(self, pickled: Any) -> Any:
+        """Unpickle; what imports change in this process by the way is meant for all nodes."""
+        value = self._client.loads(pickled)
+        if self._owned is not None:
+            self._owned.surroundings.accept_imports()
+        return value
 
 
 class _NodeCatalog:

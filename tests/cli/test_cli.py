@@ -99,7 +99,7 @@ def test_run_on_a_backend_with_options(motorpool, folder):
     """The name, and its options as strings."""
     done = motorpool("run", ".", "-b", "process", "-o", "start_method=spawn", "-w", "1")
     assert done.returncode == 0, done.stderr
-    assert "process, 1 workers" in done.stderr
+    assert "process, 1 worker" in done.stderr
 
 
 def test_catalog_may_be_elsewhere(motorpool, folder):
@@ -147,7 +147,7 @@ def test_failed_node_shows_its_own_traceback_and_a_command(motorpool, folder):
     assert re.search(r"failed +bad", done.stderr)
     assert str(Path("motorpool", "_task.py")) not in done.stderr
     command = re.search(r"To run the rest:\n  motorpool (.*)", done.stderr)[1]
-    assert re.search(r"--resume \S+$", command)
+    assert command.startswith("run --resume 20")
     again = motorpool(*command.split())
     assert again.returncode == 1
     assert "To run the rest" in again.stderr

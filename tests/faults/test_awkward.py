@@ -7,7 +7,7 @@ import functions
 import pytest
 from functions import identity, present
 
-from motorpool import ParallelRunner, node, pipeline
+from motorpool import ParallelRunner, create_hook_manager, node, pipeline
 from motorpool.errors import NodeError, RemoteError, WorkerCrashedError
 from motorpool.events import NodeCompleted, NodeFailed
 
@@ -148,3 +148,35 @@ def test_what_imports_and_set_up_change_stays(process_backend, tmp_path, monkeyp
     result = ParallelRunner(process_backend, max_workers=1).run(pipe, {"x": 1})
     assert result["c"].load() == "yes"
     monkeypatch.delenv("MOTORPOOL_TEST_SET", raising=False)
+
+
+def test_what_a_hook_sets_up_stays(process_backend, tmp_path):
+    """Streams that are sent to a file, before the first node, are not put back."""
+    log = tmp_path / "log"
+    hooks = create_hook_manager(functions.RedirectOutput(str(log)))
+    nodes = [node(functions.say, "x", "a"), node(functions.say, "a", "b")]
+    ParallelRunner(process_backend, max_workers=1).run(pipeline(nodes), {"x": 1}, hooks)
+    assert log.read_text() == "said\nsaid\n"
+
+
+def test_output_without_attributes_of_a_file_does_no_harm(monkeypatch):
+    """A forked worker has the driver's own, whatever it is."""
+
+    class Tee:
+        def write(self, text):
+            return len(text)
+
+        def flush(self):
+            pass
+
+    monkeypatch.setattr("sys.stdout", Tee())
+    runner = ParallelRunner("direct", max_workers=1, start_method="fork")
+    assert runner.run(pipeline(node(functions.say, "x", "y")), {"x": 1})["y"].load() == 1
+
+
+def test_process_that_a_node_starts_waits_for_its_own_threads(process_backend, run, tmp_path):
+    """Only the worker itself leaves threads behind."""
+    pipe = pipeline(node(functions.child_with_a_thread, "path", "code"))
+    result = run(process_backend, pipe, {"path": str(tmp_path / "done")})
+    assert result["code"].load() == 3
+    assert (tmp_path / "done").exists()

@@ -403,3 +403,138 @@ def test_users_own_memory_dataset_is_filled_from_the_checkpoint(tmp_path):
     result = runner.run(pipe, DataCatalog({"x": 3, "big": MemoryDataset()}), resume=True)
     assert result["sum"].load() == 60_000.0
     assert calls.read_text().split().count("first") == 1
+
+
+def test_run_ids_that_are_used_again_keep_their_values_apart(tmp_path):
+    """Each run has a checkpoint folder of its own; the latest run of an id is resumed."""
+    runner = ParallelRunner(
+        "threads", max_workers=1, runs_folder=tmp_path / "r", checkpoint=tmp_path / "k"
+    )
+
+    def pipe(fails):
+        return pipeline(
+            [
+                node(lambda x: x, "x", "value", name="keep"),
+                node(lambda v: 1 // 0 if fails else v, "value", "out", name="use"),
+            ]
+        )
+
+    for value in ("one", "two"):
+        with pytest.raises(ZeroDivisionError):
+            runner.run(pipe(fails=True), {"x": value}, run_id="10:30")
+    assert runner.run(pipe(fails=False), {"x": "?"}, resume="10:30")["out"].load() == "two"
+    assert runner.run(pipe(fails=False), {"x": "?"}, resume="10%3A30")["out"].load() == "one"
+
+
+def test_only_journals_of_ours_are_removed(tmp_path):
+    """A folder that holds other things with a lock is left alone, however many there are."""
+    for i in range(120):
+        (tmp_path / f"thesis{i}").mkdir()
+        (tmp_path / f"thesis{i}/lock").touch()
+    runner = ParallelRunner("sequential", runs_folder=tmp_path)
+    runner.run(pipeline(node(len, "x", "y")), {"x": ""})
+    assert len(list(tmp_path.glob("thesis*/lock"))) == 120
+
+
+def test_broken_journal_of_another_run_is_passed_over(tmp_path):
+    """By `resume=True`; asked for by name, it is an error that says so."""
+    pipe, ok, _calls = failing_once(tmp_path)
+    runner = ParallelRunner("threads", max_workers=1, runs_folder=tmp_path / "r")
+    with pytest.raises(ValueError, match="not yet"):
+        runner.run(pipe, {"x": 1})
+    for name, text in (("a", "not json"), ("b", "[1]"), ("c", "[]")):
+        folder = tmp_path / "r" / name
+        folder.mkdir()
+        (folder / "pipeline.json").write_text(text)
+        (folder / "journal.jsonl").write_text("{}\n")
+        (folder / "lock").touch()
+        with pytest.raises(ResumeError, match="journal in .* (cannot be read|another version)"):
+            runner.run(pipe, {"x": 1}, resume=name)
+    ok.touch()
+    assert runner.run(pipe, {"x": 1}, resume=True)["sum"].load() == 20_000.0
+
+
+def test_warm_workers_do_not_keep_a_run_alive(tmp_path):
+    """Forked workers share the journal's lock, which is given up all the same."""
+    pipe, ok, _calls = failing_once(tmp_path)
+    with ParallelRunner(
+        "direct", max_workers=1, start_method="fork", runs_folder=tmp_path / "r"
+    ) as runner:
+        for _ in range(2):  # the second run's workers are forked while it is open
+            with pytest.raises(ValueError, match="not yet"):
+                runner.run(pipe, {"x": 1})
+        ok.touch()
+        assert runner.run(pipe, {"x": 1}, resume=True)["sum"].load() == 20_000.0
+
+
+def test_disk_of_the_journal_that_fills_up_costs_a_warning(any_backend, tmp_path, caplog):
+    """The node's own error comes through, and so do results."""
+    runner = ParallelRunner(any_backend, max_workers=1, runs_folder=tmp_path)
+
+    class Fill:
+        def on_event(self, event):
+            if isinstance(event, RunStarted):
+                for link in Path("/proc/self/fd").iterdir():
+                    if str(link.readlink()).startswith(str(tmp_path)) and "jsonl" in str(
+                        link.readlink()
+                    ):
+                        full = os.open("/dev/full", os.O_WRONLY)
+                        os.dup2(full, int(link.name))
+                        os.close(full)
+                        return
+
+    runner = ParallelRunner(any_backend, max_workers=1, runs_folder=tmp_path, observers=[Fill()])
+    assert runner.run(pipeline(node(len, "x", "y")), {"x": "ab"})["y"].load() == 2
+    assert "is not written down any more" in caplog.text
+    with pytest.raises(ZeroDivisionError):
+        runner.run(pipeline(node(lambda x: 1 // 0, "x", "y")), {"x": "ab"})
+
+
+def test_exception_that_cannot_be_shown_is_written_down_all_the_same(any_backend, tmp_path):
+    """Code of the exception's own runs when it is shown."""
+    runner = ParallelRunner(
+        any_backend, max_workers=1, runs_folder=tmp_path, on_failure="continue"
+    )
+    pipe = pipeline(
+        [
+            node(functions.raise_without_text, "x", "y", name="bad"),
+            node(len, "x", "z", name="good"),
+        ]
+    )
+    with pytest.raises(functions.NoTextError):
+        runner.run(pipe, {"x": ""})
+    (journal,) = tmp_path.glob("*/journal.jsonl")
+    assert '"completed": "good"' in journal.read_text()
+    assert "its text cannot be shown" in journal.read_text()
+
+
+def test_resume_with_only_missing_outputs_keeps_what_was_kept(tmp_path):
+    """Both rules leave nodes out; neither leaves results out."""
+    pipe, _ok, _calls = failing_once(tmp_path)
+    runner = ParallelRunner(
+        "threads", max_workers=1, runs_folder=tmp_path / "r", checkpoint=tmp_path / "k",
+        on_failure="continue",
+    )  # fmt: skip
+    with pytest.raises(ValueError, match="not yet"):
+        runner.run(pipe, {"x": 1})
+    result = runner.run(pipe, {"x": 1}, resume=True, only_missing_outputs=True)
+    assert result["more"].load() == 2
+
+
+def test_transcoded_dataset_is_made_again_if_it_is_gone(tmp_path):
+    """Who writes `table@text` makes what is read as `table@upper`."""
+    text = Text(tmp_path / "table")
+    pipe = pipeline(
+        [
+            node(lambda x: f"made of {x}", "x", "table@text", name="make"),
+            node(lambda t: 1 // 0, "table@upper", "y", name="use"),
+        ]
+    )
+    catalog = DataCatalog({"x": 1, "table@text": text, "table@upper": text})
+    runner = ParallelRunner("threads", max_workers=1, runs_folder=tmp_path / "r")
+    with pytest.raises(ZeroDivisionError):
+        runner.run(pipe, catalog)
+    (tmp_path / "table").unlink()
+    with pytest.raises(ZeroDivisionError):
+        runner.run(pipe, catalog, resume=True)
+    assert (tmp_path / "table").exists()

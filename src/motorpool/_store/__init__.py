@@ -19,7 +19,7 @@ from motorpool._store._contract import (
     StoredValue,
     payload_size,
 )
-from motorpool._store._directory import try_lock
+from motorpool._store._directory import try_lock, unlock
 from motorpool._store._files import FileClient, FileStore, write_file
 from motorpool._store._segment import dump
 
@@ -34,5 +34,6 @@ __all__ = [
     "dump",
     "payload_size",
     "try_lock",
+    "unlock",
     "write_file",
 ]

@@ -21,22 +21,36 @@ try:
 except ImportError:  # Windows
     import msvcrt
 
-    def try_lock(fd: int) -> bool:
+    def try_lock(fd: int, *, shared: bool = False) -> bool:  # noqa: ARG001, there is one kind
         """Lock a file that nobody else has locked; the system unlocks it when it is closed."""
         try:
             msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
         except OSError:
             return False
         return True
+
+    def unlock(fd: int) -> None:
+        """Unlock a file."""
+        with contextlib.suppress(OSError):
+            msvcrt.locking(fd, msvcrt.LK_UNLCK, 1)  # type: ignore[attr-defined,unused-ignore]
 else:
 
-    def try_lock(fd: int) -> bool:
-        """Lock a file that nobody else has locked; the system unlocks it when it is closed."""
+    def try_lock(fd: int, *, shared: bool = False) -> bool:
+        """Lock a file that nobody else has locked; the system unlocks it when all close it.
+
+        Args:
+            fd: The file.
+            shared: Only to ask whether somebody has; several may ask at once.
+        """
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except OSError:
             return False
         return True
+
+    def unlock(fd: int) -> None:
+        """Unlock a file, for forked children that have it open as well."""
+        fcntl.flock(fd, fcntl.LOCK_UN)
 
 
 _LOCK = "lock"

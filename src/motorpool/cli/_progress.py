@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from motorpool._failure import summary_of
 from motorpool.events import (
     NodeCompleted,
     NodeFailed,
@@ -108,5 +109,5 @@ def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return dataclasses.asdict(value)
     if isinstance(value, BaseException):
-        return f"{type(value).__name__}: {value}"
+        return summary_of(value)
     return str(value)

@@ -271,12 +271,12 @@ def _show_hint(start: list[str], summary: RunSummary) -> None:
     """A command to paste that runs what has not run."""
     if not start:
         return
-    arguments = _without("--resume", sys.argv[1:])
+    command, *arguments = _without("--resume", sys.argv[1:])
     if summary.journal is not None:
-        arguments += ["--resume", Path(summary.journal).name]
+        arguments = ["--resume", Path(summary.journal).name, *arguments]
     elif summary.completed:
-        arguments = [*_without("--from-nodes", arguments), "--from-nodes", ",".join(start)]
-    click.echo(f"To run the rest:\n  motorpool {shlex.join(arguments)}", err=True)
+        arguments = ["--from-nodes", ",".join(start), *_without("--from-nodes", arguments)]
+    click.echo(f"To run the rest:\n  motorpool {shlex.join([command, *arguments])}", err=True)
 
 
 def _without(flag: str, arguments: list[str]) -> list[str]:
@@ -285,8 +285,8 @@ def _without(flag: str, arguments: list[str]) -> list[str]:
     rest = iter(arguments)
     for argument in rest:
         if argument == flag:
-            following = next(rest, "--")
-            kept += [following] if following.startswith("-") and following != "--" else []
+            following = next(rest, None)
+            kept += [following] if following is not None and following.startswith("-") else []
         elif not argument.startswith(f"{flag}="):
             kept.append(argument)
     return kept

@@ -1,0 +1,62 @@
+"""Ctrl-C and SIGTERM during a run: noted when they come, dealt with where it is safe.
+
+Python raises wherever it happens to be: in the midst of an import, whose lock then stays locked
+for all other threads, or in a callback, which swallows the exception. So nothing is raised while
+the engine is at work; it is told, and raises at a point of its own. Whoever asks a second time,
+for the engine is stuck in something that takes long, gets the exception at once.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Interrupts:
+    """Notes signals for as long as it is entered; does nothing outside of the main thread.
+
+    Args:
+        wake: Called when a signal comes, from its handler.
+        active: Whether to do anything: not where nodes run in the calling thread itself.
+    """
+
+    def __init__(self, wake: Callable[[], Any], *, active: bool) -> None:
+        self._wake = wake
+        self._active = active and threading.current_thread() is threading.main_thread()
+        self._handlers: dict[int, Any] = {}
+        self._caught: list[int] = []
+
+    def __enter__(self) -> Self:
+        for number in (signal.SIGINT, signal.SIGTERM) if self._active else ():
+            handler = signal.getsignal(number)
+            if callable(handler):  # else it is ignored, or ends the process, and stays so
+                self._handlers[number] = handler
+                signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        if exc_info[0] is None:
+            self.check()
+
+    def check(self) -> None:
+        """Do what a signal that has come asks for.
+
+        Raises:
+            BaseException: What the handler that was there before raises, mostly KeyboardInterrupt.
+        """
+        if self._caught:
+            number = self._caught.pop()
+            self._handlers[number](number, None)
+
+    def _note(self, number: int, frame: Any) -> None:
+        if self._caught:
+            self._handlers[number](number, frame)
+        else:
+            self._caught.append(number)
+            self._wake()
