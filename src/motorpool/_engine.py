@@ -245,7 +245,7 @@ class Engine:
         death = Death(
             pid=pid, exitcode=exitcode, alone=alone or self._recovery.is_on_trial(node),
             limit=self._policy.timeout_of(self._nodes[node]) if timed_out else None,
-            starved=not timed_out and self._recovery.memory.killed(exitcode),
+            starved=not timed_out and self._recovery.memory.take_kill(exitcode),
         )  # fmt: skip
         self._recovery.landed(node)
         self._condemned(node, death)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import mmap
 import signal
 import time
+from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 # How often, in seconds, to look at the workers' memory; a look takes 20 us a worker.
 _INTERVAL = 0.2
+# A worker's death is noticed sooner than this (s); an older kill was of some other process.
+_AFTERMATH = 2.0
 _PAGE = mmap.PAGESIZE
 
 
@@ -27,11 +30,16 @@ class MemoryWatch:
 
     def __init__(self) -> None:
         self._counted = _cgroup.oom_kills() or 0
+        self._readings: deque[tuple[float, int]] = deque()
         self._looked = 0.0
         self._held: dict[int, int] = {}
 
     def look(self, pids: Iterable[int]) -> None:
-        """Note what each worker holds."""
+        """Note what each worker holds, and how often the kernel has killed."""
+        now = time.monotonic()
+        self._readings.append((now, _cgroup.oom_kills() or 0))
+        while self._readings[0][0] < now - _AFTERMATH:  # that long ago, and no worker of ours died
+            self._counted = max(self._counted, self._readings.popleft()[1])
         for pid in pids:
             held = resident_memory(pid)
             if held:  # a process that has ended, and is not reaped yet, holds nothing
@@ -45,8 +53,8 @@ class MemoryWatch:
         self._looked = now
         return True
 
-    def killed(self, exitcode: int | None) -> bool:
-        """Whether the kernel has killed one more process, so that this may be the one.
+    def take_kill(self, exitcode: int | None) -> bool:
+        """Whether the kernel has killed one more process, so that this may be the one; count it.
 
         Args:
             exitcode: How the worker ended, if known.

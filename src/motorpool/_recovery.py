@@ -233,7 +233,7 @@ class Recovery:
         if not guilty:
             guilty, suspects = self._accused(lost, {n: codes[pid] for n, pid in pids.items()})
         self._on_trial = None
-        starved = bool(suspects) and self.memory.killed(None)
+        starved = bool(suspects) and self.memory.take_kill(None)
         if suspects:
             self._suspects.extend(suspects)
             self._starved.update(suspects if starved else ())

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from motorpool import _cgroup, _memory
+
 SCRIPT = """
 import json, os, sys, time
 from motorpool import ParallelRunner, errors, events, node, pipeline
@@ -100,3 +102,22 @@ def test_nodes_that_are_too_much_together_run_one_after_the_other(process_backen
     assert sorted(found["results"]) == ["a", "b"]
     assert sum(tries.values()) in {3, 4}  # loky kills the neighbour as well
     assert any(starved for _, _, starved in found["lost"])
+
+
+def test_kill_of_another_process_is_forgotten(monkeypatch):
+    """The count is the group's, or the machine's: what rose long ago was somebody else's death."""
+    count, now = [5], [1000.0]
+    monkeypatch.setattr(_cgroup, "oom_kills", lambda: count[0])
+    monkeypatch.setattr(_memory.time, "monotonic", lambda: now[0])
+    watch = _memory.MemoryWatch()
+    count[0] = 6
+    assert not watch.take_kill(-11)  # not by SIGKILL, so not for want of memory
+    assert watch.take_kill(-9)
+    assert not watch.take_kill(-9)
+    count[0] = 7  # somebody else's
+    for _ in range(20):
+        now[0] += 0.2
+        watch.look([])
+    assert not watch.take_kill(-9)
+    count[0] = 8
+    assert watch.take_kill(None)
