@@ -89,9 +89,9 @@ class Engine:
 
     def _fill(self) -> None:
         """Keep enough nodes in flight; a suspect of a crash flies alone."""
-        if self.ledger.held:
+        if self.ledger.unstarted:
             self._let_go()
-        while not self.ledger.stopping and not self.ledger.held:
+        while not self.ledger.stopping and not self.ledger.unstarted:
             if len(self._flights) >= (1 if self._recovery.on_trial else self._limit):
                 return
             node = self._recovery.next_suspect()
@@ -105,8 +105,8 @@ class Engine:
             if self._flights:
                 return
             self._transport.go_on()  # that failure was lost with its worker
-        held, self.ledger.held = self.ledger.held, []
-        for node in held:
+        unstarted, self.ledger.unstarted = self.ledger.unstarted, []
+        for node in unstarted:
             self._take_back(node)
 
     def _submit(self, node: int) -> None:
@@ -178,7 +178,7 @@ class Engine:
         node = outcome.node
         self.ledger.meter.add(outcome)
         if not outcome.ran:
-            self.ledger.held.append(node)
+            self.ledger.unstarted.append(node)
             return
         starved = self._recovery.ran_alone(node)
         if isinstance(outcome.failure, BaseException):

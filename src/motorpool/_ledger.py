@@ -38,8 +38,8 @@ class Ledger:
     Attributes:
         failures: The error of each node that failed for good.
         stopping: Why nothing new is started, once that is so.
-        held: Nodes that a worker did not start, for another had failed; of that, nothing is known
-            here yet.
+        unstarted: Nodes that a worker did not start, for another had failed, of which nothing is
+            known here yet.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Ledger:
         self.failures: dict[int, BaseException] = {}
         self.meter = Meter()
         self.stopping = ""
-        self.held: list[int] = []
+        self.unstarted: list[int] = []
         self._nodes = nodes
         self._lifetimes = lifetimes
         self._policy = policy
