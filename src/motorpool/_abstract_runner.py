@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from motorpool._plan import PickledNodes
     from motorpool._preparation import Preparation
+    from motorpool._result import RunResult
     from motorpool._retry import Retry
-    from motorpool._run import RunResult
     from motorpool._transport import RunCatalog
     from motorpool.backend import ExecutorBackend
     from motorpool.events import Observer
@@ -68,6 +68,7 @@ class AbstractRunner(ABC):
             observers=observers, runs_folder=runs_folder, checkpoint=checkpoint,
         )  # fmt: skip
         self._max_workers: int | None = None
+        self._wants_results = True  # the command line throws them away
         self._resources = Resources(self)
 
     @property
@@ -117,7 +118,7 @@ class AbstractRunner(ABC):
         check_hook_manager(hook_manager)
         prepared = Preparation(
             pipeline, catalog, only_missing_outputs=only_missing_outputs, run_id=run_id,
-            resume=resume, runs=self._settings.runs_folder,
+            resume=resume, runs=self._settings.runs_folder, wants_results=self._wants_results,
         )  # fmt: skip
         return self._run(prepared, hook_manager)
 

@@ -49,7 +49,8 @@ def crash_error(
         last_words: What faulthandler wrote, if anything.
     """
     error = WorkerCrashedError(
-        f"{_worker(pid)} that ran the node {node!r} died: {_cause(exitcode)}"
+        f"{_worker(pid)} that ran the node {node!r} died: "
+        + ("its last words were:" if exitcode is None and last_words else _cause(exitcode))
         + (f"\n{last_words}" if last_words else ""),
         node=node,
         backend=backend,

@@ -65,8 +65,9 @@ class Engine:
         self._deadlines = Deadlines(transport, [policy.timeout_of(node) for node in nodes])
         isolation = pool.backend.capabilities.isolation
         self._limit = pool.max_workers * (1 if isolation.in_process else _IN_FLIGHT_PER_WORKER)
+        done = self._done  # a reference to this object would be a cycle, which keeps stores open
         self._interrupts = Interrupts(  # where nodes run in this thread, they are interrupted
-            lambda: self._done.put(Future()), active=isolation is not Isolation.NONE
+            lambda: done.put(Future()), active=isolation is not Isolation.NONE
         )
 
     def run(self) -> None:

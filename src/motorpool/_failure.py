@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from motorpool.errors import RemoteError
+from motorpool.errors import NodeError, RemoteError, WorkerCrashedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,3 +111,16 @@ def summary_of(error: BaseException) -> str:
     except Exception:  # noqa: BLE001, as above
         text = "(its text cannot be shown)"
     return f"{name}: {text[:_LONGEST_TEXT]}"
+
+
+def as_failure(error: BaseException) -> BaseException:
+    """Turn what would end the driver as well into an error that tells of it."""
+    if isinstance(error, SystemExit):
+        crash = WorkerCrashedError(
+            f"The node called sys.exit({error.code!r}). Let it raise instead."
+        )
+        crash.pid, crash.exitcode = os.getpid(), error.code if isinstance(error.code, int) else 1
+        return crash.with_traceback(error.__traceback__)
+    if isinstance(error, KeyboardInterrupt):
+        return NodeError("The node raised KeyboardInterrupt.").with_traceback(error.__traceback__)
+    return error

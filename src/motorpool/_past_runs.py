@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+_logger = logging.getLogger("motorpool")
 JOURNAL, PIPELINE, LOCK = "journal.jsonl", "pipeline.json", "lock"
 #: Version of the format.
 VERSION = 1
@@ -73,6 +75,10 @@ def _latest_like(folder: Path, ids: list[str], shape: list[list[Any]]) -> PastRu
         with contextlib.suppress(ResumeError):
             run = _read(folder / run_id)
             if _structure(run.shape) == _structure(shape):
+                if latest is not None:
+                    _logger.warning(
+                        "The latest run, %s, was of other nodes and is passed over", latest.run_id
+                    )
                 return run
             latest = latest or run
     if latest is None:
@@ -104,8 +110,8 @@ def _check_same(run: PastRun, shape: list[list[Any]]) -> None:
         more = f" and {len(changes) - 5} more" if len(changes) > 5 else ""  # noqa: PLR2004
         raise ResumeError(
             f"The pipeline is not the one of the run {run.run_id!r}: "
-            f"{', '.join(sorted(changes)[:5])}{more}. Choose the same nodes, or run without "
-            "resume."
+            f"{', '.join(sorted(changes)[:5])}{more}. Choose the same nodes, give "
+            "renamed ones their old names, or run without resume."
         )
 
 

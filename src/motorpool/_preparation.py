@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from motorpool._datasets import is_ephemeral
 from motorpool._graph import Graph
 from motorpool._past_runs import find_run
-from motorpool._resume import Resumption, shape_of
+from motorpool._resume import Resumption, input_hashes, shape_of
 from motorpool._runs_folder import runs_folder
 from motorpool._scheduler import Lifetimes
 from motorpool._subset import missing_outputs
@@ -35,6 +36,7 @@ class Preparation:
         run_id: Name of the run, or None for a new one.
         resume: The run to go on from: its id, or true for the latest one of this pipeline.
         runs: Where journals go; see `runs_folder`.
+        wants_results: Whether somebody will load what a resumed run leaves in memory.
 
     Raises:
         ValidationError: If these are no pipeline and no catalog.
@@ -44,12 +46,13 @@ class Preparation:
 
     Attributes:
         shape: The pipeline as journals describe it; see `shape_of`.
+        inputs: Hashes of small in-memory inputs; see `input_hashes`.
         spared: What a past run spares this one, or None.
     """
 
     def __init__(
         self, pipeline: Any, catalog: Any, *, only_missing_outputs: bool, run_id: str | None,
-        resume: str | bool, runs: str | os.PathLike[str] | bool | None,
+        resume: str | bool, runs: str | os.PathLike[str] | bool | None, wants_results: bool,
     ) -> None:  # fmt: skip
         check_kinds(pipeline, catalog)
         self.started = time.perf_counter()
@@ -64,7 +67,11 @@ class Preparation:
         folder = runs_folder(runs)
         self.runs = None if folder is None else Path(folder).absolute()
         self.shape = shape_of(self.nodes) if folder is not None else []
+        self.inputs: dict[str, str] = {}
+        if folder is not None:
+            self.inputs = input_hashes(sorted(pipeline.inputs()), self.catalog)
         self.spared: Resumption | None = None
+        self._wants_results = wants_results
         if resume:
             self._resume(None if resume is True else resume)
         if only_missing_outputs:
@@ -74,9 +81,10 @@ class Preparation:
 
     def _resume(self, run_id: str | None) -> None:
         past = find_run(self.runs, run_id, self.shape)
-        self.spared = Resumption(past, self.nodes, self.catalog)
-        self.spared.warn_of_changes(self.shape)
         outputs = set(self.outputs)
+        wanted = {n for n in outputs if self._wants_results or not is_ephemeral(self.catalog[n])}
+        self.spared = Resumption(past, self.nodes, self.catalog, wanted)
+        self.spared.warn_of_changes(self.shape, self.inputs)
         self._keep(self.spared.rerun)
         self.catalog.registered |= self.spared.bind(self.catalog, self.nodes, outputs)
         self.outputs = outputs

@@ -123,8 +123,11 @@ class Reporter:
         self, pid: int | None, culprit: int | None, innocent: Sequence[int], *, starved: bool
     ) -> None:
         """A worker died."""
-        where = f"in node {self._names[culprit]}" if culprit is not None else "outside of any node"
-        _logger.warning("Worker %s died %s", pid or "(unknown)", where)
+        if culprit is not None:
+            _logger.warning("Lost worker %s in node %s", pid or "(unknown)", self._names[culprit])
+        else:
+            again = ", ".join(self._names[node] for node in innocent)
+            _logger.warning("Lost a worker; to be run again at no charge: %s", again)
         if self._emit:
             self._emit(
                 WorkerLost(

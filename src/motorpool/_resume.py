@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import logging
 import os
 import pickle
-from pathlib import Path
+import sys
 from typing import TYPE_CHECKING, Any
 
 import cloudpickle
 
 from motorpool._datasets import dataset_exists, is_ephemeral
 from motorpool._fingerprint import code_hash
-from motorpool._store import FileClient, Ref, StoredValue
+from motorpool._store import FileClient, Ref, StoredValue, is_whole
 from motorpool._subset import remaining_nodes
 from motorpool.catalog import MemoryDataset
-from motorpool.errors import DatasetError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from motorpool._past_runs import PastRun
     from motorpool._transport import RunCatalog
 
 _logger = logging.getLogger("motorpool")
+# What parameters are made of; hashing these takes less than a node does.
+_PLAIN = (bool, bytes, dict, float, int, list, str, tuple)
+_SMALL = 64 * 1024
 
 
 def shape_of(nodes: Sequence[Any]) -> list[list[Any]]:
@@ -38,6 +42,20 @@ def shape_of(nodes: Sequence[Any]) -> list[list[Any]]:
     return shape
 
 
+def input_hashes(names: Iterable[str], catalog: RunCatalog) -> dict[str, str]:
+    """A hash of each in-memory input that is plain and small, such as parameters."""
+    hashes = {}
+    for name in names:
+        dataset = catalog[name]
+        value = dataset.peek() if isinstance(dataset, MemoryDataset) and dataset.exists() else None
+        if isinstance(value, _PLAIN) and sys.getsizeof(value) < _SMALL:
+            with contextlib.suppress(Exception):  # it holds something that cannot be pickled
+                data = pickle.dumps(value, 5)
+                if len(data) < _SMALL:
+                    hashes[name] = hashlib.sha256(data).hexdigest()[:16]
+    return hashes
+
+
 class Resumption:
     """What a past run spares this one.
 
@@ -45,6 +63,7 @@ class Resumption:
         past: The run.
         nodes: All nodes of the pipeline, in a topological order.
         catalog: The datasets of this run.
+        wanted: Names of the outputs that are to be there in the end.
 
     Attributes:
         run_id: The past run.
@@ -52,17 +71,20 @@ class Resumption:
         spared: Of the others, the names, and where their in-memory outputs are kept.
     """
 
-    def __init__(self, past: PastRun, nodes: Sequence[Any], catalog: RunCatalog) -> None:
+    def __init__(
+        self, past: PastRun, nodes: Sequence[Any], catalog: RunCatalog, wanted: Collection[str]
+    ) -> None:
         self.run_id = past.run_id
+        self._inputs: dict[str, str] = past.head.get("inputs", {})
         self._shape = {row[0]: row for row in past.shape}
         self._kept = {
             name: path
             for files in past.completed.values()
             for name, path in files.items()
-            if Path(path).is_file()
+            if is_whole(path)
         }
         self.rerun = remaining_nodes(
-            nodes, past.completed, lambda name: self._is_there(name, catalog[name])
+            nodes, past.completed, wanted, lambda name: self._is_there(name, catalog[name])
         )
         again = set(self.rerun)
         self.spared = {
@@ -74,8 +96,8 @@ class Resumption:
     def _is_there(self, name: str, dataset: Any) -> bool:
         return name in self._kept if is_ephemeral(dataset) else dataset_exists(dataset)
 
-    def warn_of_changes(self, shape: list[list[Any]]) -> None:
-        """Say which of the nodes that do not run again have other code than they had."""
+    def warn_of_changes(self, shape: list[list[Any]], inputs: dict[str, str]) -> None:
+        """Say what has changed since: code of nodes that do not run again, and inputs."""
         changed = [
             name
             for name, _, _, code in shape
@@ -86,6 +108,14 @@ class Resumption:
                 "The code of %s has changed since the run %s, whose results are used all the "
                 "same. Run without resume to make them anew.",
                 ", ".join(map(repr, changed[:10])), self.run_id,
+            )  # fmt: skip
+
+        others = [n for n, value in inputs.items() if self._inputs.get(n, value) != value]
+        if others:
+            _logger.warning(
+                "The input %s is another than in the run %s, whose results are used all the same. "
+                "Run without resume to make them anew.",
+                ", ".join(map(repr, others[:10])), self.run_id,
             )  # fmt: skip
 
     def bind(
@@ -106,9 +136,8 @@ class Resumption:
         bound = set()
         for name in {*read, *outputs} - made:
             dataset = catalog[name]
-            if is_ephemeral(dataset) and (name in self._kept or name in outputs):
-                kept = self._kept.get(name)
-                _bind(dataset, _stored(kept) if kept else _lost(name, self.run_id))
+            if is_ephemeral(dataset) and name in self._kept:
+                _bind(dataset, _stored(self._kept[name]))
                 bound.add(name)
         return bound
 
@@ -118,19 +147,8 @@ def _stored(path: str) -> StoredValue:
     return StoredValue(Ref(path, os.path.getsize(path)), client, None)  # noqa: PTH202, as short
 
 
-def _lost(name: str, run_id: str) -> Callable[[], Any]:
-    def load() -> Any:
-        raise DatasetError(
-            f"The dataset {name!r} was made in the run {run_id!r}, which kept it in memory only. "
-            "Give runs a checkpoint folder to keep such values, or run without resume.",
-            dataset=name,
-        )
-
-    return load
-
-
-def _bind(dataset: Any, source: Callable[[], Any]) -> None:
+def _bind(dataset: Any, source: StoredValue) -> None:
     if isinstance(dataset, MemoryDataset):
         dataset.bind(source)
-    elif isinstance(source, StoredValue):  # somebody else's cannot be told to load later
+    else:  # somebody else's cannot be told to load later
         dataset.save(source())

@@ -15,6 +15,7 @@ from motorpool._log_observer import LogObserver
 from motorpool._plan import pickle_datasets, pickle_nodes
 from motorpool._policy import Policy
 from motorpool._report import Reporter
+from motorpool._result import RunResult, raise_failures, suggest_resume
 from motorpool._runs import RunJournal, new_folder
 from motorpool._scheduler import State
 from motorpool._shipped import Shipped, run_settings
@@ -25,7 +26,7 @@ from motorpool.errors import ValidationError
 from motorpool.events import Dispatcher, RunFinished, RunStarted, RunSummary
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
     from motorpool._plan import PickledNodes
     from motorpool._pool import Pool
@@ -36,18 +37,6 @@ if TYPE_CHECKING:
     from motorpool.events import Observer
 
 _logger = logging.getLogger("motorpool")
-
-
-class RunResult(dict[str, Any]):
-    """Output name to dataset; each loads for as long as it is kept.
-
-    Attributes:
-        summary: What the run came to.
-    """
-
-    def __init__(self, datasets: Mapping[str, Any], summary: RunSummary) -> None:
-        super().__init__(datasets)
-        self.summary = summary
 
 
 class Run:
@@ -145,7 +134,7 @@ class Run:
             engine.run()
         finally:
             summary = self._finish(engine, transport, emit)
-        _raise_failures(engine)
+        raise_failures(engine.ledger.failures)
         return RunResult(transport.results(prepared.outputs), summary)
 
     def _open_journal(self) -> None:
@@ -158,7 +147,10 @@ class Run:
                 Path(kept_in).mkdir(parents=True, exist_ok=True)
                 folder = new_folder(Path(kept_in).resolve(), prepared.run_id)
                 self._checkpoint = str(folder)
-            head = {"backend": self._pool.backend.name, "checkpoint": self._checkpoint}
+            head = {
+                "backend": self._pool.backend.name, "checkpoint": self._checkpoint,
+                "inputs": prepared.inputs,
+            }  # fmt: skip
             journal = RunJournal(prepared.runs, prepared.run_id, prepared.shape, head)
         except OSError as error:
             if kept_in is not None:
@@ -260,28 +252,5 @@ class Run:
         transport.poll(now=True)  # so that the last word is the run's
         emit(RunFinished(run_id=prepared.run_id, summary=summary, resume_from=tuple(start)))
         if unfinished:
-            _suggest_resume(len(done), len(unfinished), start)
+            suggest_resume(len(done), len(unfinished), start, summary.journal)
         return summary
-
-
-def _suggest_resume(done: int, unfinished: int, start: list[str]) -> None:
-    if not done:
-        _logger.warning("No nodes ran. Repeat the previous command to attempt a new run.")
-        return
-    _logger.warning(
-        "There are %d nodes that have not run. You can resume the pipeline run from the nearest "
-        'nodes with persisted inputs by adding to your previous command:\n  --from-nodes "%s"',
-        unfinished,
-        ",".join(start),
-    )
-
-
-def _raise_failures(engine: Engine) -> None:
-    failures = [engine.ledger.failures[i] for i in sorted(engine.ledger.failures)]
-    if len(failures) == 1:
-        raise failures[0]
-    if failures:
-        message = f"{len(failures)} nodes failed"
-        if all(isinstance(f, Exception) for f in failures):
-            raise ExceptionGroup(message, failures)  # type: ignore[type-var]
-        raise BaseExceptionGroup(message, failures)

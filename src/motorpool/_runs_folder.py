@@ -6,6 +6,7 @@ import os
 
 _FOLDER = ".motorpool/runs"
 _VARIABLE = "MOTORPOOL_RUNS"
+_OFF = frozenset({"", "0", "false", "no", "off"})
 
 
 def runs_folder(chosen: str | os.PathLike[str] | bool | None = None) -> str | None:
@@ -18,6 +19,6 @@ def runs_folder(chosen: str | os.PathLike[str] | bool | None = None) -> str | No
     if isinstance(chosen, bool):
         return _FOLDER if chosen else None
     if chosen is None:
-        named = os.environ.get(_VARIABLE)
-        return _FOLDER if named is None else named or None
+        named = os.environ.get(_VARIABLE, _FOLDER).strip()
+        return None if named.lower() in _OFF else named
     return os.fspath(chosen)

@@ -8,7 +8,7 @@ from motorpool._datasets import dataset_exists, is_ephemeral
 from motorpool._graph import untranscoded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from motorpool._graph import Graph
 
@@ -42,20 +42,22 @@ def missing_outputs(nodes: Sequence[Any], catalog: Mapping[str, Any]) -> list[in
 
 
 def remaining_nodes(
-    nodes: Sequence[Any], completed: Collection[str], is_there: Callable[[str], bool]
-) -> list[int]:
+    nodes: Sequence[Any], completed: Collection[str], wanted: Iterable[str],
+    is_there: Callable[[str], bool],
+) -> list[int]:  # fmt: skip
     """The nodes to run after a run that has ended early.
 
-    Those that have not completed, and of the others those whose outputs are wanted again and are
-    gone.
+    Those that have not completed, and of the others those whose outputs are wanted and are gone.
 
     Args:
         nodes: The nodes, in a topological order.
         completed: Names of the nodes that have run.
+        wanted: Names of the datasets that are to be there in the end.
         is_there: Whether a dataset can still be loaded.
     """
     producer = _producers(nodes)
     rerun = {i for i, node in enumerate(nodes) if node.name not in completed}
+    rerun |= {producer[untranscoded(name)] for name in wanted if not is_there(name)}
     todo = list(rerun)
     while todo:
         for name in nodes[todo.pop()].inputs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ import cloudpickle
 from motorpool import _process
 from motorpool._checkpoint import keep_dataset
 from motorpool._datasets import confirm_dataset, dataset_exists, is_ephemeral, release_dataset
+from motorpool._failure import as_failure
 from motorpool._task import Hooks, NodeRun, Outcome
 from motorpool.catalog import MemoryDataset
 
@@ -169,10 +171,10 @@ class InProcess(Transport):
                 run_id=self._run_id, attempt=attempt,
             )()  # fmt: skip
             kept = self._keep(self._nodes[index].outputs)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # noqa: BLE001, a thread outlives whatever a node raises
-            failure = error
+        except BaseException as error:
+            if _in_main_thread() and _is_for_all(error):
+                raise
+            failure = as_failure(error)
             self._stopping = self._stopping or last
         seconds = time.perf_counter() - clock
         return Outcome(
@@ -200,3 +202,12 @@ class InProcess(Transport):
     def results(self, names: Iterable[str]) -> dict[str, Any]:
         """The run's own datasets."""
         return {name: self._catalog[name] for name in sorted(names)}
+
+
+def _is_for_all(error: BaseException) -> bool:
+    """Whether somebody means the run and not the node: Ctrl-C, or SIGTERM to the command."""
+    return isinstance(error, KeyboardInterrupt | SystemExit) and type(error) is not SystemExit
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()

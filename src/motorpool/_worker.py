@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from motorpool import _process
 from motorpool._checkpoint import keep_payload
 from motorpool._datasets import confirm_dataset
-from motorpool._failure import Failure, pack
+from motorpool._failure import Failure, as_failure, pack
 from motorpool._faults import FaultWriter
 from motorpool._journal import Journal
 from motorpool._logs import LogWriter, redirect
 from motorpool._plan import Plan, load_hooks
 from motorpool._surroundings import Surroundings
 from motorpool._task import Hooks, NodeRun, Outcome
-from motorpool.errors import MotorpoolError, NodeError, WorkerCrashedError
+from motorpool.errors import MotorpoolError, NodeError
 
 if TYPE_CHECKING:
     from motorpool._plan import Settings
@@ -115,7 +115,7 @@ class _Session:
             kept = self._keep(catalog.outputs)
         except BaseException as error:  # noqa: BLE001, the worker outlives whatever a node raises
             _end_if_forked(me, error)
-            failure = pack(_as_failure(error), self._client.dumps, self._client.loads)
+            failure = pack(as_failure(error), self._client.dumps, self._client.loads)
             for payload in catalog.outputs.values():
                 self._client.discard(payload)
             catalog.outputs.clear()
@@ -225,19 +225,6 @@ def _end_if_forked(worker: int, error: BaseException | None) -> None:
 def owner_tag(token: str, node: int) -> str:
     """What the values of a node are marked with, until an outcome tells of them."""
     return f"{token}-{node}-"
-
-
-def _as_failure(error: BaseException) -> BaseException:
-    """Turn what would end the driver as well into an error that tells of it."""
-    if isinstance(error, SystemExit):
-        crash = WorkerCrashedError(
-            f"The node called sys.exit({error.code!r}). Let it raise instead."
-        )
-        crash.pid, crash.exitcode = os.getpid(), error.code if isinstance(error.code, int) else 1
-        return crash.with_traceback(error.__traceback__)
-    if isinstance(error, KeyboardInterrupt):
-        return NodeError("The node raised KeyboardInterrupt.").with_traceback(error.__traceback__)
-    return error
 
 
 def _set_up(settings: Settings) -> _Process | None:

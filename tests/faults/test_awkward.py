@@ -1,6 +1,7 @@
 """Failures that are awkward to report, and nodes that treat their process badly."""
 
 import os
+import sys
 import time
 
 import functions
@@ -81,6 +82,14 @@ def test_awkward_exception_is_the_nodes_and_no_more(
     assert "in node 'bad'" in "".join(caught.value.__notes__)
     check_neighbours(roll_call, recorder)
     assert set(roll_call.counts().values()) == {1}
+
+
+def test_exit_of_a_node_does_not_end_the_run_in_this_process(local_backend, run, roll_call):
+    """sys.exit(0) is no success, and no reason to end the driver."""
+    pipe = beside(roll_call.path, lambda x: sys.exit(0))
+    with pytest.raises(WorkerCrashedError, match=r"called sys.exit\(0\)"):
+        run(local_backend, pipe, {"x": 1}, on_failure="continue")
+    assert set(roll_call.counts()) == {f"n{i}" for i in range(6)}
 
 
 def test_result_that_does_not_unpickle_fails_who_reads_it(process_backend, run, roll_call):

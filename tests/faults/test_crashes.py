@@ -265,21 +265,26 @@ def test_forked_child_leaves_the_parents_workers_and_results_alone():
 def test_death_of_an_idle_worker_is_nobodys_fault(process_backend, run, tmp_path, recorder):
     """A node leaves a thread that kills its worker later, while another node runs elsewhere."""
 
+    def wait_for(path):
+        while not path.exists():
+            time.sleep(0.01)
+
     def leave_a_bomb(path):
         pid = os.getpid()
 
         def kill():
-            while not Path(path, "started").exists():
-                time.sleep(0.01)
+            wait_for(Path(path, "go"))
             os.kill(pid, signal.SIGKILL)
 
+        wait_for(Path(path, "tries"))  # the other node is at work in the other worker
         threading.Thread(target=kill, daemon=True).start()
         return path
 
     def innocent(path):
         append(f"{path}/tries", "x")
-        Path(path, "started").touch()
-        time.sleep(1.0)  # the other worker dies meanwhile
+        time.sleep(0.3)  # the node beside it has ended, and its worker is idle
+        Path(path, "go").touch()
+        time.sleep(0.7)  # and dies meanwhile
         return len(Path(path, "tries").read_text().split())
 
     pipe = pipeline(

@@ -14,13 +14,14 @@ BACKENDS = ["direct", "process", "loky", "multiprocess", "threads", "sequential"
 _PATIENCE = 20.0
 
 
-def check_end(process, code):
+def check_end(process, code, *, starting=False):
     """Exit code, and nothing left; how long it takes is measured by `benchmarks/soak.py`."""
     began = time.monotonic()
     _, errors = process.communicate(timeout=30)
     while process.members() and time.monotonic() - began < _PATIENCE:
         time.sleep(0.02)
-    assert process.returncode == code, errors
+    # An interrupt in an import may leave Python to end by the signal, which a shell calls 130 too.
+    assert process.returncode in ({code, -signal.SIGINT} if starting else {code}), errors
     assert not process.members()
     assert not list(process.temporary.glob("*motorpool-*"))
     assert "Traceback" not in errors, errors
@@ -49,7 +50,7 @@ def test_signal_at_any_moment_of_the_start(start, backend, delay):
         process.communicate(timeout=30)
         assert process.returncode in {130, -signal.SIGINT, 1}
         return
-    check_end(process, 130)
+    check_end(process, 130, starting=True)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

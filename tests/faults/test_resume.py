@@ -15,9 +15,16 @@ import numpy as np
 import pytest
 from functions import present
 
-from motorpool import DataCatalog, MemoryDataset, ParallelRunner, node, pipeline
+from motorpool import (
+    DataCatalog,
+    MemoryDataset,
+    ParallelRunner,
+    PickleDataset,
+    node,
+    pipeline,
+)
 from motorpool._fingerprint import code_hash
-from motorpool.errors import DatasetError, ResumeError, ValidationError
+from motorpool.errors import ResumeError, ValidationError
 from motorpool.events import RunStarted
 
 PIPELINE = """
@@ -223,8 +230,8 @@ def test_results_of_a_resumed_run_are_complete(any_backend, tmp_path):
     assert len(list((tmp_path / "kept").rglob("*.segment"))) == 3
 
 
-def test_result_that_was_not_kept_says_so(any_backend, tmp_path):
-    """The node does not run again for it, for it may have effects; loading tells what to do."""
+def test_result_that_was_not_kept_is_made_again(any_backend, tmp_path):
+    """Whoever asks for results gets all of them; the command line, which drops them, does not."""
     pipe, ok, calls = failing_once(tmp_path)
     runner = ParallelRunner(
         any_backend, max_workers=2, on_failure="continue", runs_folder=tmp_path / "runs"
@@ -234,9 +241,8 @@ def test_result_that_was_not_kept_says_so(any_backend, tmp_path):
     ok.touch()
     result = runner.run(pipe, {"x": 3}, resume="one")
     assert result["sum"].load() == 60_000.0
-    with pytest.raises(DatasetError, match="'more' was made in the run 'one', which kept it in"):
-        result["more"].load()
-    assert calls.read_text().split().count("third") == 1
+    assert result["more"].load() == 4
+    assert calls.read_text().split().count("third") == 2
 
 
 def test_lost_checkpoint_file_costs_no_more_than_the_node(tmp_path):
@@ -538,3 +544,45 @@ def test_transcoded_dataset_is_made_again_if_it_is_gone(tmp_path):
     with pytest.raises(ZeroDivisionError):
         runner.run(pipe, catalog, resume=True)
     assert (tmp_path / "table").exists()
+
+
+def test_output_file_that_is_gone_is_made_again(any_backend, tmp_path):
+    """Although its node has run."""
+    text = PickleDataset(tmp_path / "text")
+    pipe = pipeline([node(str, "x", "text", name="write"), node(len, "text", "n", name="count")])
+    final = pipeline([node(str, "x", "text", name="write")])
+    runner = ParallelRunner(any_backend, max_workers=1, runs_folder=tmp_path / "r")
+    for each in (pipe, final):
+        runner.run(each, DataCatalog({"x": 7, "text": text}))
+        (tmp_path / "text").unlink()
+        runner.run(each, DataCatalog({"x": 7, "text": text}), resume=True)
+    assert text.load() == "7"
+
+
+@pytest.mark.parametrize("size", [0, 10, 100, 100_000])
+def test_half_a_checkpoint_file_is_none(tmp_path, size):
+    """Its maker runs again."""
+    pipe, ok, calls = failing_once(tmp_path)
+    runner = ParallelRunner(
+        max_workers=1, runs_folder=tmp_path / "r", checkpoint=tmp_path / "k",
+    )  # fmt: skip
+    with pytest.raises(ValueError, match="not yet"):
+        runner.run(pipe, {"x": 3})
+    ok.touch()
+    os.truncate(next((tmp_path / "k").rglob("big-*.segment")), size)
+    assert runner.run(pipe, {"x": 3}, resume=True)["sum"].load() == 60_000.0
+    assert calls.read_text().split().count("first") == 2
+
+
+def test_other_parameters_are_told_of(tmp_path, caplog):
+    """Results of the first run are used all the same."""
+    pipe, ok, calls = failing_once(tmp_path)
+    runner = ParallelRunner(
+        "threads", max_workers=1, runs_folder=tmp_path / "r", checkpoint=tmp_path / "k"
+    )
+    with pytest.raises(ValueError, match="not yet"):
+        runner.run(pipe, {"x": 3})
+    ok.touch()
+    assert runner.run(pipe, {"x": 4}, resume=True)["sum"].load() == 60_000.0
+    assert "The input 'x' is another than in the run" in caplog.text
+    assert calls.read_text().split().count("first") == 1

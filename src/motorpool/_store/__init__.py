@@ -21,7 +21,7 @@ from motorpool._store._contract import (
 )
 from motorpool._store._directory import try_lock, unlock
 from motorpool._store._files import FileClient, FileStore, write_file
-from motorpool._store._segment import dump
+from motorpool._store._segment import dump, is_whole
 
 __all__ = [
     "FileClient",
@@ -32,6 +32,7 @@ __all__ = [
     "StoreClient",
     "StoredValue",
     "dump",
+    "is_whole",
     "payload_size",
     "try_lock",
     "unlock",

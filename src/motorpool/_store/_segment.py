@@ -72,6 +72,22 @@ def write(fd: int, stream: bytes, buffers: Sequence[memoryview]) -> int:
     return position
 
 
+def is_whole(path: str) -> bool:
+    """Whether a file holds a value as it was written, and not only a part of it."""
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123, a Path costs more
+            magic, length, count = _HEAD.unpack(file.read(_HEAD.size))
+            if magic != _MAGIC:
+                return False
+            table = file.read(_ENTRY.size * count)
+            end = _HEAD.size + len(table) + length
+            if count:
+                end = sum(_ENTRY.unpack_from(table, _ENTRY.size * (count - 1)))
+            return bool(os.fstat(file.fileno()).st_size == end)
+    except (OSError, struct.error):
+        return False
+
+
 def _mapped(fd: int) -> memoryview:
     """Map a file; a process that has run out of descriptors or maps gets a copy instead."""
     try:

@@ -42,6 +42,10 @@ _MOST_NAMES = 10
 _BY_NAME = ("node_names", "from_nodes", "to_nodes")
 
 
+class _Terminated(SystemExit):
+    """SIGTERM; a node that calls sys.exit is told apart by it."""
+
+
 class _Names(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     """Names with commas in between."""
 
@@ -134,6 +138,7 @@ def run(  # noqa: PLR0913, one argument an option
         retries=Retry(retries, retry_delay), observers=observers, checkpoint=checkpoint,
         **dict(options),
     )  # fmt: skip
+    runner._wants_results = False  # noqa: SLF001, nobody can load them when the command is over
     pipeline, module = load_pipeline(target)
     chosen = {"node_names": nodes, "from_nodes": from_nodes, "to_nodes": to_nodes, "tags": tags}
     chosen = {name: value for name, value in chosen.items() if value is not None}
@@ -166,6 +171,22 @@ def _chosen(pipeline: Any, wanted: dict[str, Any]) -> Any:
 
 def _supervise(work: Callable[[], None], outcome: Outcome) -> int:
     """Run, say what became of it, and return the exit code."""
+    code = _exit_code(work, outcome)
+    left = code in {_INTERRUPTED, _TERMINATED} and _threads_are_left()
+    if outcome.finished is not None:
+        _show_summary(outcome.finished.summary, outcome.skipped)
+        if left:
+            click.echo("Nodes that still ran in threads were left where they were.", err=True)
+        _show_hint(list(outcome.finished.resume_from), outcome.finished.summary)
+    if left:  # nobody can end them, and Python would wait
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(code)
+    return code
+
+
+def _exit_code(work: Callable[[], None], outcome: Outcome) -> int:
+    """Run, and tell what went wrong."""
     code = 0
     try:
         with _terminable():
@@ -188,21 +209,11 @@ def _supervise(work: Callable[[], None], outcome: Outcome) -> int:
             raise
         _show_failure(error)
         code = 1
-    if outcome.finished is not None:
-        _show_summary(outcome.finished.summary, outcome.skipped)
-        _show_hint(list(outcome.finished.resume_from), outcome.finished.summary)
-    if code in {_INTERRUPTED, _TERMINATED}:
-        _leave_threads(code)
     return code
 
 
-def _leave_threads(code: int) -> None:
-    """End at once if nodes still run in threads: nobody can end those, and Python would wait."""
-    if any(not t.daemon for t in threading.enumerate() if t is not threading.main_thread()):
-        click.echo("Nodes that still ran in threads were left where they were.", err=True)
-        logging.shutdown()
-        sys.stdout.flush()
-        os._exit(code)
+def _threads_are_left() -> bool:
+    return any(not t.daemon for t in threading.enumerate() if t is not threading.main_thread())
 
 
 @contextlib.contextmanager
@@ -210,7 +221,7 @@ def _terminable() -> Iterator[None]:
     """Let SIGTERM end workers and clean up, as Ctrl-C does."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
-        raise SystemExit(_TERMINATED)
+        raise _Terminated(_TERMINATED)
 
     previous = signal.signal(signal.SIGTERM, stop)
     try:
@@ -228,7 +239,9 @@ def _set_up_logging(console: Console, *, verbose: bool) -> None:
         logging.basicConfig(format="%(name)s: %(message)s", handlers=[handler])
     # What it would say of resuming is said here as a command.
     logging.getLogger("motorpool").addFilter(
-        lambda record: not str(record.msg).startswith(("There are %d nodes", "No nodes ran"))
+        lambda record: (
+            not str(record.msg).startswith(("There are %d nodes", "No nodes ran", "Or resume"))
+        )
     )
 
 
@@ -253,6 +266,9 @@ def _show_summary(summary: RunSummary, skipped: dict[str, list[str]]) -> None:
     total = summary.completed + len(summary.failed) + summary.skipped
     done = f"{summary.completed} of {total} completed" if total else "nothing to do"
     table.add_row("nodes", done)
+    if not total:
+        Console(stderr=True).print(table)
+        return
     if summary.failed:
         table.add_row("failed", escape(", ".join(summary.failed)))
     for reason, names in skipped.items():

@@ -1,0 +1,64 @@
+"""What a run leaves to its caller: results, failures, and a hint."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from motorpool.events import RunSummary
+
+_logger = logging.getLogger("motorpool")
+
+
+class RunResult(dict[str, Any]):
+    """Output name to dataset; each loads for as long as it is kept.
+
+    Attributes:
+        summary: What the run came to.
+    """
+
+    def __init__(self, datasets: Mapping[str, Any], summary: RunSummary) -> None:
+        super().__init__(datasets)
+        self.summary = summary
+
+
+def suggest_resume(done: int, unfinished: int, start: list[str], journal: str | None) -> None:
+    """Log how to run what has not run, in Kedro's words.
+
+    Args:
+        done: Number of nodes that ran.
+        unfinished: Number of nodes that did not.
+        start: Names of the nodes to start from.
+        journal: Folder of the run's journal, or None.
+    """
+    if not done:
+        _logger.warning("No nodes ran. Repeat the previous command to attempt a new run.")
+        return
+    _logger.warning(
+        "There are %d nodes that have not run. You can resume the pipeline run from the nearest "
+        'nodes with persisted inputs by adding to your previous command:\n  --from-nodes "%s"',
+        unfinished,
+        ",".join(start),
+    )
+    if journal is not None:
+        _logger.warning("Or resume the run itself: run(..., resume=%r)", Path(journal).name)
+
+
+def raise_failures(found: Mapping[int, BaseException]) -> None:
+    """Raise the failure of a run, or all of them as a group, in the order of the nodes.
+
+    Raises:
+        BaseException: If there is one.
+    """
+    failures = [found[i] for i in sorted(found)]
+    if len(failures) == 1:
+        raise failures[0]
+    if failures:
+        message = f"{len(failures)} nodes failed"
+        if all(isinstance(f, Exception) for f in failures):
+            raise ExceptionGroup(message, failures)  # type: ignore[type-var]
+        raise BaseExceptionGroup(message, failures)
