@@ -21,6 +21,7 @@ from rich.table import Table
 from motorpool import ParallelRunner, Retry
 from motorpool._failure import RemoteTraceback, format_error
 from motorpool._suggest import unknown_names
+from motorpool.cli._parameters import Assignment, selection
 from motorpool.cli._progress import EventFile, Outcome, ProgressBar
 from motorpool.cli._target import load_catalog, load_pipeline
 from motorpool.errors import (
@@ -46,57 +47,15 @@ class _Terminated(SystemExit):
     """SIGTERM; a node that calls sys.exit is told apart by it."""
 
 
-class _Names(click.ParamType):  # type: ignore[type-arg,unused-ignore]
-    """Names with commas in between."""
-
-    name = "a,b,..."
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> list[str]:
-        """Split at the commas."""
-        if isinstance(value, list):
-            return value
-        names = [name.strip() for name in value.split(",") if name.strip()]
-        if not names:
-            self.fail("it names nothing; leave the option out to run everything", param, ctx)
-        return names
-
-
-class _Option(click.ParamType):  # type: ignore[type-arg,unused-ignore]
-    """A backend's option."""
-
-    name = "name=value"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, str]:
-        """Split at the equals sign."""
-        if isinstance(value, tuple):
-            return value
-        name, separator, text = value.partition("=")
-        if not separator or not name:
-            self.fail(f"{value!r} is not of the form name=value", param, ctx)
-        return name, text
-
-
-def _selection(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that choose nodes."""
-    for flag, text in (
-        ("--nodes", "Run these nodes only."),
-        ("--from-nodes", "Run these nodes and everything after them."),
-        ("--to-nodes", "Run these nodes and everything before them."),
-        ("--tags", "Run nodes with one of these tags."),
-    ):
-        command = click.option(flag, type=_Names(), help=text)(command)
-    return command
-
-
 @click.command()
 @click.argument("target")
 @click.option("--catalog", metavar="REF", help="Where the catalog is, if not beside the pipeline.")
 @click.option("-b", "--backend", default="direct", show_default=True, help="Where to run.")
 @click.option("-w", "--max-workers", type=int, help="Number of workers; by default one a core.")
-@click.option("-o", "--backend-option", "options", type=_Option(), multiple=True,
+@click.option("-o", "--backend-option", "options", type=Assignment(), multiple=True,
               help="An option of the backend; may be given several times.")  # fmt: skip
 @click.option("--async", "is_async", is_flag=True, help="Load and save with threads.")
-@_selection
+@selection
 @click.option("--only-missing-outputs", is_flag=True, help="Leave out what exists already.")
 @click.option("--resume", is_flag=False, flag_value="", metavar="[RUN_ID]",
               help="Run only what an earlier run of this pipeline has not done; the latest one, "

@@ -1,0 +1,52 @@
+"""What options of `motorpool run` are made of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Names(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """Names with commas in between."""
+
+    name = "a,b,..."
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> list[str]:
+        """Split at the commas."""
+        if isinstance(value, list):
+            return value
+        names = [name.strip() for name in value.split(",") if name.strip()]
+        if not names:
+            self.fail("it names nothing; leave the option out to run everything", param, ctx)
+        return names
+
+
+class Assignment(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """A backend's option."""
+
+    name = "name=value"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, str]:
+        """Split at the equals sign."""
+        if isinstance(value, tuple):
+            return value
+        name, separator, text = value.partition("=")
+        if not separator or not name:
+            self.fail(f"{value!r} is not of the form name=value", param, ctx)
+        return name, text
+
+
+def selection(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that choose nodes."""
+    for flag, text in (
+        ("--nodes", "Run these nodes only."),
+        ("--from-nodes", "Run these nodes and everything after them."),
+        ("--to-nodes", "Run these nodes and everything before them."),
+        ("--tags", "Run nodes with one of these tags."),
+    ):
+        command = click.option(flag, type=Names(), help=text)(command)
+    return command
