@@ -37,7 +37,7 @@ from motorpool import ParallelRunner, registry
 # Tries after the first: more than faults can fall on one node.
 RETRIES = 8
 # Shares of the runs: in this process rather than by command; with a worker killed from outside.
-_HERE, _HALF, _KILLING = 0.8, 0.5, 0.4
+_HERE, _HALF, _KILLING, _HANGING = 0.8, 0.5, 0.4, 0.3
 # How often a run by command is stopped before it is left alone.
 _BLOWS = 2
 _SOON = 3.0
@@ -100,6 +100,8 @@ class Soak:
         """Lay out what is to go wrong."""
         for number in range(rng.choice([0, 1, 2, 4])):
             kind, index = rng.choice(self.faults), rng.randrange(len(spec))
+            if kind == "hang" and rng.random() > _HANGING:  # each takes as long as the timeout
+                kind = "exit"
             (place / f"n{index}.{kind}.{number}").touch()
             self.tally.faults[kind] += 1
 

@@ -25,7 +25,8 @@ from motorpool import DataCatalog, PickleDataset, Pipeline, node
 # What any node may do, and what only one in a process of its own may.
 MILD = ("raise", "huge")
 SEVERE = ("exit", "fork", "hang", "kill", "mess", "segfault", "thread")
-TIMEOUT = 1.5
+# Seconds; a worker that is new has to import numpy in it, on a machine that is busy.
+TIMEOUT = 10.0
 
 
 class Spec:
