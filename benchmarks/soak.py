@@ -158,7 +158,7 @@ class Soak:
             log = (place / "log").read_text()
             if process.returncode == 0:
                 break
-            kept = (place / ".motorpool").is_dir() and any((place / ".motorpool/runs").iterdir())
+            kept = any((place / ".motorpool/runs").glob("[!.]*/journal.jsonl"))
             arguments = ["--resume"] if kept else []
         else:
             raise RuntimeError(f"it does not come to an end: {log[-300:]}")

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("motorpool")
 # Older ones are removed when a run begins: a loop of runs must not fill a disk.
 _MOST_RUNS = 100
+# A folder gets its name a moment after it is made; one that is older (s) is left over.
+_HALF_MADE = 60.0
 
 
 class RunJournal:
@@ -142,7 +144,11 @@ def _make_runs_folder(folder: Path) -> None:
 
 
 def _prune(folder: Path) -> None:
-    """Remove the oldest runs that are over."""
+    """Remove the oldest runs that are over, and what runs left that were killed at their start."""
+    for entry in folder.glob(".new-*"):
+        with contextlib.suppress(OSError):
+            if time.time() - entry.stat().st_mtime > _HALF_MADE and not is_alive(entry):
+                _remove(entry)
     ids = run_ids(folder)
     for run_id in ids[: max(0, len(ids) - _MOST_RUNS + 1)]:
         with contextlib.suppress(OSError):
