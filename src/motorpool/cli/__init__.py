@@ -9,12 +9,11 @@ import click
 from motorpool.cli._backends import backends
 from motorpool.cli._graph import graph
 from motorpool.cli._run import run
+from motorpool.cli._signals import INTERRUPTED
 from motorpool.errors import MotorpoolError
 
 __all__ = ["main"]
 
-# What the shell reports of a process that SIGINT has ended.
-_INTERRUPTED = 130
 _USAGE = 2
 
 
@@ -41,5 +40,5 @@ def main(arguments: list[str] | None = None) -> None:
         code = _USAGE
     except (KeyboardInterrupt, click.Abort):
         click.echo("Interrupted.", err=True)
-        code = _INTERRUPTED
+        code = INTERRUPTED
     sys.exit(code if isinstance(code, int) else 0)

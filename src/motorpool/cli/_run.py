@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import shlex
-import signal
 import sys
 import threading
 from pathlib import Path
@@ -18,11 +16,12 @@ from rich.logging import RichHandler
 from rich.markup import escape
 from rich.table import Table
 
-from motorpool import ParallelRunner, Retry
+from motorpool import ParallelRunner, Retry, registry
 from motorpool._failure import RemoteTraceback, format_error
 from motorpool._suggest import unknown_names
 from motorpool.cli._parameters import Assignment, selection
 from motorpool.cli._progress import EventFile, Outcome, ProgressBar
+from motorpool.cli._signals import INTERRUPTED, TERMINATED, Signals, Terminated
 from motorpool.cli._target import load_catalog, load_pipeline
 from motorpool.errors import (
     BackendError,
@@ -33,18 +32,12 @@ from motorpool.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from types import FrameType
+    from collections.abc import Callable
 
     from motorpool.events import RunSummary
 
-_INTERRUPTED, _TERMINATED = 130, 143
 _MOST_NAMES = 10
 _BY_NAME = ("node_names", "from_nodes", "to_nodes")
-
-
-class _Terminated(SystemExit):
-    """SIGTERM; a node that calls sys.exit is told apart by it."""
 
 
 @click.command()
@@ -130,33 +123,35 @@ def _chosen(pipeline: Any, wanted: dict[str, Any]) -> Any:
 
 def _supervise(work: Callable[[], None], outcome: Outcome) -> int:
     """Run, say what became of it, and return the exit code."""
-    code = _exit_code(work, outcome)
-    left = code in {_INTERRUPTED, _TERMINATED} and _threads_are_left()
-    if outcome.finished is not None:
-        _show_summary(outcome.finished.summary, outcome.skipped)
-        if left:
-            click.echo("Nodes that still ran in threads were left where they were.", err=True)
-        _show_hint(list(outcome.finished.resume_from), outcome.finished.summary)
-    if left:  # nobody can end them, and Python would wait
-        logging.shutdown()
-        sys.stdout.flush()
-        os._exit(code)
+    with Signals() as signals:
+        code = _exit_code(work, outcome, signals)
+        left = code in {INTERRUPTED, TERMINATED} and _threads_are_left()
+        if outcome.finished is not None:
+            _show_summary(outcome.finished.summary, outcome.skipped)
+            if left and _runs_in_this_process(outcome.finished.summary.backend):
+                click.echo("Nodes that still ran in threads were left where they were.", err=True)
+            _show_hint(list(outcome.finished.resume_from), outcome.finished.summary)
+        if left:  # nobody can end them, and Python would wait
+            logging.shutdown()
+            sys.stdout.flush()
+            os._exit(code)
     return code
 
 
-def _exit_code(work: Callable[[], None], outcome: Outcome) -> int:
+def _exit_code(work: Callable[[], None], outcome: Outcome, signals: Signals) -> int:
     """Run, and tell what went wrong."""
     code = 0
     try:
-        with _terminable():
-            work()
+        work()
     except KeyboardInterrupt:
+        signals.ignore()
         click.echo("Interrupted.", err=True)
-        code = _INTERRUPTED
-    except SystemExit as stop:
+        code = INTERRUPTED
+    except Terminated:
+        signals.ignore()
         click.echo("Terminated.", err=True)
-        code = stop.code if isinstance(stop.code, int) else 1
-    except (MissingInputError, ResumeError, ValidationError):
+        code = TERMINATED
+    except (MissingInputError, ResumeError, ValidationError, SystemExit):
         raise
     except BackendError as error:
         if outcome.finished is None or not outcome.finished.summary.completed:
@@ -171,22 +166,12 @@ def _exit_code(work: Callable[[], None], outcome: Outcome) -> int:
     return code
 
 
+def _runs_in_this_process(backend: str) -> bool:
+    return registry.get(backend).capabilities.isolation.in_process
+
+
 def _threads_are_left() -> bool:
     return any(not t.daemon for t in threading.enumerate() if t is not threading.main_thread())
-
-
-@contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    """Let SIGTERM end workers and clean up, as Ctrl-C does."""
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        raise _Terminated(_TERMINATED)
-
-    previous = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
 
 
 def _set_up_logging(console: Console, *, verbose: bool) -> None:
