@@ -100,21 +100,21 @@ class Engine:
                 return
             self._submit(node)
 
-    def _let_go(self) -> None:
+    def _let_go(self, *, retried: bool = False) -> None:
         """Deal with nodes that no worker started, once the failure that kept them is known."""
         if not self.ledger.stopping:
-            if self._flights:
+            if self._flights and not retried:
                 return
-            self._transport.go_on()  # that failure was lost with its worker
+            self._transport.go_on()  # else that failure was lost with its worker
         unstarted, self.ledger.unstarted = self.ledger.unstarted, []
         for node in unstarted:
             self._take_back(node)
 
     def _submit(self, node: int) -> None:
         executor = self._pool.executor
-        attempt, last = self.ledger.begin(node)
+        attempt, holds = self.ledger.begin(node)
         try:
-            future = self._transport.submit(executor, node, attempt, last=last)
+            future = self._transport.submit(executor, node, attempt, holds=holds)
         except BrokenExecutor as error:
             self._take_back(node)
             self._recover(executor, error)
@@ -136,8 +136,7 @@ class Engine:
         except Empty:
             pass
         self._deadlines.enforce(self._pool)
-        if due is not None:
-            self.ledger.wake(time.monotonic())
+        self.ledger.wake(time.monotonic())
         if self._transport.has_journal and self._recovery.memory.is_due():
             self._recovery.memory.look(self._pool.worker_pids())
         self._transport.poll()
@@ -196,6 +195,8 @@ class Engine:
         """Try again, or fail for good and do as the policy says."""
         if self.ledger.failed(node, error, time.monotonic()):
             self._stop(f"the node {self._nodes[node].name!r} failed")
+        elif self.ledger.attempts.may_stop(node) and not self.ledger.stopping:
+            self._let_go(retried=True)
 
     def _stop(self, reason: str) -> None:
         """Start nothing new, cancel what is queued; and, if so wished, end what is running."""

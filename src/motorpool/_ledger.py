@@ -62,11 +62,11 @@ class Ledger:
         """A node is on its way to a worker.
 
         Returns:
-            Which try it is, and whether a failure of it stops the run.
+            Which try it is, and whether a failure of it may stop the run.
         """
         attempt = self.attempts.begin(node)
         self._report.submitted(node, attempt)
-        return attempt, self.attempts.is_last(node)
+        return attempt, self.attempts.may_stop(node)
 
     def completed(self, outcome: Outcome) -> None:
         """A node has run."""

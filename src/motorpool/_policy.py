@@ -60,10 +60,11 @@ class Attempts:
         self._counts[node] += 1
         return self._counts[node]
 
-    def is_last(self, node: int) -> bool:
-        """Whether a failure of the present try is sure to stop the run."""
-        tries = self._policy.retry_of(self._nodes[node]).count
-        return self._policy.on_failure != "continue" and self._counts[node] > tries
+    def may_stop(self, node: int) -> bool:
+        """Whether a failure of the present try stops the run, as far as can be told."""
+        retry = self._policy.retry_of(self._nodes[node])
+        sure = self._counts[node] > retry.count
+        return self._policy.on_failure != "continue" and (sure or retry.on is not BaseException)
 
     def uncharge(self, node: int) -> None:
         """Take a try back that was lost through no fault of the node."""

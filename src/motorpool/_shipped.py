@@ -103,12 +103,12 @@ class Shipped(Transport):
             return [unpicklable_value(name, value, error)]
         return []
 
-    def submit(self, executor: Executor, node: int, attempt: int, *, last: bool) -> Future[bytes]:
+    def submit(self, executor: Executor, node: int, attempt: int, *, holds: bool) -> Future[bytes]:
         """Send a node off, with its in-memory inputs."""
         if self._journal is not None:
             self._journal.clear(node)
         inputs = {name: self._values[name] for name in self._inputs[node]}
-        envelope = pickle.dumps((*self._envelope_head, [(node, attempt, last, inputs)]), 5)
+        envelope = pickle.dumps((*self._envelope_head, [(node, attempt, holds, inputs)]), 5)
         return executor.submit(run_envelope, envelope)
 
     def settle(self, result: Any) -> list[Outcome]:

@@ -65,15 +65,15 @@ class Transport(ABC):
     """One run's way to the workers and back."""
 
     @abstractmethod
-    def submit(self, executor: Executor, node: int, attempt: int, *, last: bool) -> Future[Any]:
+    def submit(self, executor: Executor, node: int, attempt: int, *, holds: bool) -> Future[Any]:
         """Send a node off.
 
         Args:
             executor: Where to.
             node: Which one.
             attempt: Which try it is, from 1.
-            last: Whether a failure stops the run: then the worker itself sees to it that nothing
-                is started any more.
+            holds: Whether a failure may stop the run: then the worker itself sees to it that
+                nothing is started until `go_on`.
         """
 
     @abstractmethod
@@ -117,7 +117,7 @@ class Transport(ABC):
         """Ask workers to start nothing more."""
 
     def go_on(self) -> None:  # noqa: B027, not every transport has anything to do
-        """Let workers start nodes again: whatever made them stop was lost with its worker."""
+        """Let workers start nodes again: what made them stop was lost, or is tried again."""
 
     def poll(self, *, now: bool = False) -> None:  # noqa: B027, not every transport has anything
         """Hand on what workers have logged; every now and then, or `now`."""
@@ -154,13 +154,17 @@ class InProcess(Transport):
         """Start nothing more."""
         self._stopping = True
 
+    def go_on(self) -> None:
+        """Start nodes again."""
+        self._stopping = False
+
     def submit(
-        self, executor: Executor, node: int, attempt: int, *, last: bool
+        self, executor: Executor, node: int, attempt: int, *, holds: bool
     ) -> Future[Outcome]:
         """Send a node off."""
-        return executor.submit(self._run, node, attempt, last)
+        return executor.submit(self._run, node, attempt, holds)
 
-    def _run(self, index: int, attempt: int, last: bool) -> Outcome:
+    def _run(self, index: int, attempt: int, holds: bool) -> Outcome:
         started, clock = time.time(), time.perf_counter()
         if self._stopping:
             return Outcome(index, False, os.getpid(), started, 0.0, {}, None, 0)
@@ -175,7 +179,7 @@ class InProcess(Transport):
             if _in_main_thread() and _is_for_all(error):
                 raise
             failure = as_failure(error)
-            self._stopping = self._stopping or last
+            self._stopping = self._stopping or holds
         seconds = time.perf_counter() - clock
         return Outcome(
             index, True, os.getpid(), started, seconds, {}, failure, _process.peak_memory(), kept

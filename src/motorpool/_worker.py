@@ -41,7 +41,7 @@ def run_envelope(data: bytes) -> bytes:
 
     Args:
         data: Pickle of the client, pickled; where the plan is; and for each node its index,
-            which try it is, whether a failure of it stops the run, and its in-memory inputs.
+            which try it is, whether a failure of it may stop the run, and its in-memory inputs.
 
     Returns:
         Pickle of a list of outcomes, as plain tuples.
@@ -75,7 +75,7 @@ class _Session:
         if self._owned is not None:
             self._owned.surroundings.accept()
 
-    def run(self, index: int, attempt: int, last: bool, inputs: dict[str, Payload]) -> Outcome:
+    def run(self, index: int, attempt: int, holds: bool, inputs: dict[str, Payload]) -> Outcome:
         """Run a node; whatever happens in it becomes an outcome."""
         if self._owned is not None:
             self._owned.log.point_to(self._scratch)
@@ -92,7 +92,7 @@ class _Session:
         if self._owned is not None:
             self._owned.surroundings.restore()
         if self._journal is not None:
-            if last and failure is not None:
+            if holds and failure is not None:
                 self._journal.stop()
             self._journal.finish(index)
         return Outcome(

@@ -1,6 +1,7 @@
 """After a failure under `stop`, nothing that was only queued runs."""
 
 import gc
+from pathlib import Path
 
 import pytest
 from functions import present
@@ -29,6 +30,43 @@ def test_what_was_queued_behind_a_failure_does_not_run(
         runner.run(pipeline(nodes), {"x": 1})
     assert roll_call.counts() == {"n0": 1}
     assert {e.node for e in recorder.of(NodeSkipped)} == {f"n{i}" for i in range(1, 6)}
+
+
+def test_failure_that_is_not_worth_another_try_holds_what_was_queued(any_backend, roll_call):
+    """Only the driver knows which failures are; until then nothing behind it is started."""
+    path = roll_call.path
+
+    def fail(x, number):
+        present(path, f"n{number}")
+        raise ValueError(number)
+
+    nodes = [
+        node(lambda x, i=i: fail(x, i), "x", f"y{i}", name=f"n{i}", retries=Retry(2, on=OSError))
+        for i in range(6)
+    ]
+    with pytest.raises(ValueError, match="0"):
+        ParallelRunner(any_backend, max_workers=1).run(pipeline(nodes), {"x": 1})
+    assert roll_call.counts() == {"n0": 1}
+
+
+def test_failure_that_is_worth_another_try_lets_the_others_go_on(any_backend, roll_call):
+    """What was held behind it runs, and is charged no try."""
+    path = roll_call.path
+
+    def fail_once(x, number):
+        present(path, f"n{number}")
+        if Path(path).read_text().split() == ["n0"]:
+            raise OSError(number)
+        return number
+
+    nodes = [
+        node(lambda x, i=i: fail_once(x, i), "x", f"y{i}", name=f"n{i}",
+             retries=Retry(1, on=OSError))
+        for i in range(6)
+    ]  # fmt: skip
+    result = ParallelRunner(any_backend, max_workers=1).run(pipeline(nodes), {"x": 1})
+    assert [result[f"y{i}"].load() for i in range(6)] == list(range(6))
+    assert roll_call.counts() == {"n0": 2, **{f"n{i}": 1 for i in range(1, 6)}}
 
 
 def test_failure_that_is_tried_again_stops_nothing(any_backend, roll_call):
