@@ -5,15 +5,16 @@ import os
 import signal
 import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
+from concurrent.futures.process import _ExecutorManagerThread
 from pathlib import Path
 
 import functions
 import numpy as np
 import pytest
-from functions import append, identity, increment
+from functions import append, hang, identity, increment
 
-from motorpool import DataCatalog, ParallelRunner, create_hook_manager, node, pipeline
+from motorpool import DataCatalog, ParallelRunner, create_hook_manager, node, pipeline, registry
 from motorpool._adopted import probe
 from motorpool._deadlines import Deadlines
 from motorpool._journal import Started
@@ -309,3 +310,30 @@ def test_node_that_terminates_itself_is_blamed(process_backend, run):
     with pytest.raises(WorkerCrashedError) as caught:
         run(process_backend, pipe, {"x": 1}, on_failure="continue")
     assert caught.value.node == "culprit"
+
+
+@pytest.mark.skipif(
+    hasattr(_ExecutorManagerThread, "_terminate_broken"),
+    reason="a pool of this Python cannot break in the midst of submit, which holds its lock",
+)
+def test_pool_that_breaks_while_a_worker_is_being_started_is_broken():
+    """Its queues are closed by then, which is no error of the run's (soak, seed 9-282)."""
+    executor = registry.get("process")().get_executor(2)
+    first = executor.submit(hang, None)
+    start_process = executor._mp_context.Process
+    deadline = time.monotonic() + 20
+
+    def start_late(*args, **kwargs):
+        while not executor.started[0].pid:
+            pass
+        os.kill(executor.started[0].pid, signal.SIGKILL)
+        while not executor._call_queue._reader.closed and time.monotonic() < deadline:
+            threading.Event().wait(0.01)
+        return start_process(*args, **kwargs)
+
+    executor._mp_context.Process = start_late
+    with pytest.raises(BrokenExecutor):
+        executor.submit(hang, None)
+    with pytest.raises(BrokenExecutor):
+        first.result(timeout=20)
+    executor.shutdown()

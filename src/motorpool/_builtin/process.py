@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from motorpool._builtin._context import StartMethod, worker_context
 from motorpool.backend import Capabilities, ExecutorBackend, Isolation
 from motorpool.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Future
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +90,18 @@ class _Executor(ProcessPoolExecutor):
 
         mp_context.Process = start_process
         super().__init__(max_workers, mp_context=mp_context, **options)
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Say of a pool that breaks in this very moment that it is broken.
+
+        A worker that is being started then finds the queues closed, which is an OSError.
+        """
+        try:
+            return super().submit(fn, *args, **kwargs)
+        except (OSError, ValueError) as error:
+            if not getattr(self, "_broken", False):
+                raise
+            raise BrokenProcessPool(str(error)) from error
 
 
 @hookimpl
