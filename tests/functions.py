@@ -12,7 +12,7 @@ import threading
 import time
 from pathlib import Path
 
-from motorpool import hookimpl
+from motorpool import allocate, hookimpl
 
 
 def identity(x):
@@ -291,6 +291,9 @@ def leave_a_mess(x):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.alarm(1)
+    os.umask(0)
+    sys.path, sys.argv = [], ["somebody else"]
+    sys.setrecursionlimit(77)
     sys.stdout.close()
     sys.stdin = None
     for fd in range(3):
@@ -308,6 +311,8 @@ def surroundings(*_):
         "folder": os.getcwd(),
         "environment": dict(os.environ),
         "handlers": [str(signal.getsignal(n)) for n in (signal.SIGTERM, signal.SIGINT)],
+        "mask": [os.umask(0o022), os.umask(0o022)][0],
+        "interpreter": [sys.path, sys.argv, sys.getrecursionlimit()],
         "streams": [sys.stdin is None or sys.stdin.closed, sys.stdout.closed, sys.stderr.closed],
         "files": [os.readlink(f"/proc/self/fd/{fd}") for fd in range(3)],
     }
@@ -401,3 +406,17 @@ def child_with_a_thread(path):
     process.start()
     process.join()
     return process.exitcode
+
+
+def make_allocated(n):
+    """An array in the store, which its maker keeps as well."""
+    array = allocate((n, 2))
+    array[:] = 3
+    make_allocated.kept = array
+    return array
+
+
+def change_what_was_kept(array):
+    before = array.sum()
+    make_allocated.kept[:] = 100
+    return float(before + array.sum())

@@ -22,8 +22,8 @@ def test_public_names_are_these():
         "API_VERSION", "AbstractRunner", "Capabilities", "DataCatalog", "Dataset",
         "ExecutorBackend", "Isolation", "MemoryDataset", "Node", "Observer", "ParallelRunner",
         "PickleDataset", "Pipeline", "Retry", "SequentialRunner", "SharedMemoryDataCatalog",
-        "ThreadRunner", "__version__", "create_hook_manager", "errors", "events", "hookimpl",
-        "hookspec", "node", "pipeline",
+        "ThreadRunner", "__version__", "allocate", "create_hook_manager", "errors", "events",
+        "hookimpl", "hookspec", "node", "pipeline",
     ])  # fmt: skip
     for name in motorpool.__all__:
         assert getattr(motorpool, name) is not None

@@ -40,6 +40,7 @@ from motorpool import (
     pipeline,
     registry,
 )
+from motorpool._store._maps import maps
 from motorpool.errors import (
     DatasetError,
     MissingInputError,
@@ -550,6 +551,7 @@ def test_runner_of_ones_own_needs_one_method():
     result = Mine().run(pipeline(node(increment, "x", "y")), {"x": 1})
     assert result["y"].load() == 2
     _worker._session.cache_clear()  # "workers" in this very process keep the last two runs
+    maps.forget_unused()
 
 
 def test_subclass_may_bring_another_executor():

@@ -23,6 +23,7 @@ from motorpool.runner import AbstractRunner, ParallelRunner, SequentialRunner, T
 
 if TYPE_CHECKING:
     from motorpool import events
+    from motorpool._allocate import allocate
     from motorpool._pickle_dataset import PickleDataset
     from motorpool.events import Observer
     from motorpool.hookspecs import create_hook_manager, hookimpl, hookspec
@@ -46,6 +47,7 @@ __all__ = [
     "SharedMemoryDataCatalog",
     "ThreadRunner",
     "__version__",
+    "allocate",
     "create_hook_manager",
     "errors",
     "events",
@@ -58,6 +60,7 @@ __all__ = [
 
 # pluggy alone takes 25 ms to import, and the records of events 10; both are loaded when used.
 _LAZY = {
+    "allocate": "motorpool._allocate",
     "Observer": "motorpool.events",
     "PickleDataset": "motorpool._pickle_dataset",
     "create_hook_manager": "motorpool.hookspecs",

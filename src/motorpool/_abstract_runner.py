@@ -47,12 +47,16 @@ class AbstractRunner(ABC):
             by default, or what the environment variable MOTORPOOL_RUNS names; False for none.
         checkpoint: A folder to keep in-memory values in as they are made, so that a resumed run
             finds them; None for none.
+        memory_limit: Bytes of shared memory that values may take before they go to disk, as a
+            number or a text such as "4GiB"; by default half of what is free.
+        readonly_inputs: Whether nodes in other processes get large inputs that cannot be written
+            to; by default they get copies on write.
 
     Raises:
         ValidationError: If one of the arguments is not of this kind.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, each is a setting of its own
         self,
         is_async: bool = False,
         *,
@@ -62,10 +66,13 @@ class AbstractRunner(ABC):
         observers: Iterable[Observer] = (),
         runs_folder: str | os.PathLike[str] | bool | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
+        memory_limit: int | str | None = None,
+        readonly_inputs: bool = False,
     ) -> None:
         self._settings = RunSettings(
             is_async=is_async, on_failure=on_failure, retries=retries, timeout=timeout,
             observers=observers, runs_folder=runs_folder, checkpoint=checkpoint,
+            memory_limit=memory_limit, readonly_inputs=readonly_inputs,
         )  # fmt: skip
         self._max_workers: int | None = None
         self._wants_results = True  # the command line throws them away

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from motorpool._store import Ref, dump, write_file
+from motorpool._store import FileClient, Ref, dump, layout, write_file
 from motorpool.catalog import MemoryDataset
 
 if TYPE_CHECKING:
@@ -44,15 +44,17 @@ def keep_payload(
     """
 
     def write(path: str) -> None:
-        if not isinstance(payload, Ref):
-            write_file(path, payload, [])
-        elif os.path.isabs(payload.key):  # noqa: PTH117, a Path costs more
+        if isinstance(payload, bytes):
+            write_file(path, layout(payload, []))
+        elif isinstance(payload, Ref) and isinstance(client, FileClient):
+            key, fd = client.segments.open(payload.key)
+            os.close(fd)
             try:
-                os.link(payload.key, path)
+                os.link(key, path)
             except OSError:  # another file system
-                shutil.copyfile(payload.key, path)
-        else:  # a store that has no files
-            write_file(path, *dump(client.get(payload), client.dumps))
+                shutil.copyfile(key, path)
+        else:  # a store that has no files, or a value with parts in the files of others
+            write_file(path, layout(*dump(client.get(payload), client.dumps)))
 
     return _keep(folder, dataset, write)
 
@@ -68,7 +70,7 @@ def keep_dataset(
 
     def write(path: str) -> None:
         value = dataset.peek() if isinstance(dataset, MemoryDataset) else dataset.load()
-        write_file(path, *dump(value, dumps))
+        write_file(path, layout(*dump(value, dumps)))
 
     return _keep(folder, name, write)
 

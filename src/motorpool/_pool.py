@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -66,8 +68,7 @@ class Pool:
         while (left := self.backend.worker_pids(broken)) and time.monotonic() < deadline:
             time.sleep(0.005)
         for pid in left:  # a node may have had SIGTERM ignored
-            with contextlib.suppress(ProcessLookupError):
-                self.backend.kill_worker(broken, pid)
+            self._kill(broken, pid)
         broken.shutdown(wait=True)
         return set(left)
 
@@ -80,8 +81,7 @@ class Pool:
         """End a worker, if it is still there."""
         executor = self._executor
         if executor is not None:
-            with contextlib.suppress(ProcessLookupError):
-                self.backend.kill_worker(executor, pid)
+            self._kill(executor, pid)
 
     def kill(self) -> None:
         """End all workers at once, whatever they do; the next run gets new ones."""
@@ -94,10 +94,18 @@ class Pool:
             executor.shutdown(wait=False, cancel_futures=True)  # so that nothing that waits starts
             pids.update(self.backend.worker_pids(executor))  # one may have come up meanwhile
             for pid in pids:
-                with contextlib.suppress(ProcessLookupError):
-                    self.backend.kill_worker(executor, pid)
+                self._kill(executor, pid)
         # Without workers to kill, waiting could take as long as the nodes that still run.
         executor.shutdown(wait=bool(pids))
+
+    def _kill(self, executor: Executor, pid: int) -> None:
+        """End a worker, and whatever its node has started: a tool that hangs, for one."""
+        started = _process.descendants(pid)
+        with contextlib.suppress(ProcessLookupError):
+            self.backend.kill_worker(executor, pid)
+        for child in started:
+            with contextlib.suppress(OSError):
+                os.kill(child, getattr(signal, "SIGKILL", signal.SIGTERM))
 
     def close(self) -> None:
         """Shut the executor down and wait for its workers to end."""

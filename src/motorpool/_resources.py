@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Protocol
 from motorpool._pool import Pool
 
 if TYPE_CHECKING:
+    from motorpool._settings import RunSettings
     from motorpool._store import Store
     from motorpool.backend import ExecutorBackend
 
 
 class Owner(Protocol):
     """Says what to open."""
+
+    _settings: RunSettings
 
     def _get_backend(self) -> ExecutorBackend: ...
 
@@ -80,7 +83,13 @@ class Resources:
         backend = self._owner._get_backend()  # noqa: SLF001, a runner's own hook
         in_process = backend.capabilities.isolation.in_process
         known = getattr(backend, "workers", None)  # an executor that is there has its own number
-        return Pool(backend, known or workers), None if in_process else backend.open_store()
+        pool = Pool(backend, known or workers)
+        if in_process:
+            return pool, None
+        settings = self._owner._settings  # noqa: SLF001, as above
+        return pool, backend.open_store(
+            memory_limit=settings.memory_bytes, readonly_inputs=settings.readonly_inputs
+        )
 
 
 def _close(pool: Pool, store: Store | None) -> None:

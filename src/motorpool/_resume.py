@@ -14,7 +14,7 @@ import cloudpickle
 
 from motorpool._datasets import dataset_exists, is_ephemeral
 from motorpool._fingerprint import code_hash
-from motorpool._store import FileClient, Ref, StoredValue, is_whole
+from motorpool._store import FileClient, Ref, Segments, StoredValue, is_whole
 from motorpool._subset import remaining_nodes
 from motorpool.catalog import MemoryDataset
 
@@ -143,7 +143,7 @@ class Resumption:
 
 
 def _stored(path: str) -> StoredValue:
-    client = FileClient((), (), cloudpickle.dumps, pickle.loads)
+    client = FileClient(Segments(None, "", None), cloudpickle.dumps, pickle.loads)
     return StoredValue(Ref(path, os.path.getsize(path)), client, None)  # noqa: PTH202, as short
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,6 +14,22 @@ from motorpool.errors import PipelineError, ValidationError
 
 if TYPE_CHECKING:
     from motorpool.events import Observer  # noqa: TC004, no option: its type is never looked up
+
+
+_UNITS = {
+    "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12,
+    "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40,
+}  # fmt: skip
+
+
+def parse_bytes(value: object) -> int | None:
+    """A number of bytes, from a number or a text such as "4GiB"; None if it is neither."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value if value >= 0 else None
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)", str(value).strip().lower())
+    if not isinstance(value, str) or match is None or (match[2] or "b") not in _UNITS:
+        return None
+    return int(float(match[1]) * _UNITS[match[2] or "b"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +43,13 @@ class RunSettings:
     observers: Iterable[Observer]
     runs_folder: str | os.PathLike[str] | bool | None = None
     checkpoint: str | os.PathLike[str] | None = None
+    memory_limit: int | str | None = None
+    readonly_inputs: bool = False
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """The limit of memory, as a number."""
+        return None if self.memory_limit is None else parse_bytes(self.memory_limit)
 
     def __post_init__(self) -> None:
         """Check every field, and report all problems together."""
@@ -46,6 +70,15 @@ class RunSettings:
         problems += self._path_problems()
         if not isinstance(self.is_async, bool):
             problems.append(f"is_async must be True or False, not {self.is_async!r}.")
+        if not isinstance(self.readonly_inputs, bool):
+            problems.append(
+                f"readonly_inputs must be True or False, not {self.readonly_inputs!r}."
+            )
+        if self.memory_limit is not None and parse_bytes(self.memory_limit) is None:
+            problems.append(
+                "memory_limit must be a number of bytes, or a text such as '4GiB' or '500MB', not "
+                f"{self.memory_limit!r}."
+            )
         problems += self._observer_problems()
         if problems:
             raise ValidationError(" ".join(problems))

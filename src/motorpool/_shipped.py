@@ -79,7 +79,8 @@ class Shipped(Transport):
             return problems
         self._inputs = [[n for n in node.inputs if n not in self._remote] for node in nodes]
         plan = Plan(settings=self._settings, nodes=pickled, datasets=datasets, hooks=hooks)
-        self._plan = self._client.put(plan, inline=False)
+        # Workers know a plan by its name, which must be no other run's.
+        self._plan = self._put(plan, inline=False, owner=f"{self._settings.token}-plan-")
         self._envelope_head = (cloudpickle.dumps(self._client), self._plan)
         if self._settings.scratch:
             scratch = Path(self._settings.scratch)
@@ -95,10 +96,11 @@ class Shipped(Transport):
         source = getattr(dataset, "source", None)
         if isinstance(source, StoredValue) and source.client_type is type(self._client):
             self._values[name] = source.payload
+            self._store.adopt(source.payload)
             return []
         value = dataset.peek() if isinstance(dataset, MemoryDataset) else dataset.load()
         try:
-            self._values[name] = self._client.put(value)
+            self._values[name] = self._put(value)
         except Exception as error:  # noqa: BLE001, whatever pickling raises is the reason
             return [unpicklable_value(name, value, error)]
         return []
@@ -117,6 +119,8 @@ class Shipped(Transport):
         for row in pickle.loads(result):
             outcome = Outcome(*row)
             if outcome.failure is None:
+                for payload in outcome.outputs.values():
+                    self._store.adopt(payload)
                 self._values |= outcome.outputs
             else:
                 failure = unpack(outcome.failure, self._client.loads)  # type: ignore[arg-type]
@@ -188,14 +192,19 @@ class Shipped(Transport):
         if self._logs is not None:
             self._logs.read()
         for name in list(self._values):
-            if not self._is_borrowed(name):
-                self._store.release(self._values.pop(name))
+            self._store.release(self._values.pop(name))
         if self._plan is not None:
             self._store.release(self._plan)
         if self._journal is not None:
             self._journal.close()
         if self._settings.scratch:
             shutil.rmtree(self._settings.scratch, ignore_errors=True)
+
+    def _put(self, value: Any, *, inline: bool = True, owner: str = "") -> Payload:
+        payload: Payload = self._client.put(value, inline=inline, owner=owner)
+        self._client.end_node()
+        self._store.adopt(payload)
+        return payload
 
     def _is_borrowed(self, name: str) -> bool:
         source = getattr(self._catalog[name], "source", None)
@@ -219,7 +228,10 @@ class StoreManager:
             ValidationError: If it cannot be pickled.
         """
         try:
-            return self._store.claim(self._store.client.put(value))
+            payload = self._store.client.put(value)
+            self._store.client.end_node()
+            self._store.adopt(payload)
+            return self._store.claim(payload)
         except Exception as error:
             raise ValidationError(unpicklable_value(name, value, error), dataset=name) from error
 

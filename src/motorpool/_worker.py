@@ -13,11 +13,12 @@ import os
 import pickle
 import sys
 import time
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from motorpool import _process
+from motorpool._allocate import allocating
 from motorpool._checkpoint import keep_payload
 from motorpool._datasets import confirm_dataset
 from motorpool._failure import Failure, as_failure, pack
@@ -89,6 +90,7 @@ class _Session:
         catalog = _NodeCatalog(self, index, inputs)
         failure, kept = self._try(index, attempt, catalog)
         seconds = time.perf_counter() - clock
+        self._client.end_node()
         if self._owned is not None:
             self._owned.surroundings.restore()
         if self._journal is not None:
@@ -108,13 +110,17 @@ class _Session:
         failure: Failure | None = None
         kept: dict[str, str] = {}
         try:
-            NodeRun(
-                self.node(index), catalog, self._hooks, is_async=settings.is_async,
-                run_id=settings.run_id, attempt=attempt,
-            )()  # fmt: skip
+            node = self.node(index)
+            with allocating(partial(self._allocate, index)):
+                NodeRun(
+                    node, catalog, self._hooks, is_async=settings.is_async,
+                    run_id=settings.run_id, attempt=attempt,
+                )()  # fmt: skip
             kept = self._keep(catalog.outputs)
         except BaseException as error:  # noqa: BLE001, the worker outlives whatever a node raises
             _end_if_forked(me, error)
+            if self._client.readonly:
+                _explain_readonly(error)
             failure = pack(as_failure(error), self._client.dumps, self._client.loads)
             for payload in catalog.outputs.values():
                 self._client.discard(payload)
@@ -139,6 +145,9 @@ class _Session:
         if name not in self._datasets and name in self._plan.datasets:
             self._datasets[name] = self._loaded(self._plan.datasets[name])
         return self._datasets.get(name)
+
+    def _allocate(self, node: int, nbytes: int) -> memoryview | None:
+        return self._client.allocate(nbytes, owner_tag(self._plan.settings.token, node))
 
     def put(self, value: Any, node: int) -> Payload:
         """Keep a node's value in the store."""
@@ -220,6 +229,15 @@ def _end_if_forked(worker: int, error: BaseException | None) -> None:
     with contextlib.suppress(Exception):
         sys.stdout.flush()
     os._exit(0 if error is None or getattr(error, "code", 1) in {0, None} else 1)
+
+
+def _explain_readonly(error: BaseException) -> None:
+    text = str(error).lower()
+    if "read-only" in text or "readonly" in text:
+        error.add_note(
+            "The run has readonly_inputs=True: a node that changes an input makes a copy first, "
+            "as by `data = data.copy()`; or leave it out, and each node has a copy of its own."
+        )
 
 
 def owner_tag(token: str, node: int) -> str:

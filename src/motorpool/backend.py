@@ -23,7 +23,13 @@ if TYPE_CHECKING:
 
     from motorpool._store import Store
 
-__all__ = ["API_VERSION", "Capabilities", "ExecutorBackend", "Isolation"]
+__all__ = [
+    "API_VERSION",
+    "Capabilities",
+    "ExecutorBackend",
+    "Isolation",
+    "reduce_out_of_band",
+]
 
 #: Version of this contract. It changes when a backend written for it would stop working.
 API_VERSION = 1
@@ -147,20 +153,30 @@ class ExecutorBackend(ABC):
         obj: Any, buffer_callback: Callable[[pickle.PickleBuffer], Any] | None = None
     ) -> bytes:
         """Pickle anything; large buffers go to the callback, if there is one."""
-        import cloudpickle  # noqa: PLC0415, takes 10 ms that `import motorpool` must not
+        from motorpool._store import dumps  # noqa: PLC0415, takes 10 ms that `import motorpool` must not
 
-        return bytes(cloudpickle.dumps(obj, protocol=5, buffer_callback=buffer_callback))
+        return dumps(obj, buffer_callback)
 
     @staticmethod
     def loads(data: bytes, buffers: Iterable[Any] | None = None) -> Any:
         """Unpickle what `dumps` has pickled."""
         return pickle.loads(data, buffers=buffers)
 
-    def open_store(self) -> Store:
-        """Open the store that carries values between workers, for one run or several."""
+    def open_store(
+        self, *, memory_limit: int | None = None, readonly_inputs: bool = False
+    ) -> Store:
+        """Open the store that carries values between workers, for one run or several.
+
+        Args:
+            memory_limit: Bytes to take of shared memory at most; None for half of what is free.
+            readonly_inputs: Whether nodes may not write to what they read.
+        """
         from motorpool._store import FileStore  # noqa: PLC0415, same
 
-        return FileStore.create(type(self).dumps, type(self).loads)
+        return FileStore.create(
+            type(self).dumps, type(self).loads, memory_limit=memory_limit,
+            readonly=readonly_inputs,
+        )  # fmt: skip
 
     @property
     def initializer(self) -> Callable[[], None]:
@@ -185,6 +201,20 @@ class ExecutorBackend(ABC):
             ProcessLookupError: If there is no such process any more.
         """
         os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+
+
+def reduce_out_of_band(obj: Any) -> Any:
+    """What `reducer_override` of a backend's own pickler returns, so that large data do not copy.
+
+    Strided arrays, dates, masked arrays, slices of Arrow data and polars then leave the pickle as
+    buffers, as they do with the pickler that backends have by default.
+
+    Returns:
+        A reduced value, or NotImplemented for everything else.
+    """
+    from motorpool._store import reduce_out_of_band as reduce  # noqa: PLC0415, takes 10 ms
+
+    return reduce(obj)
 
 
 def worker_count(max_workers: int | None = None) -> int:

@@ -91,6 +91,8 @@ class ParallelRunner(_BackendRunner):
         observers: Told of everything that happens.
         runs_folder: Where each run keeps its journal, see `AbstractRunner`; False for none.
         checkpoint: A folder to keep in-memory values in, so that a resumed run finds them.
+        memory_limit: Bytes of shared memory that values may take, such as "4GiB".
+        readonly_inputs: Whether large inputs cannot be written to, instead of copies on write.
         **backend_options: Options of the backend, if it is given by name.
 
     Raises:
@@ -111,11 +113,14 @@ class ParallelRunner(_BackendRunner):
         observers: Iterable[Observer] = (),
         runs_folder: str | os.PathLike[str] | bool | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
+        memory_limit: int | str | None = None,
+        readonly_inputs: bool = False,
         **backend_options: Any,
     ) -> None:
         options = {
             "on_failure": on_failure, "retries": retries, "timeout": timeout,
             "observers": observers, "runs_folder": runs_folder, "checkpoint": checkpoint,
+            "memory_limit": memory_limit, "readonly_inputs": readonly_inputs,
         }  # fmt: skip
         super().__init__(backend, max_workers, is_async, options, backend_options)
 

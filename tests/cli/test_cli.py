@@ -146,7 +146,7 @@ def test_failed_node_shows_its_own_traceback_and_a_command(motorpool, folder):
     assert "in node 'bad'" in done.stderr
     assert re.search(r"failed +bad", done.stderr)
     assert str(Path("motorpool", "_task.py")) not in done.stderr
-    command = re.search(r"To run the rest:\n  motorpool (.*)", done.stderr)[1]
+    command = re.search(r"To run the rest:\n  (?:uv run |\S+ -m )?motorpool (.*)", done.stderr)[1]
     assert command.startswith("run --resume 20")
     again = motorpool(*command.split())
     assert again.returncode == 1

@@ -3,6 +3,8 @@
 import copy
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
@@ -80,6 +82,23 @@ def test_hanging_node_is_ended_and_its_neighbours_go_on(process_backend, run, re
             process_backend, pipeline(nodes), {"x": 1}, on_failure="continue", observers=[recorder]
         )
     assert len(recorder.of(NodeCompleted)) == 6
+
+
+def test_what_a_hanging_node_has_started_ends_with_it(process_backend, run, tmp_path):
+    """A tool that hangs is why most nodes hang."""
+
+    def call_tool(path):
+        tool = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+        Path(path).write_text(str(tool.pid))
+        tool.wait()
+
+    told = tmp_path / "pid"
+    with pytest.raises(NodeTimeoutError):
+        run(process_backend, pipeline(node(call_tool, "p", "y", timeout=2)), {"p": str(told)})
+    deadline = time.monotonic() + 10
+    while Path("/proc", told.read_text(), "cmdline").exists() and time.monotonic() < deadline:
+        threading.Event().wait(0.01)
+    assert not Path("/proc", told.read_text(), "cmdline").exists()
 
 
 def test_timeout_of_the_run_holds_for_every_node(process_backend, run):
@@ -187,7 +206,11 @@ def test_lost_try_leaves_nothing_in_the_store(process_backend):
 
     def files(runner):
         store = runner._resources._store
-        return [p.name for p in store.scratch().iterdir() if p.is_file() and p.name != "lock"]
+        return [
+            p.name
+            for p in store.scratch().iterdir()
+            if p.is_file() and p.name not in {"lock", "budget"}
+        ]
 
     with ParallelRunner(process_backend, max_workers=1) as runner:
         with pytest.raises(WorkerCrashedError):

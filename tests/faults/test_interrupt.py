@@ -37,7 +37,7 @@ def test_signal_to_the_group_ends_everything(start, backend, number, code):
     assert process.stdout.readline() == "waiting\n"
     os.killpg(process.pid, number)
     errors = check_end(process, code)
-    assert re.search(r"To run the rest:\n  motorpool run --resume \S+ waits.py .*\n", errors)
+    assert re.search(r"To run the rest:\n  .*motorpool run --resume \S+ waits.py .*\n", errors)
 
 
 @pytest.mark.parametrize("delay", [0.4, 0.8])

@@ -16,7 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from motorpool import ExecutorBackend
-from motorpool._store import FileStore, Ref, _directory, _files
+from motorpool._store import FileClient, FileStore, Ref, Segments, _directory
+from motorpool._store._budget import Budget
+from motorpool._store._waiting import FREE
 from motorpool.errors import StoreError, StoreFullError
 
 BIG = np.arange(100_000, dtype="float64")
@@ -84,6 +86,7 @@ def test_reader_may_change_what_it_reads(store):
 def test_view_outlives_release_and_close(store):
     """Whoever still looks at a value goes on seeing it."""
     ref = store.client.put(pd.DataFrame({"a": BIG}))
+    store.adopt(ref)
     table = store.client.get(ref)
     store.release(ref)
     store.close()
@@ -95,6 +98,8 @@ def test_view_outlives_release_and_close(store):
 def test_claimed_value_outlives_the_store(store):
     """And its file and directory go with the last claim."""
     keep, drop = store.client.put(BIG), store.client.put(BIG)
+    store.adopt(keep)
+    store.adopt(drop)
     claim = store.claim(keep)
     folder = Path(keep.key).parent
     store.close()
@@ -110,7 +115,7 @@ def test_unpicklable_value_leaves_no_file(store):
     """Whatever pickling raises is raised, and nothing is written."""
     with pytest.raises(TypeError, match="stays here"):
         store.client.put([BIG, Unpicklable()])
-    assert [p.name for p in store.scratch().iterdir()] == ["lock"]
+    assert values_in(store.scratch()) == []
 
 
 def test_directories_are_the_owners_alone(store):
@@ -134,11 +139,18 @@ def small_tmpfs(tmp_path):
     subprocess.run(["umount", "-l", tmp_path], check=True)
 
 
-def client_of(*folders, floors=None):
-    floors = floors or (0,) * len(folders)
-    return _files.FileClient(
-        tuple(map(str, folders)), floors, ExecutorBackend.dumps, ExecutorBackend.loads
-    )
+def values_in(folder):
+    """Files of values, wherever they wait, but for what is always there."""
+    found = [p for p in Path(folder).glob("**/*") if p.is_file()]
+    return [p for p in found if p.name not in {"lock", "budget"}]
+
+
+def client_of(memory, disk, limit=1 << 40):
+    """A client of directories of one's own."""
+    (memory / FREE).mkdir()
+    budget = Budget.create(str(memory / "budget"), limit)
+    segments = Segments(str(memory), str(disk), budget)
+    return FileClient(segments, ExecutorBackend.dumps, ExecutorBackend.loads)
 
 
 def test_full_tier_passes_values_on(small_tmpfs, tmp_path_factory):
@@ -148,7 +160,8 @@ def test_full_tier_passes_values_on(small_tmpfs, tmp_path_factory):
     refs = [client.put(np.full(1_200_000, i, "float64")) for i in range(4)]
     assert [Path(r.key).parent == disk for r in refs] == [False, True, True, True]
     assert [client.get(r)[0] for r in refs] == [0, 1, 2, 3]
-    assert len(list(small_tmpfs.iterdir())) == 1
+    assert len(values_in(small_tmpfs)) == 1
+    assert client.segments.budget.numbers[0] == Path(refs[0].key).stat().st_size
 
 
 def test_all_tiers_full_is_an_error_that_names_them(small_tmpfs):
@@ -162,21 +175,52 @@ def test_all_tiers_full_is_an_error_that_names_them(small_tmpfs):
     assert str(small_tmpfs / "a") in text
     assert str(small_tmpfs / "b") in text
     assert "TMPDIR" in text
-    assert not list((small_tmpfs / "a").iterdir())
+    assert "memory_limit" in text
+    assert not values_in(small_tmpfs)
 
 
-def test_budget_keeps_part_of_a_tier_free(small_tmpfs, tmp_path_factory):
-    """A value that would take more than its share goes to the next tier at once."""
-    disk = tmp_path_factory.mktemp("disk")
-    client = client_of(small_tmpfs, disk, floors=(12 << 20, 0))
-    assert Path(client.put(np.zeros(250_000)).key).parent == small_tmpfs
-    assert Path(client.put(np.zeros(500_000)).key).parent == disk
+def test_value_beyond_the_budget_goes_to_disk(tmp_path_factory):
+    """At once, and nothing is moved for it."""
+    memory, disk = tmp_path_factory.mktemp("memory"), tmp_path_factory.mktemp("disk")
+    client = client_of(memory, disk, limit=4 << 20)
+    small = client.put(np.zeros(250_000))
+    assert Path(client.put(np.zeros(1_000_000)).key).parent == disk
+    assert Path(small.key).exists()
+
+
+def test_cold_values_move_to_disk_when_room_is_needed(tmp_path_factory):
+    """The oldest goes first, unless somebody looks at it; all read back the same."""
+    memory, disk = tmp_path_factory.mktemp("memory"), tmp_path_factory.mktemp("disk")
+    client = client_of(memory, disk, limit=6 << 20)
+    refs = [client.put(np.full(250_000, i, "float64")) for i in range(2)]
+    looked_at = client.get(refs[0])
+    refs += [client.put(np.full(250_000, i, "float64")) for i in range(2, 5)]
+    assert Path(refs[0].key).exists()
+    assert not Path(refs[1].key).exists()
+    assert len(values_in(memory)) == 3
+    assert client.segments.budget.numbers[0] <= 6 << 20
+    for i, ref in enumerate(refs):
+        np.testing.assert_array_equal(client.get(ref), np.full(250_000, i, "float64"))
+    np.testing.assert_array_equal(looked_at, np.zeros(250_000))
+
+
+def test_files_that_wait_go_before_values_are_moved(tmp_path_factory):
+    """Their memory is given back; what is used stays in memory."""
+    memory, disk = tmp_path_factory.mktemp("memory"), tmp_path_factory.mktemp("disk")
+    client = client_of(memory, disk, limit=6 << 20)
+    kept, given_up = (client.put(np.ones(250_000)) for _ in range(2))
+    client.segments.recycle(given_up.key)
+    large = client.put(np.ones(500_000))
+    assert {Path(kept.key), Path(large.key)} == set(values_in(memory))
+    assert not values_in(disk)
 
 
 def test_other_errors_of_the_system_are_not_hidden(tmp_path):
     """A directory that is gone is no full disk."""
     with pytest.raises(OSError) as caught:
-        client_of(tmp_path / "gone").put(BIG)
+        FileClient(Segments(None, str(tmp_path / "gone"), None), ExecutorBackend.dumps, None).put(
+            BIG
+        )
     assert caught.value.errno == errno.ENOENT
 
 

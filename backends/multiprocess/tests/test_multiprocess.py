@@ -4,6 +4,9 @@ import subprocess
 import sys
 import threading
 
+import numpy as np
+import pyarrow as pa
+
 from motorpool import ParallelRunner, node, pipeline, registry
 
 
@@ -48,3 +51,13 @@ def test_classes_of_main_stay_what_they_are(tmp_path):
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
     assert done.stdout == "[True, True, True]\n", done.stderr
     assert "Warning" not in done.stderr
+
+
+def test_buffers_of_one_byte_are_no_one_object():
+    """As a table of Arrow with few rows has them; Python's own pickler took them for one."""
+    backend = registry.get("multiprocess")
+    table = pa.table({"a": pa.array([1, None]), "b": pa.array([None, 2])})
+    value = [table, np.zeros(1, "u1"), np.zeros(1, "u1")]
+    loaded = backend.loads(backend.dumps(value))
+    assert loaded[0].equals(table)
+    assert [a.tolist() for a in loaded[1:]] == [[0], [0]]

@@ -17,23 +17,32 @@ from motorpool._store._contract import (
     Store,
     StoreClient,
     StoredValue,
+    Views,
     payload_size,
 )
 from motorpool._store._directory import try_lock, unlock
-from motorpool._store._files import FileClient, FileStore, write_file
-from motorpool._store._segment import dump, is_whole
+from motorpool._store._file_store import FileStore
+from motorpool._store._files import FileClient
+from motorpool._store._pickling import dumps, reduce_out_of_band
+from motorpool._store._segment import dump, is_whole, layout, write_file
+from motorpool._store._segments import Segments
 
 __all__ = [
     "FileClient",
     "FileStore",
     "Payload",
     "Ref",
+    "Segments",
     "Store",
     "StoreClient",
     "StoredValue",
+    "Views",
     "dump",
+    "dumps",
     "is_whole",
+    "layout",
     "payload_size",
+    "reduce_out_of_band",
     "try_lock",
     "unlock",
     "write_file",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,13 +27,66 @@ class Ref:
         return Ref, (self.key, self.nbytes)
 
 
+class Part(NamedTuple):
+    """Where some bytes of a value are.
+
+    Attributes:
+        key: What the store finds them by.
+        start: Where they begin in it.
+        nbytes: How many they are.
+    """
+
+    key: str
+    start: int
+    nbytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """Says where a value is that shares its data with other values.
+
+    Attributes:
+        stream: The pickle, or where it is.
+        buffers: Its buffers, or where they are.
+    """
+
+    stream: bytes | Part
+    buffers: tuple[bytes | Part, ...]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _views, (self.stream, *self.buffers)
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the value, in bytes."""
+        return sum(p.nbytes if isinstance(p, Part) else len(p) for p in self.parts)
+
+    @property
+    def parts(self) -> tuple[bytes | Part, ...]:
+        """The pickle and the buffers."""
+        return (self.stream, *self.buffers)
+
+
+def _views(stream: bytes | Part, *buffers: bytes | Part) -> Views:
+    return Views(stream, buffers)
+
+
 # A value as the driver sees it: pickled and carried along, or kept by the store.
-Payload = bytes | Ref
+Payload = bytes | Ref | Views
 
 
 def payload_size(payload: Payload) -> int:
     """Size of a value in bytes, as it is kept."""
-    return payload.nbytes if isinstance(payload, Ref) else len(payload)
+    return len(payload) if isinstance(payload, bytes) else payload.nbytes
+
+
+def keys_of(payload: Payload) -> set[str]:
+    """What the store keeps for a value."""
+    if isinstance(payload, Ref):
+        return {payload.key}
+    if isinstance(payload, Views):
+        return {part.key for part in payload.parts if isinstance(part, Part)}
+    return set()
 
 
 class StoreClient(Protocol):
@@ -46,6 +99,10 @@ class StoreClient(Protocol):
     @property
     def loads(self) -> Callable[..., Any]:
         """Unpickles it."""
+
+    @property
+    def readonly(self) -> bool:
+        """Whether large values cannot be written to by those who read them."""
 
     def put(self, value: Any, *, inline: bool = True, owner: str = "") -> Payload:
         """Keep a value.
@@ -67,8 +124,14 @@ class StoreClient(Protocol):
             StoreError: If the value is not there any more.
         """
 
+    def allocate(self, nbytes: int, owner: str) -> memoryview | None:
+        """Memory that is part of the store already, to be put in it; None if there is none."""
+
     def discard(self, payload: Payload) -> None:
         """Give up a value that nobody was told of."""
+
+    def end_node(self) -> None:
+        """A node has ended, and its outputs are kept: forget what it has read and allocated."""
 
 
 class Store(ABC):
@@ -79,13 +142,19 @@ class Store(ABC):
     def client(self) -> StoreClient:
         """What workers write and read with."""
 
+    def adopt(self, payload: Payload) -> None:  # noqa: B027, not every store counts
+        """A value has come from a client: keep it until it is released as often as adopted."""
+
     @abstractmethod
     def release(self, payload: Payload) -> None:
         """Forget a value; who still looks at it may go on doing so."""
 
     @abstractmethod
     def claim(self, payload: Payload) -> StoredValue:
-        """Keep a value for as long as the returned loader lives, even past `close`."""
+        """Keep an adopted value for as long as the returned loader lives, even past `close`.
+
+        It is the loader that releases it then.
+        """
 
     @abstractmethod
     def close(self) -> None:
@@ -126,4 +195,7 @@ class StoredValue:
 
     def __call__(self) -> Any:
         """Return the value; a copy of the caller's own."""
-        return self._client.get(self.payload)
+        try:
+            return self._client.get(self.payload)
+        finally:
+            self._client.end_node()

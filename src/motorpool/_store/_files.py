@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import os
 import pickle
-import secrets
 import sys
-import weakref
-from dataclasses import dataclass
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from motorpool._cgroup import memory_headroom
 from motorpool._store import _segment
-from motorpool._store._contract import Payload, Ref, Store, StoredValue
-from motorpool._store._directory import RunDirectory, sweep, tiers
-from motorpool.errors import StoreError, StoreFullError
+from motorpool._store._contract import Part, Payload, Ref, Views, keys_of
+from motorpool._store._maps import find_source, maps
+from motorpool._store._pages import address_of
+from motorpool._store._waiting import PART
+from motorpool.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable  # noqa: TC004, no option: its type is never looked up
-    from pathlib import Path
+    from collections.abc import Callable
+
+    from motorpool._store._maps import Source
+    from motorpool._store._segments import Segments
 
 # Up to here a value travels with the envelope: two hops of 128 KiB inline take 170 us and of
 # 256 KiB 816 us, against 229 and 271 us through a file; the margin is for several inputs at once.
@@ -29,23 +28,41 @@ INLINE_LIMIT = 64 * 1024
 _PLAIN = frozenset({bool, bytes, complex, float, int, str})
 # Above this, what cloudpickle costs does not show any more, and bytes may go out of band.
 _PLAIN_LIMIT = 4096
+# A small part of a large segment is copied, so that it does not keep the rest.
+_LEAST_SHARE = 8
 
 
-@dataclass(frozen=True)
 class FileClient:
     """Writes values to files and maps them back.
 
-    Attributes:
-        folders: Directories of the run, fastest first.
-        floors: For each, the bytes that must stay free in it.
+    Args:
+        segments: The files.
         dumps: Pickles, with a `buffer_callback`.
         loads: Unpickles, with `buffers`.
+        readonly: Whether readers may not write to what they read.
     """
 
-    folders: tuple[str, ...]
-    floors: tuple[int, ...]
-    dumps: Callable[..., bytes]
-    loads: Callable[..., Any]
+    def __init__(
+        self, segments: Segments, dumps: Callable[..., bytes], loads: Callable[..., Any], *,
+        readonly: bool = False,
+    ) -> None:  # fmt: skip
+        self.segments = segments
+        self.dumps = dumps
+        self.loads = loads
+        self.readonly = readonly
+        self.keeps = False  # maps, for another time: a worker does
+        # Of the node that runs: what it has read and allocated, and what it has made, with the
+        # number of values that use it.
+        self._sources: list[Source] = []
+        self._made: Counter[str] = Counter()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _client, (self.segments, self.dumps, self.loads, self.readonly)
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """Directories of the run, fastest first."""
+        return self.segments.folders
 
     def put(self, value: Any, *, inline: bool = True, owner: str = "") -> Payload:
         """Pickle a value; a small one is returned, a large one written to a file."""
@@ -53,152 +70,129 @@ class FileClient:
             return pickle.dumps(value, 5)
         stream, buffers = _segment.dump(value, self.dumps)
         size = len(stream) + sum(b.nbytes for b in buffers)
-        if size > INLINE_LIMIT or not inline:
-            return self._write(stream, buffers, size, owner)
-        return self.dumps(value) if buffers else stream
+        if inline and size <= INLINE_LIMIT:
+            return self.dumps(value) if buffers else stream
+        payload = self._share(stream, buffers, owner) or self._write(stream, buffers, owner)
+        self._made.update(key for key in keys_of(payload) if key in self._made)
+        return payload
 
     def get(self, payload: Payload) -> Any:
         """Load a value; the reader's own, to change as it likes."""
-        if not isinstance(payload, Ref):
+        if isinstance(payload, bytes):
             return self.loads(payload)
         try:
-            fd = os.open(payload.key, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-        except FileNotFoundError:
+            views = {key: self._map(key) for key in keys_of(payload)}
+        except FileNotFoundError as error:
             raise StoreError(
-                f"The value in {payload.key} is not there any more: it was released after its "
+                f"The value in {error.args[0]} is not there any more: it was released after its "
                 "last reader, or its run's directory was removed."
             ) from None
-        try:
-            return _segment.read(fd, self.loads)
-        finally:
-            os.close(fd)
+        if isinstance(payload, Ref):
+            stream, buffers = _segment.parts(views[payload.key])
+            return self.loads(stream, buffers=buffers)
+        stream, *buffers = (
+            views[part.key][part.start : part.start + part.nbytes]
+            if isinstance(part, Part)
+            else memoryview(bytearray(part))
+            for part in payload.parts
+        )
+        return self.loads(stream, buffers=buffers)
+
+    def allocate(self, nbytes: int, owner: str) -> memoryview | None:
+        """Memory that is part of the store already; None where there is none."""
+        found = self.segments.allocate(nbytes, owner)
+        if found is None:
+            return None
+        view, source = maps.allocated(found[0].removesuffix(PART), found[1])
+        self._sources.append(source)
+        return view[:nbytes]
 
     def discard(self, payload: Payload) -> None:
-        """Remove a value's file; maps of it stay valid."""
-        if isinstance(payload, Ref):
-            with contextlib.suppress(OSError):
-                os.unlink(payload.key)  # noqa: PTH108, a Path costs more than the unlink
+        """Give up a value that nobody was told of."""
+        for key in keys_of(payload) & self._made.keys():
+            self._made[key] -= 1
+            if self._made[key] <= 0:
+                del self._made[key]
+                self.segments.remove(key)
 
-    def _write(self, stream: bytes, buffers: list[memoryview], size: int, owner: str) -> Ref:
-        refusals = []
-        for folder, floor in zip(self.folders, self.floors, strict=True):
-            if floor and (free := _free(folder)) - size < floor:
-                refusals.append(f"{folder} ({free:,} bytes free, {floor:,} to be left)")
-                continue
-            path = os.path.join(folder, f"{owner}{secrets.token_hex(8)}")  # noqa: PTH118, as above
-            try:
-                return Ref(path, write_file(path, stream, buffers))
-            except OSError as error:
-                if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
-                    raise
-                refusals.append(f"{folder} ({error.strerror})")
-        raise StoreFullError(
-            f"There is no room for a value of {size:,} bytes in {' or '.join(refusals)}. Free "
-            "some space, set TMPDIR to a larger disk, or let the node save to a dataset on disk."
+    def end_node(self) -> None:
+        """Forget what was read, and give back what was allocated and not returned."""
+        for source in self._sources:
+            if source.shared and source.key in self._made:
+                maps.seal(source)
+            elif source.shared:
+                self.segments.recycle(source.key + PART)
+        self._sources.clear()
+        self._made.clear()
+
+    def _map(self, key: str) -> memoryview:
+        view, source = maps.read(
+            key, self.segments.open, keep_in=self.segments.memory if self.keeps else None
         )
+        if source is not None:
+            self._sources.append(source)
+        return view.toreadonly() if self.readonly else view
+
+    def _write(self, stream: bytes, buffers: list[memoryview], owner: str) -> Ref:
+        laid_out = _segment.layout(stream, buffers)
+        ref = Ref(self.segments.write(laid_out, owner, keep=self.keeps), laid_out.size)
+        self._made[ref.key] = 0
+        return ref
+
+    def _share(self, stream: bytes, buffers: list[memoryview], owner: str) -> Views | None:
+        """A value with data that are in segments already, or None if it has none worth it."""
+        found = [self._find(buffer) for buffer in buffers]
+        shown: Counter[str] = Counter()
+        for part, _ in filter(None, found):
+            shown[part.key] += part.nbytes
+        kept = [
+            f[0] if f is not None and shown[f[0].key] * _LEAST_SHARE >= f[1] else None
+            for f in found
+        ]
+        if not any(kept):
+            return None
+        for key in {part.key for part in kept if part is not None} - self._made.keys():
+            self._publish(key)
+        return self._with_rest(stream, buffers, kept, owner)
+
+    def _find(self, buffer: memoryview) -> tuple[Part, int] | None:
+        """Where a buffer is, and the size of that segment."""
+        start = address_of(buffer)
+        source = find_source(self._sources, start, buffer.nbytes)
+        if source is None or not self.segments.owns(source.key):
+            return None
+        part = Part(source.key, start - source.start, buffer.nbytes)
+        return part, source.end - source.start
+
+    def _publish(self, key: str) -> None:
+        """Give an array that a node has allocated the name of a value."""
+        if os.path.exists(key + PART):  # noqa: PTH110, a Path costs more
+            self.segments.publish(key + PART)
+            self._made[key] = 0
+
+    def _with_rest(
+        self, stream: bytes, buffers: list[memoryview], kept: list[Part | None], owner: str
+    ) -> Views:
+        """Write what is not in a segment yet to one of its own, if it is large."""
+        rest = [b for b, part in zip(buffers, kept, strict=True) if part is None]
+        if len(stream) + sum(b.nbytes for b in rest) <= INLINE_LIMIT:
+            own: list[bytes | Part] = [b.tobytes() for b in rest]
+            pickled: bytes | Part = stream
+        else:
+            laid_out = _segment.layout(stream, rest)
+            key = self.segments.write(laid_out, owner, keep=self.keeps)
+            self._made[key] = 0
+            own = [Part(key, start, b.nbytes) for start, b in laid_out.buffers]
+            pickled = Part(key, *laid_out.stream)
+        left = iter(own)
+        return Views(pickled, tuple(next(left) if part is None else part for part in kept))
 
 
-class FileStore(Store):
-    """Keeps large values as files in directories of the run's own.
-
-    Args:
-        client: What writes and reads them.
-        directories: The directories that the client writes to.
-    """
-
-    def __init__(self, client: FileClient, directories: list[RunDirectory]) -> None:
-        self._client = client
-        self._directories = directories
-        self._owner = os.getpid()
-        self._claimed: weakref.WeakSet[StoredValue] = weakref.WeakSet()
-
-    @classmethod
-    def create(cls, dumps: Callable[..., bytes], loads: Callable[..., Any]) -> FileStore:
-        """Make the directories, after removing those that dead runs have left."""
-        directories, floors = [], []
-        for parent in tiers():
-            sweep(parent)
-            directories.append(RunDirectory(parent))
-            floors.append(0)
-        if len(directories) > 1:
-            floors[0] = _floor(directories[0].path)
-        folders = tuple(str(d.path) for d in directories)
-        return cls(FileClient(folders, tuple(floors), dumps, loads), directories)
-
-    @property
-    def client(self) -> FileClient:
-        """What workers write and read with."""
-        return self._client
-
-    def release(self, payload: Payload) -> None:
-        """Remove a value's file; maps of it stay valid."""
-        self.client.discard(payload)
-
-    def claim(self, payload: Payload) -> StoredValue:
-        """Keep a value for as long as the returned loader lives."""
-        value = StoredValue(payload, self.client, tuple(self._directories))
-        if isinstance(payload, Ref):
-            self._claimed.add(value)
-            weakref.finalize(value, _discard, self.client, payload, self._owner).atexit = False
-        return value
-
-    def close(self) -> None:
-        """Remove all files that are not claimed, and the directories as soon as none is."""
-        if os.getpid() != self._owner:  # a forked child's copy; the files are not its own
-            return
-        kept = {v.payload.key for v in self._claimed if isinstance(v.payload, Ref)}
-        if not kept:
-            for directory in self._directories:
-                directory.remove()
-        for directory in self._directories:
-            with contextlib.suppress(OSError):
-                for path in directory.path.iterdir():
-                    if path.is_file() and path.name != "lock" and str(path) not in kept:
-                        path.unlink(missing_ok=True)
-        self._directories = []
-
-    def abandon(self, owner: str) -> None:
-        """Remove the files of an owner that died before anybody was told of them."""
-        for directory in self._directories:
-            for path in directory.path.glob(f"{owner}*"):
-                path.unlink(missing_ok=True)
-
-    def scratch(self) -> Path | None:
-        """The first directory, for files that driver and workers share."""
-        return self._directories[0].path
-
-
-def _discard(client: FileClient, payload: Payload, owner: int) -> None:
-    if os.getpid() == owner:  # else a forked child has dropped its copy
-        client.discard(payload)
-
-
-def write_file(path: str, stream: bytes, buffers: list[memoryview]) -> int:
-    """Write a dumped value to a new file; leave none if that fails.
-
-    Returns:
-        The size of the file, in bytes.
-    """
-    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
-    fd = os.open(path, flags, 0o600)
-    try:
-        return _segment.write(fd, stream, buffers)
-    except BaseException:
-        os.unlink(path)  # noqa: PTH108, as above
-        raise
-    finally:
-        os.close(fd)
-
-
-def _free(folder: str) -> int:
-    if not hasattr(os, "statvfs"):  # Windows, where there is one tier and nothing to choose
-        return 1 << 62
-    status = os.statvfs(folder)
-    return status.f_bavail * status.f_frsize
-
-
-def _floor(folder: Path) -> int:
-    """Bytes to leave free in shared memory: all but half of what this process may take of it."""
-    free = _free(str(folder))
-    headroom = memory_headroom()
-    return free - min(free, free if headroom is None else headroom) // 2
+def _client(
+    segments: Segments, dumps: Callable[..., bytes], loads: Callable[..., Any], readonly: bool
+) -> FileClient:
+    """A worker's client; maps that it has kept for another store are of no use any more."""
+    maps.settle_in(segments.folders)
+    client = FileClient(segments, dumps, loads, readonly=readonly)
+    client.keeps = True
+    return client

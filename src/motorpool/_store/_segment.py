@@ -3,17 +3,16 @@
 magic, length of the pickle, number of buffers      3 x 8 bytes
 offset and length of each buffer                    n x 16 bytes
 the pickle
-each buffer, aligned to 64 bytes
+each buffer, aligned to 64 bytes, and to a page if it is large
 """
 
 from __future__ import annotations
 
-import errno
-import mmap
 import os
 import struct
-import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from motorpool._store._pickling import LEAST, with_blobs
 
 if TYPE_CHECKING:
     import pickle
@@ -22,10 +21,26 @@ if TYPE_CHECKING:
 _MAGIC = 0x31_4C_4F_4F_50_52_4F_4D  # "MORPOOL1", read as a little-endian number
 _HEAD = struct.Struct("<QQQ")
 _ENTRY = struct.Struct("<QQ")
-# Up to 3.12 a map keeps a descriptor open, and there are few of those.
-_UNTRACKED: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) else {}
 # A cache line, and what SIMD loads of 512 bits want; numpy itself promises 16.
 _ALIGNMENT = 64
+# Large buffers share no page with others, so that it can be told which of them was written to.
+_PAGE, _LARGE = 4096, 64 * 1024
+
+
+class Layout(NamedTuple):
+    """Where everything goes in a file.
+
+    Attributes:
+        head: The beginning of the file, the pickle included.
+        stream: Where the pickle is, and its length.
+        buffers: Each buffer, and where it goes.
+        size: Size of the file, in bytes.
+    """
+
+    head: bytes
+    stream: tuple[int, int]
+    buffers: list[tuple[int, memoryview]]
+    size: int
 
 
 def dump(value: Any, dumps: Callable[..., bytes]) -> tuple[bytes, list[memoryview]]:
@@ -38,38 +53,66 @@ def dump(value: Any, dumps: Callable[..., bytes]) -> tuple[bytes, list[memoryvie
 
     def out_of_band(buffer: pickle.PickleBuffer) -> bool:
         try:
-            views.append(buffer.raw())
+            view = buffer.raw()
         except BufferError:  # not contiguous, so it goes into the pickle
             return True
+        if view.nbytes < LEAST:
+            return True
+        views.append(view)
         return False
 
-    return dumps(value, buffer_callback=out_of_band), views
+    return dumps(with_blobs(value), buffer_callback=out_of_band), views
 
 
-def write(fd: int, stream: bytes, buffers: Sequence[memoryview]) -> int:
-    """Write a dumped value to an empty file.
+def layout(stream: bytes, buffers: Sequence[memoryview]) -> Layout:
+    """Lay out a dumped value."""
+    start = _HEAD.size + _ENTRY.size * len(buffers)
+    position = start + len(stream)
+    table, placed = [_HEAD.pack(_MAGIC, len(stream), len(buffers))], []
+    for buffer in buffers:
+        position += -position % (_PAGE if buffer.nbytes >= _LARGE else _ALIGNMENT)
+        table.append(_ENTRY.pack(position, buffer.nbytes))
+        placed.append((position, buffer))
+        position += buffer.nbytes
+    return Layout(b"".join(table) + stream, (start, len(stream)), placed, position)
+
+
+def write(fd: int, value: Layout) -> None:
+    """Write a value to a file, from its beginning.
 
     Plain `write` instead of a map: a full tmpfs is then ENOSPC, and not SIGBUS.
-
-    Returns:
-        The size of the file, in bytes.
 
     Raises:
         OSError: If there is no room for it.
     """
-    position = _HEAD.size + _ENTRY.size * len(buffers) + len(stream)
-    table = [_HEAD.pack(_MAGIC, len(stream), len(buffers))]
-    parts: list[bytes | memoryview] = []
-    for buffer in buffers:
-        gap = -position % _ALIGNMENT
-        parts += [bytes(gap), buffer]
-        table.append(_ENTRY.pack(position + gap, buffer.nbytes))
-        position += gap + buffer.nbytes
-    for part in (b"".join(table) + stream, *parts):
-        rest = memoryview(part)
+    position = 0
+    for start, part in ((0, memoryview(value.head)), *value.buffers):
+        if start > position:
+            os.write(fd, bytes(start - position))
+        rest = part
         while rest.nbytes:
             rest = rest[os.write(fd, rest) :]
-    return position
+        position = start + part.nbytes
+
+
+def fill(view: memoryview, value: Layout) -> None:
+    """Copy a value to a map of a file that is large enough."""
+    view[: len(value.head)] = value.head
+    for start, part in value.buffers:
+        view[start : start + part.nbytes] = part
+
+
+def write_file(path: str, value: Layout) -> None:
+    """Write a value to a new file; leave none if that fails."""
+    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
+    fd = os.open(path, flags, 0o600)
+    try:
+        write(fd, value)
+    except BaseException:
+        os.unlink(path)  # noqa: PTH108, a Path costs more
+        raise
+    finally:
+        os.close(fd)
 
 
 def is_whole(path: str) -> bool:
@@ -83,31 +126,20 @@ def is_whole(path: str) -> bool:
             end = _HEAD.size + len(table) + length
             if count:
                 end = sum(_ENTRY.unpack_from(table, _ENTRY.size * (count - 1)))
-            return bool(os.fstat(file.fileno()).st_size == end)
+            return bool(os.fstat(file.fileno()).st_size >= end)
     except (OSError, struct.error):
         return False
 
 
-def _mapped(fd: int) -> memoryview:
-    """Map a file; a process that has run out of descriptors or maps gets a copy instead."""
-    try:
-        return memoryview(mmap.mmap(fd, 0, access=mmap.ACCESS_COPY, **_UNTRACKED))
-    except OSError as error:
-        if error.errno not in {errno.EMFILE, errno.ENOMEM}:
-            raise
-    with os.fdopen(fd, "rb", closefd=False) as file:
-        return memoryview(bytearray(file.read()))
+def parts(view: memoryview) -> tuple[memoryview, list[memoryview]]:
+    """The pickle and the buffers in a map of a file.
 
-
-def read(fd: int, loads: Callable[..., Any]) -> Any:
-    """Load a value from a file; its buffers are private copy-on-write maps.
-
-    The map is never closed here: it lives for as long as something in the value looks into it.
+    Raises:
+        ValueError: If it is not a value of Motorpool's.
     """
-    view = _mapped(fd)
     magic, length, count = _HEAD.unpack_from(view)
     if magic != _MAGIC:
         raise ValueError("not a value that Motorpool has written")
     start = _HEAD.size + _ENTRY.size * count
     entries = [_ENTRY.unpack_from(view, _HEAD.size + _ENTRY.size * i) for i in range(count)]
-    return loads(view[start : start + length], buffers=[view[at : at + n] for at, n in entries])
+    return view[start : start + length], [view[at : at + n] for at, n in entries]

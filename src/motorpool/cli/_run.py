@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shlex
+import shutil
 import sys
 import threading
 from pathlib import Path
@@ -55,6 +56,11 @@ _BY_NAME = ("node_names", "from_nodes", "to_nodes")
               "if no id is given.")  # fmt: skip
 @click.option("--checkpoint", type=click.Path(file_okay=False), metavar="DIR",
               help="Keep in-memory values in DIR, for a resumed run.")  # fmt: skip
+@click.option("--memory-limit", metavar="SIZE",
+              help="Shared memory that values may take before they go to disk, such as 4GiB; by "
+              "default half of what is free.")  # fmt: skip
+@click.option("--readonly-inputs", is_flag=True,
+              help="Let nodes read large inputs, but not change their copies.")  # fmt: skip
 @click.option("--on-failure", type=click.Choice(["stop", "continue", "kill"]), default="stop",
               show_default=True, help="What to do after a node has failed.")  # fmt: skip
 @click.option("--retries", type=click.IntRange(min=0), default=0, help="Tries after the first.")
@@ -70,7 +76,8 @@ def run(  # noqa: PLR0913, one argument an option
     *, target: str, catalog: str | None, backend: str, max_workers: int | None,
     options: tuple[tuple[str, str], ...], is_async: bool, nodes: list[str] | None,
     from_nodes: list[str] | None, to_nodes: list[str] | None, tags: list[str] | None,
-    only_missing_outputs: bool, resume: str | None, checkpoint: str | None, on_failure: Any,
+    only_missing_outputs: bool, resume: str | None, checkpoint: str | None,
+    memory_limit: str | None, readonly_inputs: bool, on_failure: Any,
     retries: int, retry_delay: float, timeout: float | None, events: IO[str] | None,
     progress: bool | None,
 ) -> int:  # fmt: skip
@@ -88,6 +95,7 @@ def run(  # noqa: PLR0913, one argument an option
     runner = ParallelRunner(
         backend, max_workers, is_async, on_failure=on_failure, timeout=timeout,
         retries=Retry(retries, retry_delay), observers=observers, checkpoint=checkpoint,
+        memory_limit=memory_limit, readonly_inputs=readonly_inputs,
         **dict(options),
     )  # fmt: skip
     runner._wants_results = False  # noqa: SLF001, nobody can load them when the command is over
@@ -236,7 +244,15 @@ def _show_hint(start: list[str], summary: RunSummary) -> None:
         arguments = ["--resume", Path(summary.journal).name, *arguments]
     elif summary.completed:
         arguments = ["--from-nodes", ",".join(start), *_without("--from-nodes", arguments)]
-    click.echo(f"To run the rest:\n  motorpool {shlex.join([command, *arguments])}", err=True)
+    words = shlex.join([*_program(), command, *arguments])
+    click.echo(f"To run the rest:\n  {words}", err=True)
+
+
+def _program() -> list[str]:
+    """How this command was called, or can be."""
+    if "UV_RUN_RECURSION_DEPTH" in os.environ:  # what uv finds, a shell need not find
+        return ["uv", "run", "motorpool"]
+    return ["motorpool"] if shutil.which("motorpool") else [sys.executable, "-m", "motorpool"]
 
 
 def _without(flag: str, arguments: list[str]) -> list[str]:

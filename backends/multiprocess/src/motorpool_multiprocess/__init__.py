@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 from typing import TYPE_CHECKING, Any
 
 import cloudpickle
@@ -12,6 +13,7 @@ import multiprocess
 from motorpool import hookimpl
 from motorpool._builtin._context import worker_context
 from motorpool._builtin.direct import DirectBackend, DirectExecutor
+from motorpool.backend import reduce_out_of_band
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["MultiprocessBackend"]
 
+# A smaller array is copied sooner than it is handed over.
+_SMALL = 4096
+
 
 class _Pickler(dill.Pickler):  # type: ignore[misc]
     """Leaves classes to cloudpickle: those of `__main__` come back as they were, not as copies."""
@@ -28,7 +33,26 @@ class _Pickler(dill.Pickler):  # type: ignore[misc]
     def reducer_override(self, obj: Any) -> Any:
         if isinstance(obj, type):
             return cloudpickle.Pickler.reducer_override(self, obj)
+        if type(obj) is pickle.PickleBuffer:
+            return _reduce_buffer(obj)
+        reduced = reduce_out_of_band(obj)
+        if reduced is NotImplemented and type(obj).__module__ == "numpy":
+            return _reduce_array(obj)
+        return reduced
+
+
+def _reduce_array(obj: Any) -> Any:
+    """Dill takes the older way, which copies."""
+    large = type(obj).__name__ == "ndarray" and obj.nbytes > _SMALL and not obj.dtype.hasobject
+    return obj.__reduce_ex__(5) if large else NotImplemented
+
+
+def _reduce_buffer(buffer: pickle.PickleBuffer) -> Any:
+    """Python's own pickler, which dill's is, takes two buffers of one byte for the same object."""
+    raw = buffer.raw()
+    if raw.nbytes > 1:
         return NotImplemented
+    return bytes if raw.readonly else bytearray, (list(raw),)
 
 
 class MultiprocessBackend(DirectBackend):

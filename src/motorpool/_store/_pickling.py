@@ -1,0 +1,197 @@
+"""Which data leave a pickle out of band, beside those that do so by themselves.
+
+numpy hands over contiguous arrays as they are, and with them go pandas, scipy and scikit-learn;
+pyarrow does so with its buffers. What follows is for the rest: for dates, for strided and masked
+arrays, for slices of Arrow data, which would take all of their parents along, for polars, and for
+bytes. Nothing here imports a library: who has an array has imported numpy.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pickle
+import sys
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+# Below this a buffer costs more than the copy that it saves.
+LEAST = 4096
+# From here on bytes are worth an object of their own; and in how large a container they are
+# looked for.
+_LARGE_BYTES = 64 * 1024
+_MOST_ITEMS = 256
+# Arrow data that hold more than this many times what they show are packed.
+_SLICE = 1.25
+
+
+def reduce_out_of_band(obj: Any) -> Any:
+    """What `reducer_override` of a pickler returns for an object.
+
+    Returns:
+        A reduced value whose data are a `PickleBuffer`, or NotImplemented.
+    """
+    reducer = _REDUCERS.get(type(obj).__module__)
+    return NotImplemented if reducer is None else reducer(obj)
+
+
+@cache
+def _pickler() -> type[Any]:
+    import cloudpickle  # noqa: PLC0415, takes 10 ms that `import motorpool` must not
+
+    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+        """cloudpickle's, with more out of band."""
+
+        def reducer_override(self, obj: Any) -> Any:
+            reduced = reduce_out_of_band(obj)
+            return super().reducer_override(obj) if reduced is NotImplemented else reduced
+
+    return Pickler
+
+
+def dumps(obj: Any, buffer_callback: Callable[[pickle.PickleBuffer], Any] | None) -> bytes:
+    """Pickle with cloudpickle, with as much out of band as can be."""
+    import io  # noqa: PLC0415, as above
+
+    stream = io.BytesIO()
+    _pickler()(stream, 5, buffer_callback).dump(obj)
+    return stream.getvalue()
+
+
+class _Blob:
+    """Large bytes, which a pickle would copy."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, data: bytes | bytearray) -> None:
+        self.data = data
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        return type(self.data), (pickle.PickleBuffer(self.data),)
+
+
+def with_blobs(value: Any) -> Any:
+    """The value, with the large bytes in it marked: itself, or in the outermost container."""
+    kind = type(value)
+    if kind in {bytes, bytearray}:
+        return _Blob(value) if len(value) > _LARGE_BYTES else value
+    if kind not in {dict, list, tuple} or len(value) > _MOST_ITEMS:
+        return value
+    items: Iterable[Any] = value.values() if kind is dict else value
+    if not any(type(i) in {bytes, bytearray} and len(i) > _LARGE_BYTES for i in items):
+        return value
+    if kind is dict:
+        return {k: with_blobs(v) if type(v) in {bytes, bytearray} else v for k, v in value.items()}
+    return kind(with_blobs(i) if type(i) in {bytes, bytearray} else i for i in value)
+
+
+def _of_numpy(array: Any) -> Any:
+    if type(array).__name__ != "ndarray" or array.dtype.hasobject or array.nbytes < LEAST:
+        return NotImplemented
+    if array.flags.forc and not _hides(array.dtype):
+        return NotImplemented  # numpy does it
+    numpy = sys.modules["numpy"]
+    array = array if array.flags.forc else numpy.ascontiguousarray(array)
+    order = "C" if array.flags.c_contiguous else "F"
+    data = pickle.PickleBuffer(array.ravel(order).view("u1"))
+    return restore_array, (data, array.dtype, array.shape, order)
+
+
+def _hides(dtype: Any) -> bool:
+    """Whether numpy does not show arrays of this type as buffers: there are dates in them."""
+    if dtype.subdtype is not None:
+        return _hides(dtype.subdtype[0])
+    if dtype.fields is not None:
+        return any(_hides(field[0]) for field in dtype.fields.values())
+    return dtype.kind in "mM"
+
+
+def restore_array(data: Any, dtype: Any, shape: tuple[int, ...], order: Any) -> Any:
+    """Make an array of its bytes."""
+    import numpy  # noqa: ICN001, PLC0415, whoever unpickles an array has numpy
+
+    return numpy.frombuffer(data, "u1").view(dtype).reshape(shape, order=order)
+
+
+def _of_masked(array: Any) -> Any:
+    if type(array).__name__ != "MaskedArray" or array.nbytes < LEAST or array.dtype.hasobject:
+        return NotImplemented
+    numpy = sys.modules["numpy"]
+    bare = array.mask is numpy.ma.nomask
+    state = (array._fill_value, array.hardmask, dict(array._optinfo))  # noqa: SLF001, as its pickle
+    return restore_masked, (array.data, None if bare else array.mask, *state)
+
+
+def restore_masked(data: Any, mask: Any, fill: Any, hard: Any, info: dict[str, Any]) -> Any:
+    """Make a masked array of its parts."""
+    import numpy  # noqa: ICN001, PLC0415, as above
+
+    mask = numpy.ma.nomask if mask is None else mask
+    array: Any = numpy.ma.MaskedArray(data, mask=mask, hard_mask=hard)
+    array._fill_value = fill  # noqa: SLF001, as above
+    array._optinfo.update(info)  # noqa: SLF001, as above
+    return array
+
+
+def _of_arrow(obj: Any) -> Any:
+    total = getattr(obj, "get_total_buffer_size", None)
+    if total is None or total() <= obj.nbytes * _SLICE + LEAST:
+        return NotImplemented
+    arrow = sys.modules["pyarrow"]
+    name = type(obj).__name__
+    form = name if name in {"Table", "RecordBatch", "ChunkedArray"} else "Array"
+    if form == "Array":
+        batches = arrow.record_batch([obj], names=[""])
+    else:
+        batches = arrow.table([obj], names=[""]) if form == "ChunkedArray" else obj
+    try:
+        sink = arrow.BufferOutputStream()
+        with importlib.import_module("pyarrow.ipc").new_stream(sink, batches.schema) as writer:
+            writer.write(batches)
+    except (arrow.ArrowInvalid, NotImplementedError):  # a type without a form of its own
+        return NotImplemented
+    return restore_arrow, (pickle.PickleBuffer(sink.getvalue()), form)
+
+
+def restore_arrow(data: Any, form: str) -> Any:
+    """Make Arrow data of a stream of them; nothing is copied."""
+    arrow = importlib.import_module("pyarrow")
+    reader = importlib.import_module("pyarrow.ipc").open_stream(arrow.py_buffer(data))
+    if form == "RecordBatch":
+        return reader.read_next_batch()
+    if form == "Array":
+        return reader.read_next_batch().column(0)
+    table = reader.read_all()
+    return table if form == "Table" else table.column(0)
+
+
+def _of_polars(obj: Any) -> Any:
+    name = type(obj).__name__
+    if name not in {"DataFrame", "Series"} or obj.estimated_size() < LEAST:
+        return NotImplemented
+    try:
+        importlib.import_module("pyarrow")
+        newest = sys.modules["polars"].CompatLevel.newest()
+        table = (obj.to_frame() if name == "Series" else obj).to_arrow(compat_level=newest)
+    except Exception:  # noqa: BLE001, no pyarrow, or objects that Arrow does not know
+        return NotImplemented
+    return restore_polars, (table, name == "Series")
+
+
+def restore_polars(table: Any, is_series: bool) -> Any:
+    """Make polars data of a table of Arrow's; nothing is copied."""
+    frame = importlib.import_module("polars").from_arrow(table, rechunk=False)
+    return frame.to_series() if is_series else frame
+
+
+# By the module of a class, so that none has to be imported; classes of other names pass through.
+_REDUCERS: dict[str, Callable[[Any], Any]] = {
+    "numpy": _of_numpy,
+    "numpy.ma": _of_masked,
+    "numpy.ma.core": _of_masked,
+    "polars.dataframe.frame": _of_polars,
+    "polars.series.series": _of_polars,
+    "pyarrow.lib": _of_arrow,
+}

@@ -1,0 +1,276 @@
+"""Segments that are used again: never while somebody may look at them."""
+
+import gc
+import os
+import pickle
+from pathlib import Path
+
+import functions
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from motorpool import ExecutorBackend, ParallelRunner, allocate, node, pipeline
+from motorpool._store import FileStore, Ref, Views
+from motorpool._store._contract import keys_of
+from motorpool._store._maps import maps
+
+N = 50_000
+
+
+@pytest.fixture
+def store():
+    made = FileStore.create(ExecutorBackend.dumps, ExecutorBackend.loads)
+    yield made
+    made.close()
+    gc.collect()
+    maps.forget_unused()
+
+
+@pytest.fixture
+def client(store):
+    """As a worker has it, which keeps maps."""
+    return pickle.loads(pickle.dumps(store.client))
+
+
+def put(store, client, value):
+    """What the driver does with an output."""
+    payload = client.put(value)
+    store.adopt(payload)
+    client.end_node()
+    return payload
+
+
+def inode(payload):
+    return {os.stat(key).st_ino for key in keys_of(payload)}
+
+
+def test_pages_are_used_again(store, client):
+    """A value that nobody needs leaves its file to the next of about its size."""
+    first = put(store, client, np.zeros(N))
+    where = inode(first)
+    store.release(first)
+    second = put(store, client, np.ones(N - 100))
+    assert inode(second) == where
+    np.testing.assert_array_equal(client.get(second), np.ones(N - 100))
+
+
+def test_larger_value_extends_a_file(store, client):
+    """Its pages are used, and the budget pays for the rest."""
+    first = put(store, client, np.zeros(N))
+    where, (used, _) = inode(first), store.client.segments.budget.numbers
+    store.release(first)
+    second = put(store, client, np.arange(2.0 * N))
+    assert inode(second) == where
+    assert store.client.segments.budget.numbers[0] == used + 8 * N
+    np.testing.assert_array_equal(client.get(second), np.arange(2.0 * N))
+
+
+def test_view_pins_its_segment_for_as_long_as_it_lives(store, client):
+    """Kept in a global, or within another object."""
+    first = put(store, client, {"a": np.zeros(N)})
+    where = inode(first)
+    kept = client.get(first)["a"][10:20]
+    client.end_node()
+    store.release(first)
+    second = put(store, client, np.ones(N))
+    assert inode(second) != where
+    np.testing.assert_array_equal(kept, np.zeros(10))
+    del kept
+    gc.collect()
+    store.release(second)
+    third = put(store, client, np.ones(N))
+    files = [p for p in Path(client.folders[0]).glob("**/*") if p.is_file() and p.name != "lock"]
+    held = sum(p.stat().st_size for p in files if p.name != "budget")
+    assert held == store.client.segments.budget.numbers[0]
+    np.testing.assert_array_equal(client.get(third), np.ones(N))
+
+
+def test_what_a_reader_writes_is_not_seen_after_reuse(store, client):
+    """A map that was written to is not kept."""
+    first = put(store, client, np.zeros(N))
+    array = client.get(first)
+    array[:] = 7
+    del array
+    client.end_node()
+    store.release(first)
+    second = put(store, client, np.ones(N))
+    np.testing.assert_array_equal(client.get(second), np.ones(N))
+
+
+def test_forked_child_pins_what_it_looks_at(store, client):
+    """Its parent may have given its own view up."""
+    first = put(store, client, np.zeros(N))
+    array = client.get(first)
+    client.end_node()
+    go_on, told = os.pipe(), os.pipe()
+    child = os.fork()
+    if not child:
+        os.read(go_on[0], 1)
+        os.write(told[1], b"same" if not array.any() else b"not!")
+        os._exit(0)
+    del array
+    gc.collect()
+    store.release(first)
+    for _ in range(3):
+        store.release(put(store, client, np.ones(N)))
+    os.write(go_on[1], b"x")
+    assert os.read(told[0], 4) == b"same"
+    os.waitpid(child, 0)
+    for fd in (*go_on, *told):
+        os.close(fd)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.randoms(use_true_random=False))
+def test_every_byte_of_every_view_stays(chance):
+    """Whatever is put, read, changed, passed on, kept and released, in any order."""
+    store = FileStore.create(ExecutorBackend.dumps, ExecutorBackend.loads, memory_limit=6_000_000)
+    clients = [pickle.loads(pickle.dumps(store.client)) for _ in range(2)]
+    live, views = [], []
+    try:
+        for step in range(60):
+            _do_something(store, chance, clients[step % 2], live, views, step)
+            assert all((view == value).all() for view, value in views)
+        assert all((clients[0].get(payload) == value).all() for payload, value in live)
+    finally:
+        views.clear()
+        store.close()
+        gc.collect()
+        maps.forget_unused()
+
+
+def _do_something(store, chance, client, live, views, step):
+    action = chance.choice(["put", "put", "read", "change", "pass", "release", "drop", "drop"])
+    if action == "put" or not live:
+        size = chance.choice([N // 4, N, N + 1, 2 * N])
+        live.append((put(store, client, np.full(size, step)), step))
+        return
+    payload, value = chance.choice(live)
+    if action == "read":
+        array = client.get(payload)
+        views.append((array[chance.randrange(len(array)) :], value))
+    elif action == "change":
+        array = client.get(payload)
+        array[:] = -step
+        views.append((array, -step))
+    elif action == "pass":
+        live.append((put_part(store, client, payload), value))
+    elif action == "release":
+        live.remove((payload, value))
+        store.release(payload)
+    elif views:
+        views.pop(chance.randrange(len(views)))
+    client.end_node()
+
+
+def put_part(store, client, payload):
+    array = client.get(payload)
+    return put(store, client, array[len(array) // 4 :])
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        lambda table: table,
+        lambda table: table[["a"]],
+        lambda table: table["b"],
+        lambda table: table.iloc[N // 2 :],
+        lambda table: {"all": table, "two": [table["a"]]},
+    ],
+    ids=["identity", "columns", "column", "slice", "within"],
+)
+def test_views_of_an_input_are_passed_on(store, client, part):
+    """No new file, and nothing copied."""
+    first = put(store, client, pd.DataFrame({"a": np.arange(N), "b": np.ones(N)}))
+    before, files = inode(first), len(list(Path(client.folders[0]).iterdir()))
+    expected = part(client.get(first))
+    second = put(store, client, expected)
+    assert isinstance(second, Views)
+    assert inode(second) == before
+    assert len(list(Path(client.folders[0]).iterdir())) == files
+    store.release(first)
+    again = client.get(second)
+    if isinstance(expected, dict):
+        again, expected = again["all"], expected["all"]
+    assert again.equals(expected)
+
+
+def test_changed_input_is_copied(store, client):
+    """One byte is enough; the others keep what they had."""
+    first = put(store, client, np.zeros(N))
+    array = client.get(first)
+    array[N // 2] = 1
+    second = put(store, client, array)
+    assert isinstance(second, Ref)
+    assert client.get(first).sum() == 0
+    assert client.get(second).sum() == 1
+
+
+def test_small_part_of_a_large_value_is_copied(store, client):
+    """So that it does not keep the rest in memory."""
+    first = put(store, client, np.zeros(20 * N))
+    second = put(store, client, client.get(first)[:N])
+    assert isinstance(second, Ref)
+    assert not inode(second) & inode(first)
+
+
+def test_memory_held_is_no_more_than_was_needed_together(store, client):
+    """However many sizes have come and gone."""
+    for size in (4 * N, N, 3 * N, 2 * N, 5 * N, N):
+        payloads = [put(store, client, np.zeros(size)) for _ in range(2)]
+        for payload in payloads:
+            store.release(payload)
+    held = sum(p.stat().st_size for p in Path(client.folders[0]).glob("free/*"))
+    assert 0 < held <= 2 * (5 * N * 8 + 4096)
+
+
+def test_allocated_array_is_the_readers_file(process_backend):
+    """Nothing is copied, and what its maker writes later is its own."""
+    nodes = [
+        node(functions.make_allocated, "x", "array"),
+        node(functions.change_what_was_kept, "array", "sum"),
+        node(lambda array, total: (total, float(array.sum())), ["array", "sum"], "both"),
+    ]
+    result = ParallelRunner(process_backend, max_workers=1).run(pipeline(nodes), {"x": N})
+    assert result["both"].load() == (2 * 6.0 * N, 6.0 * N)
+
+
+def test_allocated_array_that_is_not_returned_is_given_back(process_backend):
+    """Its file waits for the next one."""
+
+    def waste(x):
+        allocate(10 * N)[:] = 1
+        return x
+
+    nodes = [node(waste, "x" if not i else f"y{i - 1}", f"y{i}") for i in range(4)]
+    with ParallelRunner(process_backend, max_workers=1) as runner:
+        runner.run(pipeline(nodes), {"x": 1})
+        store = runner._resources._store
+        held = sum(p.stat().st_size for p in Path(store.client.folders[0]).glob("**/*"))
+        assert held < 2 * 10 * N * 8
+
+
+def test_allocate_outside_of_a_node_is_an_array_like_any_other():
+    """As it is on threads, and for small ones."""
+    assert allocate((3, 4), "int32").shape == (3, 4)
+    assert allocate(10 * N).flags.owndata
+    with pytest.raises(TypeError, match="Python objects"):
+        allocate(3, object)
+
+
+def test_readonly_inputs_explain_themselves(process_backend, run):
+    """An error in the node, with the way out; a copy may be changed."""
+
+    def change(array):
+        array[0] = 1
+
+    pipe = pipeline(node(change, "x", "y"))
+    with pytest.raises(ValueError, match="read-only") as caught:
+        run(process_backend, pipe, {"x": np.zeros(N)}, readonly_inputs=True)
+    assert "readonly_inputs=True" in "".join(caught.value.__notes__)
+    pipe = pipeline(node(lambda array: float((array.copy() + 1).sum()), "x", "y"))
+    result = run(process_backend, pipe, {"x": np.zeros(N)}, readonly_inputs=True)
+    assert result["y"].load() == N
