@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
+import threading
+from collections import Counter, deque
 from typing import TYPE_CHECKING
 
 from motorpool._store._waiting import ID_LENGTH
@@ -31,29 +32,48 @@ class Books:
         self._live = self._peak = 0
         self._closed = False
         self._owner = os.getpid()
+        self._lock = threading.Lock()
+        self._released: deque[tuple[str, ...]] = deque()
 
     def adopt(self, keys: Iterable[str]) -> None:
         """A value uses these segments."""
-        for key in keys:
-            self._users[key] += 1
-            if key not in self._sizes and self._segments.owns(key):
-                self._waiting.pop(key[-ID_LENGTH:], None)
-                self._sizes[key] = self._size(key)
-                self._live += self._sizes[key]
-                self._peak = max(self._peak, self._live)
+        with self._lock:
+            for key in keys:
+                self._adopt(key)
+        self._settle()
 
     def release(self, keys: Iterable[str]) -> None:
-        """A value that used these segments is not wanted any more."""
-        if os.getpid() != self._owner:  # a forked child has dropped its copy
+        """A value that used these segments is not wanted any more; finalizers may call this."""
+        if os.getpid() == self._owner:  # else a forked child has dropped its copy
+            self._released.append(tuple(keys))
+            self._settle()
+
+    def _settle(self) -> None:
+        """Do what was asked for, unless somebody is at it, who may be this very thread."""
+        while self._released and self._lock.acquire(blocking=False):
+            try:
+                while self._released:
+                    for key in self._released.popleft():
+                        self._release(key)
+            finally:
+                self._lock.release()
+
+    def _adopt(self, key: str) -> None:
+        self._users[key] += 1
+        if key not in self._sizes and self._segments.owns(key):
+            self._waiting.pop(key[-ID_LENGTH:], None)
+            self._sizes[key] = self._size(key)
+            self._live += self._sizes[key]
+            self._peak = max(self._peak, self._live)
+
+    def _release(self, key: str) -> None:
+        self._users[key] -= 1
+        if self._users[key] > 0:
             return
-        for key in keys:
-            self._users[key] -= 1
-            if self._users[key] > 0:
-                continue
-            del self._users[key]
-            self._live -= self._sizes.pop(key, 0)
-            if self._segments.owns(key):
-                self._give_up(key)
+        del self._users[key]
+        self._live -= self._sizes.pop(key, 0)
+        if self._segments.owns(key):
+            self._give_up(key)
 
     def close(self) -> None:
         """From now on, what nobody uses is removed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,10 @@ class Budget:
 
     def __init__(self, path: str) -> None:
         self._path = path
+        self._owed = _Owed()
+
+    def __reduce__(self) -> tuple[type[Budget], tuple[str]]:
+        return Budget, (self._path,)
 
     @classmethod
     def create(cls, path: str, limit: int) -> Budget:
@@ -45,10 +50,12 @@ class Budget:
             return True
 
     def give(self, nbytes: int) -> None:
-        """Give so many bytes back."""
-        with self._open() as fd:
-            used, limit = _NUMBERS.unpack(os.pread(fd, _NUMBERS.size, 0))
-            os.pwrite(fd, _NUMBERS.pack(max(0, used - nbytes), limit), 0)
+        """Give so many bytes back; may be called by a finalizer, in the midst of the others."""
+        self._owed.nbytes += nbytes
+        if self._owed.is_open:
+            return
+        with self._open():
+            pass
 
     @property
     def numbers(self) -> tuple[int, int]:
@@ -61,9 +68,26 @@ class Budget:
     def _open(self) -> Iterator[int]:
         # Opened anew each time: a forked child would share the lock of a descriptor of its parent.
         fd = os.open(self._path, os.O_RDWR)
+        self._owed.is_open = True
         try:
             if fcntl is not None:
                 fcntl.flock(fd, fcntl.LOCK_EX)
+            self._pay(fd)
             yield fd
+            self._pay(fd)
         finally:
+            self._owed.is_open = False
             os.close(fd)
+
+    def _pay(self, fd: int) -> None:
+        owed, self._owed.nbytes = self._owed.nbytes, 0
+        if owed:
+            used, limit = _NUMBERS.unpack(os.pread(fd, _NUMBERS.size, 0))
+            os.pwrite(fd, _NUMBERS.pack(max(0, used - owed), limit), 0)
+
+
+class _Owed(threading.local):
+    """What this thread has to give back, and whether it is at the file just now."""
+
+    nbytes = 0
+    is_open = False
