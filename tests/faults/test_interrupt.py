@@ -10,6 +10,8 @@ import time
 
 import pytest
 
+from motorpool._interrupts import Interrupts
+
 BACKENDS = ["direct", "process", "loky", "multiprocess", "threads", "sequential"]
 _PATIENCE = 20.0
 
@@ -70,6 +72,18 @@ def test_second_signal_does_not_hang(start, backend):
     assert errors.count("Interrupted.") == 1
     assert not process.members()
     assert not list(process.temporary.glob("*motorpool-*"))
+
+
+def test_what_breaks_after_a_signal_is_the_signals_doing():
+    """As a worker that the same signal has ended while it was being started."""
+
+    def start():
+        with Interrupts(lambda: None, active=True):
+            os.kill(os.getpid(), signal.SIGINT)
+            raise EOFError
+
+    with pytest.raises(KeyboardInterrupt):
+        start()
 
 
 CELL = """

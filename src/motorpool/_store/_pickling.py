@@ -8,6 +8,7 @@ bytes. Nothing here imports a library: who has an array has imported numpy.
 
 from __future__ import annotations
 
+import copyreg
 import importlib
 import pickle
 import sys
@@ -167,6 +168,14 @@ def restore_arrow(data: Any, form: str) -> Any:
     return table if form == "Table" else table.column(0)
 
 
+def _of_arrow_column(array: Any) -> Any:
+    """A column of pandas, which copies its chunks to one, even if it has one."""
+    data = getattr(array, "_pa_array", None)
+    if data is None or data.num_chunks != 1:
+        return NotImplemented
+    return copyreg.__newobj__, (type(array),), {**vars(array), "_cache": {}}  # type: ignore[attr-defined]
+
+
 def _of_polars(obj: Any) -> Any:
     name = type(obj).__name__
     if name not in {"DataFrame", "Series"} or obj.estimated_size() < LEAST:
@@ -191,6 +200,9 @@ _REDUCERS: dict[str, Callable[[Any], Any]] = {
     "numpy": _of_numpy,
     "numpy.ma": _of_masked,
     "numpy.ma.core": _of_masked,
+    "pandas.arrays": _of_arrow_column,
+    "pandas.core.arrays.arrow.array": _of_arrow_column,
+    "pandas.core.arrays.string_arrow": _of_arrow_column,
     "polars.dataframe.frame": _of_polars,
     "polars.series.series": _of_polars,
     "pyarrow.lib": _of_arrow,
