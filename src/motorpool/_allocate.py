@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -48,10 +49,12 @@ def allocate(shape: int | tuple[int, ...], dtype: DTypeLike = "float64") -> np.n
     import numpy  # noqa: ICN001, PLC0415, whoever wants an array has numpy
 
     kind = numpy.dtype(dtype)
+    sizes = tuple(map(operator.index, shape if numpy.iterable(shape) else (shape,)))
+    sizes, kind = (*sizes, *kind.shape), kind.base
     if kind.hasobject:
         raise TypeError(f"An array of {kind} holds Python objects, which cannot be shared.")
-    size = math.prod((shape,) if isinstance(shape, int) else shape) * kind.itemsize
+    size = math.prod(sizes) * kind.itemsize
     memory = _takers[-1](size) if _takers and size > _LEAST else None
     if memory is None:
-        return numpy.empty(shape, kind)
-    return numpy.frombuffer(memory, "u1").view(kind).reshape(shape)
+        return numpy.empty(sizes, kind)
+    return numpy.frombuffer(memory, "u1").view(kind).reshape(sizes)

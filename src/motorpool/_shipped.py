@@ -55,6 +55,7 @@ class Shipped(Transport):
         self._remote = frozenset(datasets)
         self._settings = settings
         self._values: dict[str, Payload] = {}
+        self._borrowed: list[StoredValue] = []  # kept, so that nobody gives them up meanwhile
         self._inputs: Sequence[Sequence[str]] = ()
         self._pickled = (nodes, datasets)
         self._hook_manager = hook_manager
@@ -94,7 +95,12 @@ class Shipped(Transport):
         """Bring an in-memory input to where workers can read it."""
         dataset = self._catalog[name]
         source = getattr(dataset, "source", None)
-        if isinstance(source, StoredValue) and source.client_type is type(self._client):
+        if (
+            isinstance(source, StoredValue)
+            and source.client_type is type(self._client)
+            and self._store.holds(source)
+        ):
+            self._borrowed.append(source)
             self._values[name] = source.payload
             self._store.adopt(source.payload)
             return []

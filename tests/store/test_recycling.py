@@ -253,6 +253,61 @@ def test_allocated_array_that_is_not_returned_is_given_back(process_backend):
         assert held < 2 * 10 * N * 8
 
 
+@pytest.mark.parametrize("buffers", [1, 2])
+def test_chunks_in_allocated_arrays_are_what_was_yielded(process_backend, run, buffers):
+    """Whatever the generator writes to them afterwards; and earlier ones are given back."""
+
+    def chunks(n):
+        arrays = [allocate(n) for _ in range(buffers)]
+        for i in range(5):
+            arrays[i % buffers][:] = i
+            yield arrays[i % buffers]
+        for array in arrays:
+            array[:] = 99
+
+    nodes = [node(chunks, "n", "last"), node(lambda a: (a.min(), a.max()), "last", "ends")]
+    assert run(process_backend, pipeline(nodes), {"n": N})["ends"].load() == (4, 4)
+
+
+def test_allocated_arrays_leave_no_descriptors(process_backend):
+    """However many there are."""
+
+    def count(*_arrays):
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    names = [f"a{i}" for i in range(60)]
+    nodes = [node(lambda n: allocate(n), "n", name) for name in names]
+    nodes.append(node(count, names, "open"))
+    result = ParallelRunner(process_backend, max_workers=1).run(pipeline(nodes), {"n": N})
+    assert result["open"].load() < 60 + 16 + 120
+
+
+def test_result_that_was_moved_to_disk_is_an_input_of_another_runner():
+    """Whose workers look elsewhere."""
+    nodes = [node(lambda x, i=i: np.full(1_000_000, i), "x", f"y{i}") for i in range(2)]
+    runner = ParallelRunner(max_workers=1, memory_limit=12_000_000)
+    result = runner.run(pipeline(nodes), {"x": 1})
+    again = pipeline(node(lambda *ys: [int(y.sum()) for y in ys], ["y0", "y1"], "sums"))
+    sums = ParallelRunner(max_workers=1).run(again, dict(result))["sums"].load()
+    assert sums == [0, 1_000_000]
+
+
+def test_budget_is_not_locked_by_a_forked_child(store):
+    """Which was forked at the wrong moment, and lives long."""
+    budget = store.client.segments.budget
+    end = os.pipe()
+    with budget._open():
+        child = os.fork()
+        if not child:
+            os.read(end[0], 1)
+            os._exit(0)
+    assert budget.take(1)
+    os.write(end[1], b"x")
+    os.waitpid(child, 0)
+    for fd in end:
+        os.close(fd)
+
+
 def test_allocate_outside_of_a_node_is_an_array_like_any_other():
     """As it is on threads, and for small ones."""
     assert allocate((3, 4), "int32").shape == (3, 4)

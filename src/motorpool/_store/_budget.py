@@ -13,6 +13,8 @@ try:
 except ImportError:  # Windows, where values go to disk, of which there is no budget
     fcntl = None  # type: ignore[assignment,unused-ignore]
 
+from motorpool._store._locks import undo_lock
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -77,6 +79,7 @@ class Budget:
             self._pay(fd)
         finally:
             self._owed.is_open = False
+            undo_lock(fd)  # a child that was forked meanwhile has the descriptor as well
             os.close(fd)
 
     def _pay(self, fd: int) -> None:

@@ -160,6 +160,10 @@ class Store(ABC):
     def close(self) -> None:
         """Forget every value that is not claimed; may be called twice."""
 
+    def holds(self, value: StoredValue) -> bool:  # noqa: ARG002, for those who can tell
+        """Whether clients of this store find a stored value for as long as it lives."""
+        return True
+
     def abandon(self, owner: str) -> None:  # noqa: B027, not every store can tell
         """Forget the values of an owner that died before anybody was told of them."""
 
@@ -188,6 +192,11 @@ class StoredValue:
     def client_type(self) -> type[StoreClient]:
         """What can read the payload."""
         return type(self._client)
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether it stays where it is: in a file of a checkpoint, for one."""
+        return self._owner is None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> StoredValue:
         """The same: it is never changed, and the value lives for as long as this does."""

@@ -13,7 +13,7 @@ from motorpool._store._budget import Budget
 from motorpool._store._contract import Payload, Store, StoredValue, keys_of
 from motorpool._store._directory import RunDirectory, sweep, tiers
 from motorpool._store._files import FileClient
-from motorpool._store._locks import lock_alone
+from motorpool._store._locks import free_memory
 from motorpool._store._segments import Segments
 from motorpool._store._waiting import FREE
 
@@ -77,6 +77,12 @@ class FileStore(Store):
         """Count a value's files as used once less; maps of them stay valid."""
         self._books.release(keys_of(payload))
 
+    def holds(self, value: StoredValue) -> bool:
+        """Whether a value lies in these files, or in one that nobody moves."""
+        return value.is_fixed or all(
+            self._client.segments.owns(key) for key in keys_of(value.payload)
+        )
+
     def claim(self, payload: Payload) -> StoredValue:
         """Keep a value for as long as the returned loader lives."""
         value = StoredValue(payload, self.client, tuple(self._directories))
@@ -117,8 +123,7 @@ def _remove(path: Path) -> None:
         fd = os.open(path, os.O_RDWR)
         try:
             path.unlink()
-            if not os.fstat(fd).st_nlink and lock_alone(fd):
-                os.truncate(fd, 0)  # for workers that stay may have kept a map
+            free_memory(fd)
         finally:
             os.close(fd)
 

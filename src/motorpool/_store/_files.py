@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import sys
+import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +55,7 @@ class FileClient:
         # number of values that use it.
         self._sources: list[Source] = []
         self._made: Counter[str] = Counter()
+        self._lock = threading.Lock()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _client, (self.segments, self.dumps, self.loads, self.readonly)
@@ -73,7 +74,8 @@ class FileClient:
         if inline and size <= INLINE_LIMIT:
             return self.dumps(value) if buffers else stream
         payload = self._share(stream, buffers, owner) or self._write(stream, buffers, owner)
-        self._made.update(key for key in keys_of(payload) if key in self._made)
+        with self._lock:
+            self._made.update(key for key in keys_of(payload) if key in self._made)
         return payload
 
     def get(self, payload: Payload) -> Any:
@@ -113,15 +115,16 @@ class FileClient:
             self._made[key] -= 1
             if self._made[key] <= 0:
                 del self._made[key]
+                self._sources = [s for s in self._sources if s.key != key]
                 self.segments.remove(key)
 
     def end_node(self) -> None:
         """Forget what was read, and give back what was allocated and not returned."""
         for source in self._sources:
-            if source.shared and source.key in self._made:
-                maps.seal(source)
-            elif source.shared:
+            if source.shared:
                 self.segments.recycle(source.key + PART)
+        for key in [key for key, users in self._made.items() if not users]:
+            self.segments.remove(key)  # what came after it has failed
         self._sources.clear()
         self._made.clear()
 
@@ -165,10 +168,13 @@ class FileClient:
         return part, source.end - source.start
 
     def _publish(self, key: str) -> None:
-        """Give an array that a node has allocated the name of a value."""
-        if os.path.exists(key + PART):  # noqa: PTH110, a Path costs more
-            self.segments.publish(key + PART)
-            self._made[key] = 0
+        """Give an array that a node has allocated the name of a value; it changes no more."""
+        with self._lock:  # outputs may be saved side by side
+            own = [s for s in self._sources if s.shared and s.key == key]
+            if own:
+                self._sources = [maps.seal(s) if s in own else s for s in self._sources]
+                self.segments.publish(key + PART)
+                self._made[key] = 0
 
     def _with_rest(
         self, stream: bytes, buffers: list[memoryview], kept: list[Part | None], owner: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 
 try:
     import fcntl
@@ -41,3 +42,9 @@ def undo_lock(fd: int) -> None:
     """Undo a lock, for all descriptors that were made of this one."""
     if fcntl is not None:
         fcntl.flock(fd, fcntl.LOCK_UN)
+
+
+def free_memory(fd: int) -> None:
+    """Give back the memory of a file without a name at once, unless somebody looks at it."""
+    if not os.fstat(fd).st_nlink and lock_alone(fd):
+        os.truncate(fd, 0)  # for whoever has kept a map of it

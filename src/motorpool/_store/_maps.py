@@ -118,7 +118,7 @@ class Maps:
             entry.drop()
             return None
         os.close(entry.fd)
-        entry.fd = fd
+        entry.fd, entry.pid = fd, os.getpid()
         return entry
 
     def _view(
@@ -137,7 +137,8 @@ class Maps:
         entry = self._used.pop(start)
         if entry.pid != os.getpid():  # a forked child, whose lock is its parent's too
             return
-        if not can_lock or not entry.keep or not is_clean(start, len(entry.map)):
+        gone = not os.fstat(entry.fd).st_nlink
+        if gone or not can_lock or not entry.keep or not is_clean(start, len(entry.map)):
             entry.drop()
             return
         undo_lock(entry.fd)
@@ -166,10 +167,14 @@ class Maps:
                 kept = mmap.mmap(fd, size, flags=mmap.MAP_SHARED | _POPULATE)
             except OSError:
                 return None
+        self._keep_written(fd, kept)
+        return memoryview(kept)
+
+    def _keep_written(self, fd: int, mapped: mmap.mmap) -> None:
         while len(self._written) >= _MOST_WRITTEN:
             self._written.pop(next(iter(self._written)), None)
-        self._written[file] = kept
-        return memoryview(kept)
+        if os.fstat(fd).st_nlink:  # else it has been removed, and would only hold memory
+            self._written[_file(fd)] = mapped
 
     def allocated(self, key: str, fd: int) -> tuple[memoryview, Source]:
         """A view of a segment that is the segment itself; it is locked for as long as it lives.
@@ -189,16 +194,16 @@ class Maps:
         if entry.pid == os.getpid():
             if entry.keep and can_lock:
                 undo_lock(entry.fd)  # the map's own descriptor has the same lock
-                self._written[_file(entry.fd)] = entry.map
+                self._keep_written(entry.fd, entry.map)
             entry.drop()
 
-    def seal(self, source: Source) -> None:
+    def seal(self, source: Source) -> Source:
         """Let later writes to an allocated array be its owner's alone: others read it now."""
         entry = self._used.get(source.start)
-        if source.cell() is None or entry is None:
-            return
-        entry.keep = False
-        make_private(source.start, source.end - source.start, entry.fd)
+        if source.cell() is not None and entry is not None:
+            entry.keep = False
+            make_private(source.start, source.end - source.start, entry.fd)
+        return source._replace(shared=False)
 
     def settle_in(self, folders: tuple[str, ...]) -> None:
         """From now on, keep maps of segments in these folders alone."""

@@ -140,6 +140,8 @@ def _of_arrow(obj: Any) -> Any:
     total = getattr(obj, "get_total_buffer_size", None)
     if total is None or total() <= obj.nbytes * _SLICE + LEAST:
         return NotImplemented
+    if "extension<" in str(getattr(obj, "schema", None) or obj.type):
+        return NotImplemented  # a stream forgets types that the reader has not registered
     arrow = sys.modules["pyarrow"]
     name = type(obj).__name__
     form = name if name in {"Table", "RecordBatch", "ChunkedArray"} else "Array"

@@ -20,7 +20,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from motorpool._store import _segment
-from motorpool._store._locks import lock_alone
+from motorpool._store._locks import free_memory, lock_alone, undo_lock
 from motorpool._store._maps import maps
 from motorpool._store._waiting import ID_LENGTH, PART, Waiting, age
 from motorpool.errors import StoreFullError
@@ -158,9 +158,16 @@ class Segments:
             yield os.path.join(self.disk, os.path.basename(key))  # noqa: PTH118, PTH119, as above
 
     def _remove(self, path: str, size: int) -> None:
-        os.unlink(path)  # noqa: PTH108, as above
-        if self.budget is not None and os.path.dirname(path) == self.memory:  # noqa: PTH120
-            self.budget.give(size)
+        if self.budget is None or os.path.dirname(path) != self.memory:  # noqa: PTH120, as above
+            os.unlink(path)  # noqa: PTH108, as above
+            return
+        fd = os.open(path, os.O_RDWR)
+        try:
+            os.unlink(path)  # noqa: PTH108, as above
+            free_memory(fd)
+        finally:
+            os.close(fd)
+        self.budget.give(size)
 
     def _new(self, owner: str, size: int) -> tuple[str, int]:
         """A new file in memory, as large as what was taken of the budget for it."""
@@ -185,6 +192,7 @@ class Segments:
                 return None
             raise
         finally:
+            undo_lock(fd)
             os.close(fd)
         return path
 
@@ -203,6 +211,7 @@ class Segments:
         try:
             _segment.fill(view, value)
         finally:
+            undo_lock(fd)  # the map that is kept has it too
             os.close(fd)
         return path
 
@@ -231,6 +240,7 @@ class Segments:
             try:
                 return lock_alone(fd, hold=True) and self._move_locked(entry, fd)
             finally:
+                undo_lock(fd)  # a child that was forked meanwhile has the descriptor as well
                 os.close(fd)
         return False
 
@@ -250,7 +260,8 @@ class Segments:
         except FileNotFoundError:  # given up meanwhile
             os.unlink(target)  # noqa: PTH108, as above
             return False
-        os.truncate(fd, 0)  # nobody finds it any more; who waits for the lock looks again
+        if not os.fstat(fd).st_nlink:  # else a checkpoint has it
+            os.truncate(fd, 0)  # nobody finds it any more; who waits for the lock looks again
         return True
 
     def _full(self, size: int, error: OSError) -> StoreFullError:

@@ -50,7 +50,8 @@ class Waiting:
         """Take a file that waits: the smallest that is large enough, or else the largest.
 
         Returns:
-            Its path, a descriptor, and its size; a part of the budget for what it lacks.
+            Its path, a descriptor that holds a lock, and its size; a part of the budget has been
+            taken for what it lacks.
         """
         with os.scandir(self._folder) as entries:
             waiting = [(int(e.name.partition("-")[0]), e.name) for e in entries]
@@ -76,7 +77,7 @@ class Waiting:
         except FileNotFoundError:
             return None
         fd = os.open(path, os.O_RDWR)
-        if os.fstat(fd).st_size == size and lock_alone(fd):
+        if os.fstat(fd).st_size == size and lock_alone(fd, hold=True):
             return path, fd
         os.close(fd)  # somebody looks at it still
         os.rename(path, free)  # noqa: PTH104, as above
