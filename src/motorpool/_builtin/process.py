@@ -75,7 +75,7 @@ class ProcessBackend(ExecutorBackend):
 
 
 class _Executor(ProcessPoolExecutor):
-    """Remembers the processes that it has started, past their end."""
+    """Remembers the processes that it has started, past their end, and notices when one dies."""
 
     def __init__(self, max_workers: int, *, mp_context: Any, **options: Any) -> None:
         self.started: list[Any] = []
@@ -96,12 +96,27 @@ class _Executor(ProcessPoolExecutor):
 
         A worker that is being started then finds the queues closed, which is an OSError.
         """
+        known = self.started[-1:]
         try:
-            return super().submit(fn, *args, **kwargs)
+            future = super().submit(fn, *args, **kwargs)
         except (OSError, ValueError) as error:
             if not getattr(self, "_broken", False):
                 raise
             raise BrokenProcessPool(str(error)) from error
+        if self.started[-1:] != known:
+            self._watch_new_worker()
+        return future
+
+    def _watch_new_worker(self) -> None:
+        """Let the pool's thread wait for the new worker's death as well.
+
+        It lists whom to wait for when it is woken, and `submit` wakes it before it starts the
+        worker: that one's death would go unnoticed until another one has a result.
+        """
+        wakeup = getattr(self, "_executor_manager_thread_wakeup", None)
+        if wakeup is not None:
+            with self._shutdown_lock:
+                wakeup.wakeup()
 
 
 @hookimpl
