@@ -420,3 +420,15 @@ def change_what_was_kept(array):
     before = array.sum()
     make_allocated.kept[:] = 100
     return float(before + array.sum())
+
+
+def crash_if_large(x):
+    if x > 1000:
+        os._exit(9)
+    return x
+
+
+def fail_if_odd(x):
+    if x % 2:
+        raise ValueError(f"{x} is odd")
+    return x

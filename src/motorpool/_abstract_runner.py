@@ -51,6 +51,8 @@ class AbstractRunner(ABC):
             number or a text such as "4GiB"; by default half of what is free.
         readonly_inputs: Whether nodes in other processes get large inputs that cannot be written
             to; by default they get copies on write.
+        fuse: Whether nodes of which each needs only the one before run in one worker, which hands
+            the values on as they are; false to let every value go through the store.
 
     Raises:
         ValidationError: If one of the arguments is not of this kind.
@@ -68,11 +70,12 @@ class AbstractRunner(ABC):
         checkpoint: str | os.PathLike[str] | None = None,
         memory_limit: int | str | None = None,
         readonly_inputs: bool = False,
+        fuse: bool = True,
     ) -> None:
         self._settings = RunSettings(
             is_async=is_async, on_failure=on_failure, retries=retries, timeout=timeout,
             observers=observers, runs_folder=runs_folder, checkpoint=checkpoint,
-            memory_limit=memory_limit, readonly_inputs=readonly_inputs,
+            memory_limit=memory_limit, readonly_inputs=readonly_inputs, fuse=fuse,
         )  # fmt: skip
         self._max_workers: int | None = None
         self._wants_results = True  # the command line throws them away
@@ -132,7 +135,7 @@ class AbstractRunner(ABC):
     def _run(self, prepared: Preparation, hook_manager: Any) -> RunResult:
         """Run what has been prepared; the catalog has everything that is needed."""
         from motorpool._run import Run  # noqa: PLC0415, as above
-        from motorpool._shipped import StoreManager  # noqa: PLC0415, as above
+        from motorpool._store_manager import StoreManager  # noqa: PLC0415, as above
 
         workers = self._workers_for(len(prepared.nodes), prepared.layers)
         pool, store = self._resources.acquire(workers)

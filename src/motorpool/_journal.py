@@ -1,7 +1,7 @@
 """Which worker has started which node: a mapped file that outlives the worker.
 
-    one byte: is the run stopping?      64 bytes of header
-    pid, state, when it was started     16 bytes a node
+    is the run stopping? do nodes wait for workers?     64 bytes of header
+    pid, state, when it was started                     16 bytes a node
 
 A worker stamps a node's slot before it runs it, so that after a crash of a shared pool, or when
 a deadline passes, the driver knows who was at what. Nobody locks: a slot has one writer at a time,
@@ -94,6 +94,15 @@ class Journal:
     def go_on(self) -> None:
         """Take that back."""
         self._map[0] = 0
+
+    @property
+    def pressed(self) -> bool:
+        """Whether nodes wait for workers."""
+        return self._map[1] != 0
+
+    def press(self, waiting: bool) -> None:
+        """Let workers know whether nodes wait for them."""
+        self._map[1] = waiting
 
     def close(self) -> None:
         """Unmap the file; whoever holds on to this object holds no descriptor then."""

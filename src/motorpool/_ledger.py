@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from motorpool._policy import Policy
     from motorpool._report import Reporter
     from motorpool._scheduler import Lifetimes
+    from motorpool._stretches import Stretches
     from motorpool._task import Outcome
     from motorpool._transport import Transport
 
@@ -30,6 +31,7 @@ class Ledger:
     Args:
         nodes: The nodes, in a topological order.
         graph: Who waits for whom, by position in `nodes`.
+        stretches: Who hands what to whom.
         lifetimes: Who still needs which dataset.
         policy: What to do when a node fails.
         report: Tells observers.
@@ -43,16 +45,20 @@ class Ledger:
     """
 
     def __init__(
-        self, *, nodes: Sequence[Any], graph: Graph, lifetimes: Lifetimes, policy: Policy,
-        report: Reporter, transport: Transport,
+        self, *, nodes: Sequence[Any], graph: Graph, stretches: Stretches, lifetimes: Lifetimes,
+        policy: Policy, report: Reporter, transport: Transport,
     ) -> None:  # fmt: skip
-        self.scheduler = Scheduler(graph)
+        self.scheduler = Scheduler(graph, stretches)
         self.attempts = Attempts(nodes, policy)
         self.failures: dict[int, BaseException] = {}
         self.meter = Meter()
         self.stopping = ""
         self.unstarted: list[int] = []
         self._nodes = nodes
+        self._stretches = stretches
+        self._loose: dict[
+            int, int
+        ] = {}  # node to the one before, whose values only its worker has
         self._lifetimes = lifetimes
         self._policy = policy
         self._report = report
@@ -70,9 +76,14 @@ class Ledger:
 
     def completed(self, outcome: Outcome) -> None:
         """A node has run."""
-        self.scheduler.done(outcome.node)
-        self._report.completed(outcome, self.attempts[outcome.node])
-        self._release(outcome.node)
+        node = outcome.node
+        self.scheduler.done(node)
+        self._report.completed(outcome, self.attempts[node])
+        handed = self._stretches.handed[node]
+        if handed and handed[0] not in outcome.outputs:
+            self._loose[self._stretches.following[node]] = node
+        else:
+            self._release(node)
 
     def failed(self, node: int, error: BaseException, now: float) -> bool:
         """A try has failed: try again, or fail for good.
@@ -126,19 +137,38 @@ class Ledger:
         """A node was on its way, and comes to nothing."""
         self.skip(self.scheduler.skip(node), reason)
 
-    def take_back(self, node: int, *, queue: bool) -> None:
+    def take_back(self, node: int, *, started: bool = True, queue: bool = True) -> list[int]:
         """A try was lost through no fault of the node.
 
         Args:
             node: Which one.
+            started: Whether it may have left something behind.
             queue: Whether it goes back among those that are ready.
+
+        Returns:
+            The nodes before it that have to run again, for their values were with the worker.
         """
-        self._transport.abandon(node)
+        undone = []
+        behind = node
+        while (before := self._loose.pop(behind, None)) is not None:
+            self.attempts.uncharge(before)
+            self.scheduler.undo(before)
+            undone.append(before)
+            behind = before
+        if started:
+            self._transport.abandon(node)
         self.attempts.uncharge(node)
-        if queue:
+        if queue and self.scheduler.is_cut_off(node):  # since it left with the one before it
+            self.give_up(node, "it needs a node that failed")
+        elif queue:
             self.scheduler.requeue(node)
+        return undone
 
     def _release(self, node: int) -> None:
-        for name in self._lifetimes.settle(node):
-            if self._transport.release(name):
-                self._report.released(name)
+        """Give back what a node has read, and those of its stretch whose values it had."""
+        settled: int | None = node
+        while settled is not None:
+            for name in self._lifetimes.settle(settled):
+                if self._transport.release(name):
+                    self._report.released(name)
+            settled = self._loose.pop(settled, None)

@@ -69,12 +69,14 @@ class PickledNodes:
         blob: All pickles, one after the other; in workers, a view of the mapped plan.
         offsets: Where each begins, and where the last ends.
         functions: Pickles of the functions, by the index that the nodes know them by.
+        function_of: For each node the index of its function; -1 if it was pickled with it.
         problems: What cannot be pickled, in words.
     """
 
     blob: Any
     offsets: array[int]
     functions: list[bytes]
+    function_of: array[int]
     problems: list[str]
 
     def load(self, index: int, function: Callable[[int], Any], loads: Callable[[Any], Any]) -> Any:
@@ -138,7 +140,7 @@ class _NodeUnpickler(pickle.Unpickler):
 
 def pickle_nodes(nodes: Iterable[Any], dumps: Callable[[Any], bytes]) -> PickledNodes:
     """Pickle nodes one by one; what cannot be pickled is named, with the reason."""
-    blob, offsets = io.BytesIO(), array("Q", [0])
+    blob, offsets, function_of = io.BytesIO(), array("Q", [0]), array("i")
     functions: list[bytes] = []
     index_of: dict[int, int] = {}
     kept_alive: list[Any] = []  # so that an id stays one function's
@@ -160,9 +162,10 @@ def pickle_nodes(nodes: Iterable[Any], dumps: Callable[[Any], bytes]) -> Pickled
         except Exception as error:  # noqa: BLE001, whatever pickling raises is the reason
             problems.append(_unpicklable_node(node, error))
         offsets.append(blob.tell())
+        function_of.append(index_of.get(id(func), -1))
     return PickledNodes(
         blob=pickle.PickleBuffer(blob.getvalue()), offsets=offsets,
-        functions=functions, problems=problems,
+        functions=functions, function_of=function_of, problems=problems,
     )  # fmt: skip
 
 

@@ -145,12 +145,10 @@ class Recovery:
         if node == self._on_trial:
             self._on_trial = None
 
-    def drain(
-        self, flights: Mapping[Future[Any], int], error: BrokenExecutor
-    ) -> list[Future[Any]]:
+    def drain(self, futures: list[Future[Any]], error: BrokenExecutor) -> list[Future[Any]]:
         """Wait for the futures of a broken executor; return those that succeeded before."""
         self._reason = str(error)
-        finished = wait(list(flights), timeout=_DRAIN_TIME).done
+        finished = wait(futures, timeout=_DRAIN_TIME).done
         return [f for f in finished if not f.cancelled() and f.exception() is None]
 
     def error(self, node: str, death: Death) -> NodeError:

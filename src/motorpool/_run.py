@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from motorpool import registry
 from motorpool._checkpoint import sweep_checkpoint
+from motorpool._datasets import is_ephemeral
 from motorpool._engine import Engine
 from motorpool._ledger import Ledger
 from motorpool._log_observer import LogObserver
@@ -19,7 +20,9 @@ from motorpool._result import RunResult, raise_failures, suggest_resume
 from motorpool._runs import RunJournal, new_folder
 from motorpool._scheduler import State
 from motorpool._shipped import Shipped, run_settings
+from motorpool._stretches import Stretches
 from motorpool._subset import resume_nodes
+from motorpool._task import is_generator
 from motorpool._transport import InProcess
 from motorpool._validation import node_problems, raise_problems
 from motorpool.errors import ValidationError
@@ -63,6 +66,10 @@ class Run:
         self._store = store
         self._settings = settings
         self._hook_manager = hook_manager
+        self._policy = Policy(
+            on_failure=settings.on_failure, retries=settings.retries, timeout=settings.timeout
+        )
+        self._stretches = Stretches(0)
         self._pickled: tuple[Any, Any] = (None, None)
         self._journal: RunJournal | None = None
         self._checkpoint: str | None = None
@@ -106,6 +113,7 @@ class Run:
         """
         self._open_journal()
         try:
+            self._stretches = self._find_stretches()
             transport = self._transport()
         except BaseException:
             if self._journal is not None:
@@ -164,20 +172,37 @@ class Run:
         self._journal = journal
 
     def _engine(self, transport: Transport, emit: Dispatcher) -> Engine:
-        prepared, settings = self._prepared, self._settings
+        prepared = self._prepared
         names = [node.name for node in prepared.nodes]
         report = Reporter(emit, prepared.run_id, names, self._journal)
-        policy = Policy(
-            on_failure=settings.on_failure, retries=settings.retries, timeout=settings.timeout
-        )
         ledger = Ledger(
-            nodes=prepared.nodes, graph=prepared.graph, lifetimes=prepared.lifetimes(),
-            policy=policy, report=report, transport=transport,
+            nodes=prepared.nodes, graph=prepared.graph, stretches=self._stretches,
+            lifetimes=prepared.lifetimes(), policy=self._policy, report=report,
+            transport=transport,
         )  # fmt: skip
         return Engine(
             pool=self._pool, transport=transport, ledger=ledger, nodes=prepared.nodes,
-            policy=policy, report=report,
+            policy=self._policy, report=report,
         )  # fmt: skip
+
+    def _find_stretches(self) -> Stretches:
+        """What may run in one worker; where nodes run in this process, nothing is saved by it."""
+        prepared, nodes = self._prepared, self._prepared.nodes
+        # Which node of several broke a worker is read from files that both sides share.
+        shares = self._store is not None and self._store.scratch() is not None
+        if not (self._settings.fuse and shares):
+            return Stretches(len(nodes))
+        stored = set(prepared.outputs)
+        stored |= {
+            name for name, dataset in prepared.catalog.items()
+            if self._checkpoint is not None or not is_ephemeral(dataset)
+        }  # fmt: skip
+        for node in filter(
+            is_generator, nodes
+        ):  # which may change a chunk after it has yielded it
+            stored.update(node.outputs)
+        once = [self._policy.retry_of(node).count == 0 for node in nodes]
+        return Stretches.of(nodes, prepared.graph, stored=stored, once=once)
 
     def _transport(self) -> Transport:
         prepared, settings = self._prepared, self._settings
@@ -191,7 +216,7 @@ class Run:
         nodes, datasets = self._travelling()
         transport = Shipped(
             catalog=prepared.catalog, nodes=nodes, datasets=datasets,
-            hook_manager=self._hook_manager, store=self._store,
+            hook_manager=self._hook_manager, store=self._store, stretches=self._stretches,
             settings=run_settings(
                 backend=backend, run_id=prepared.run_id, is_async=settings.is_async,
                 max_workers=self._pool.max_workers, store=self._store,

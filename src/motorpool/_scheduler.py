@@ -1,12 +1,14 @@
 """Decides what may run next. A pure state machine: no processes, no clock, no I/O.
 
     WAITING --all parents done--> READY --pop--> RUNNING --done--> DONE
-       |                            ^               |
+       |                            ^               |               |
        |                            +---requeue-----+--fail--> FAILED
+       |                            +---undo: its output is lost----+
        +---skip: a parent failed, or the run stops---> SKIPPED
 
 Ready nodes leave by priority: the node with the longest path to the end of the pipeline first,
-ties in topological order, so equal input gives equal order.
+ties in topological order, so equal input gives equal order. What follows a node in its stretch
+leaves with it.
 """
 
 from __future__ import annotations
@@ -15,8 +17,10 @@ import heapq
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from motorpool._stretches import NOBODY, Stretches
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from motorpool._graph import Graph
 
@@ -37,11 +41,13 @@ class Scheduler:
 
     Args:
         graph: The nodes, numbered in a topological order.
+        stretches: Which of them run one after the other in one worker; by default none.
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, stretches: Stretches | None = None) -> None:
         count = len(graph.parents)
         self._graph = graph
+        self._stretches = stretches or Stretches(count)
         self._lengths = graph.path_lengths(range(count))
         self._missing = [len(parents) for parents in graph.parents]
         self._ready = [(-self._lengths[i], i) for i in range(count) if not self._missing[i]]
@@ -54,19 +60,61 @@ class Scheduler:
         """Number of nodes that are neither done nor failed nor skipped."""
         return self._unfinished
 
-    def pop(self) -> int | None:
-        """Take the next node to run, or None if none is ready."""
+    @property
+    def ready(self) -> int:
+        """Number of nodes that are ready, or a few more: some may have been skipped since."""
+        return len(self._ready)
+
+    def pop(self, wanted: Callable[[int], bool] | None = None) -> int | None:
+        """Take the next node to run, or None if none is ready.
+
+        Args:
+            wanted: Whether to take it; if it is not wanted, it stays the next one.
+        """
         while self._ready:
-            _, node = heapq.heappop(self._ready)
+            node = self._ready[0][1]
             if self.states[node] is State.READY:  # else skipped since
+                if wanted is not None and not wanted(node):
+                    return None
+                heapq.heappop(self._ready)
                 self.states[node] = State.RUNNING
                 return node
+            heapq.heappop(self._ready)
         return None
 
+    def stretch(self, node: int) -> list[int]:
+        """A running node, and what can follow it in the same worker, which runs from here on."""
+        found = [node]
+        node = self._stretches.following[node]
+        while node != NOBODY and self.states[node] is State.WAITING:
+            self.states[node] = State.RUNNING
+            found.append(node)
+            node = self._stretches.following[node]
+        return found
+
+    def redo(self, node: int) -> list[int]:
+        """A running node, after those of its stretch that have to run again to give it input."""
+        found = [node]
+        before = self._stretches.before
+        while (node := before[node]) != NOBODY and self.states[node] is not State.DONE:
+            self.states[node] = State.RUNNING
+            found.append(node)
+        return found[::-1]
+
     def requeue(self, node: int) -> None:
-        """Put a running node back among the ready ones."""
+        """Put a running node back among the ready ones, or those that wait."""
+        if self._missing[node]:
+            self.states[node] = State.WAITING
+            return
         self.states[node] = State.READY
         heapq.heappush(self._ready, (-self._lengths[node], node))
+
+    def undo(self, node: int) -> None:
+        """Take a success back: what the node has made is lost, and it has to run again."""
+        self._unfinished += 1
+        for child in self._graph.children[node]:
+            self._missing[child] += 1
+        self.requeue(node)
 
     def done(self, node: int) -> None:
         """Note a success; children with no other parent to wait for become ready."""
@@ -79,17 +127,25 @@ class Scheduler:
     def fail(self, node: int) -> list[int]:
         """Note a failure; everything that depends on the node is skipped and returned."""
         self._finish(node, State.FAILED)
+        return sorted(self._skip_below(node))
+
+    def skip(self, node: int) -> list[int]:
+        """Note that a running node was given up; return it, and what depends on it."""
+        self._finish(node, State.SKIPPED)
+        return [node, *sorted(self._skip_below(node))]
+
+    def is_cut_off(self, node: int) -> bool:
+        """Whether a node waits for one that will not run."""
+        lost = {State.FAILED, State.SKIPPED}
+        return any(self.states[parent] in lost for parent in self._graph.parents[node])
+
+    def _skip_below(self, node: int) -> list[int]:
         skipped, todo = [], [node]
         while todo:  # what is skipped already has nothing but skipped nodes behind it
             fresh = self._skip(self._graph.children[todo.pop()])
             skipped += fresh
             todo += fresh
-        return sorted(skipped)
-
-    def skip(self, node: int) -> list[int]:
-        """Note that a node was given up before it started; return it."""
-        self._finish(node, State.SKIPPED)
-        return [node]
+        return skipped
 
     def stop(self) -> list[int]:
         """Skip everything that is not running, and return it."""

@@ -45,6 +45,7 @@ class RunSettings:
     checkpoint: str | os.PathLike[str] | None = None
     memory_limit: int | str | None = None
     readonly_inputs: bool = False
+    fuse: bool = True
 
     @property
     def memory_bytes(self) -> int | None:
@@ -68,12 +69,11 @@ class RunSettings:
         if self.timeout is not None and not (number and self.timeout > 0):
             problems.append(f"timeout must be a positive number of seconds, not {self.timeout!r}.")
         problems += self._path_problems()
-        if not isinstance(self.is_async, bool):
-            problems.append(f"is_async must be True or False, not {self.is_async!r}.")
-        if not isinstance(self.readonly_inputs, bool):
-            problems.append(
-                f"readonly_inputs must be True or False, not {self.readonly_inputs!r}."
-            )
+        problems += [
+            f"{name} must be True or False, not {getattr(self, name)!r}."
+            for name in ("is_async", "readonly_inputs", "fuse")
+            if not isinstance(getattr(self, name), bool)
+        ]
         if self.memory_limit is not None and parse_bytes(self.memory_limit) is None:
             problems.append(
                 "memory_limit must be a number of bytes, or a text such as '4GiB' or '500MB', not "

@@ -6,6 +6,7 @@ import os
 import pickle
 import secrets
 import shutil
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,21 +17,24 @@ from motorpool._failure import unpack
 from motorpool._faults import last_words
 from motorpool._journal import Journal, Started
 from motorpool._logs import LogReader, levels
+from motorpool._mail import Inbox
 from motorpool._plan import Plan, Settings, pickle_hooks
 from motorpool._store import StoredValue
+from motorpool._store_manager import unpicklable_value
+from motorpool._stretches import NOBODY
 from motorpool._task import Outcome
-from motorpool._transport import Transport
-from motorpool._worker import JOURNAL, owner_tag, run_envelope
+from motorpool._transport import POLL_INTERVAL, Transport
+from motorpool._worker import JOURNAL, OUTCOMES, owner_tag, run_envelope
 from motorpool.catalog import MemoryDataset
-from motorpool.errors import ValidationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from concurrent.futures import Executor, Future
 
     from motorpool._plan import PickledNodes
     from motorpool._store import Payload, Store
-    from motorpool._transport import RunCatalog
+    from motorpool._stretches import Stretches
+    from motorpool._transport import Item, RunCatalog
 
 
 class Shipped(Transport):
@@ -43,13 +47,15 @@ class Shipped(Transport):
         hook_manager: A pluggy manager, or None.
         settings: What holds for every node.
         store: Where values wait.
+        stretches: Who hands what to whom.
     """
 
     def __init__(
         self, *, catalog: RunCatalog, nodes: PickledNodes, datasets: dict[str, bytes],
-        hook_manager: Any, settings: Settings, store: Store,
+        hook_manager: Any, settings: Settings, store: Store, stretches: Stretches,
     ) -> None:  # fmt: skip
         self._catalog = catalog
+        self._stretches = stretches
         self._store = store
         self._client: Any = store.client
         self._remote = frozenset(datasets)
@@ -61,6 +67,8 @@ class Shipped(Transport):
         self._hook_manager = hook_manager
         self._journal: Journal | None = None
         self._logs: LogReader | None = None
+        self._outcomes: Inbox | None = None
+        self._next_poll = 0.0
         self._plan: Payload | None = None
         self._envelope_head: tuple[bytes, Payload | None] = (b"", None)
 
@@ -88,6 +96,7 @@ class Shipped(Transport):
             scratch.mkdir(mode=0o700)
             self._journal = Journal(scratch / JOURNAL, len(nodes))
             self._logs = LogReader(scratch)
+            self._outcomes = Inbox(scratch, OUTCOMES)
         self._pickled = (pickled, {})
         return []
 
@@ -111,18 +120,27 @@ class Shipped(Transport):
             return [unpicklable_value(name, value, error)]
         return []
 
-    def submit(self, executor: Executor, node: int, attempt: int, *, holds: bool) -> Future[bytes]:
-        """Send a node off, with its in-memory inputs."""
-        if self._journal is not None:
-            self._journal.clear(node)
-        inputs = {name: self._values[name] for name in self._inputs[node]}
-        envelope = pickle.dumps((*self._envelope_head, [(node, attempt, holds, inputs)]), 5)
-        return executor.submit(run_envelope, envelope)
+    def submit(self, executor: Executor, items: Sequence[Item]) -> Future[bytes]:
+        """Send nodes off, with their in-memory inputs."""
+        stretches, values, load = self._stretches, self._values, []
+        last = NOBODY
+        for i, (node, attempt, holds) in enumerate(items):
+            if self._journal is not None:
+                self._journal.clear(node)
+            follows = last != NOBODY and stretches.before[node] == last
+            inputs = {n: values[n] for n in self._inputs[node] if not follows or n in values}
+            goes_on = i + 1 < len(items) and items[i + 1].node == stretches.following[node]
+            handed = stretches.handed[node] if goes_on else ()
+            load.append((node, attempt, holds, inputs, handed, follows))
+            last = node
+        return executor.submit(run_envelope, pickle.dumps((*self._envelope_head, load), 5))
 
-    def settle(self, result: Any) -> list[Outcome]:
+    def settle(self, result: Any, wanted: Callable[[int], bool]) -> list[Outcome]:
         """Register outputs, and unpack failures."""
         outcomes = []
         for row in pickle.loads(result):
+            if not wanted(row[0]):
+                continue
             outcome = Outcome(*row)
             if outcome.failure is None:
                 for payload in outcome.outputs.values():
@@ -188,10 +206,20 @@ class Shipped(Transport):
         if self._journal is not None:
             self._journal.go_on()
 
-    def poll(self, *, now: bool = False) -> None:
-        """Hand on what workers have logged."""
-        if self._logs is not None:
-            self._logs.read() if now else self._logs.poll()
+    def press(self, *, waiting: bool) -> None:
+        """Let workers know whether nodes wait for them."""
+        if self._journal is not None:
+            self._journal.press(waiting)
+
+    def poll(self, *, now: bool = False) -> list[bytes]:
+        """Hand on what workers have logged, and return what is ahead of its future."""
+        if self._logs is None or self._outcomes is None:
+            return []
+        if not now and time.monotonic() < self._next_poll:
+            return []
+        self._next_poll = time.monotonic() + POLL_INTERVAL
+        self._logs.read()
+        return list(self._outcomes.read())
 
     def close(self) -> None:
         """Remove the plan, the journal and every value that is not a result."""
@@ -215,43 +243,6 @@ class Shipped(Transport):
     def _is_borrowed(self, name: str) -> bool:
         source = getattr(self._catalog[name], "source", None)
         return isinstance(source, StoredValue) and source.payload == self._values[name]
-
-
-class StoreManager:
-    """What a catalog of shared datasets is given, as Kedro gives its own a SyncManager.
-
-    Args:
-        store: Where values go.
-    """
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    def share(self, name: str, value: Any) -> StoredValue:
-        """Bring a value to where workers can read it.
-
-        Raises:
-            ValidationError: If it cannot be pickled.
-        """
-        try:
-            payload = self._store.client.put(value)
-            self._store.client.end_node()
-            self._store.adopt(payload)
-            return self._store.claim(payload)
-        except Exception as error:
-            raise ValidationError(unpicklable_value(name, value, error), dataset=name) from error
-
-    def MemoryDataset(self, *args: Any) -> MemoryDataset:  # noqa: N802, the name Kedro asks for
-        """Make an in-memory dataset; its values go to the store when a run needs them."""
-        return MemoryDataset(*args)
-
-
-def unpicklable_value(name: str, value: Any, error: Exception) -> str:
-    """Say that an input cannot go to workers, and why."""
-    return (
-        f"the input {name!r}, a {type(value).__name__}, cannot be pickled: "
-        f"{type(error).__name__}: {error}. Load it in a node, or from a dataset."
-    )
 
 
 def run_settings(

@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cloudpickle
 
@@ -18,10 +18,15 @@ from motorpool._task import Hooks, NodeRun, Outcome
 from motorpool.catalog import MemoryDataset
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from concurrent.futures import Executor, Future
 
     from motorpool._journal import Started
+
+# How often, in seconds, to look for what workers write while an envelope is under way: soon enough
+# for who watches, and a listing of the folder (50 us) for each outcome would double what a short
+# node costs.
+POLL_INTERVAL = 0.2
 
 
 class RunCatalog(dict[str, Any]):
@@ -61,24 +66,36 @@ class RunCatalog(dict[str, Any]):
         confirm_dataset(name, self[name])
 
 
+class Item(NamedTuple):
+    """One try of a node, to be sent to a worker.
+
+    Attributes:
+        node: Which one.
+        attempt: Which try it is, from 1.
+        holds: Whether a failure may stop the run: then the worker itself sees to it that nothing
+            is started until `go_on`.
+    """
+
+    node: int
+    attempt: int
+    holds: bool
+
+
 class Transport(ABC):
     """One run's way to the workers and back."""
 
     @abstractmethod
-    def submit(self, executor: Executor, node: int, attempt: int, *, holds: bool) -> Future[Any]:
-        """Send a node off.
-
-        Args:
-            executor: Where to.
-            node: Which one.
-            attempt: Which try it is, from 1.
-            holds: Whether a failure may stop the run: then the worker itself sees to it that
-                nothing is started until `go_on`.
-        """
+    def submit(self, executor: Executor, items: Sequence[Item]) -> Future[Any]:
+        """Send nodes off, to run one after the other."""
 
     @abstractmethod
-    def settle(self, result: Any) -> list[Outcome]:
-        """Read what a future has returned, and register the outputs of what succeeded."""
+    def settle(self, result: Any, wanted: Callable[[int], bool]) -> list[Outcome]:
+        """Read what a future has returned, and register the outputs of what succeeded.
+
+        Args:
+            result: What came.
+            wanted: Whether the outcome of a node is of interest; it may have come before.
+        """
 
     @abstractmethod
     def release(self, name: str) -> bool:
@@ -119,8 +136,19 @@ class Transport(ABC):
     def go_on(self) -> None:  # noqa: B027, not every transport has anything to do
         """Let workers start nodes again: what made them stop was lost, or is tried again."""
 
-    def poll(self, *, now: bool = False) -> None:  # noqa: B027, not every transport has anything
-        """Hand on what workers have logged; every now and then, or `now`."""
+    def press(self, *, waiting: bool) -> None:  # noqa: B027, not every transport has anything to do
+        """Let workers know whether nodes wait for them."""
+
+    def poll(self, *, now: bool = False) -> list[Any]:  # noqa: ARG002, not every transport can
+        """Hand on what workers have logged, and return what they have told ahead of futures.
+
+        Args:
+            now: Whether to look at once; else it is done every now and then.
+
+        Returns:
+            Results, for `settle`.
+        """
+        return []
 
     def close(self) -> None:  # noqa: B027, not every transport has anything to do
         """Give back what is not a result."""
@@ -158,11 +186,12 @@ class InProcess(Transport):
         """Start nodes again."""
         self._stopping = False
 
-    def submit(
-        self, executor: Executor, node: int, attempt: int, *, holds: bool
-    ) -> Future[Outcome]:
-        """Send a node off."""
-        return executor.submit(self._run, node, attempt, holds)
+    def submit(self, executor: Executor, items: Sequence[Item]) -> Future[list[Outcome]]:
+        """Send nodes off."""
+        return executor.submit(self._run_all, items)
+
+    def _run_all(self, items: Sequence[Item]) -> list[Outcome]:
+        return [self._run(*item) for item in items]
 
     def _run(self, index: int, attempt: int, holds: bool) -> Outcome:
         started, clock = time.time(), time.perf_counter()
@@ -194,9 +223,9 @@ class InProcess(Transport):
                 )
         return kept
 
-    def settle(self, result: Any) -> list[Outcome]:
-        """The outcome is there already, and the outputs are saved."""
-        return [result]
+    def settle(self, result: Any, wanted: Callable[[int], bool]) -> list[Outcome]:
+        """The outcomes are there already, and the outputs are saved."""
+        return [outcome for outcome in result if wanted(outcome.node)]
 
     def release(self, name: str) -> bool:
         """Let the dataset free what it holds."""

@@ -20,44 +20,48 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from motorpool import _process
 from motorpool._allocate import allocating
 from motorpool._checkpoint import keep_payload
-from motorpool._datasets import confirm_dataset
 from motorpool._failure import Failure, as_failure, pack
 from motorpool._faults import FaultWriter
 from motorpool._journal import Journal
 from motorpool._logs import LogWriter, redirect
+from motorpool._mail import Outbox
 from motorpool._plan import Plan, load_hooks
 from motorpool._surroundings import Surroundings
 from motorpool._task import Hooks, NodeRun, Outcome
-from motorpool.errors import MotorpoolError, NodeError
+from motorpool._trip import NodeCatalog, Trip
 
 if TYPE_CHECKING:
     from motorpool._plan import Settings
     from motorpool._store import Payload, Ref, StoreClient
+    from motorpool._trip import Load
 
 JOURNAL = "journal"
+OUTCOMES = ".outcomes"
+# A function that takes less (s) may delay the news of the nodes before it.
+BRISK = 0.005
 
 
 def run_envelope(data: bytes) -> bytes:
     """Run the nodes of an envelope, one after the other.
 
     Args:
-        data: Pickle of the client, pickled; where the plan is; and for each node its index,
-            which try it is, whether a failure of it may stop the run, and its in-memory inputs.
+        data: Pickle of the client, pickled; where the plan is; and a list of `Load`, as tuples.
 
     Returns:
-        Pickle of a list of outcomes, as plain tuples.
+        Pickle of a list of outcomes, as plain tuples. What has none was not started.
     """
-    client, plan, items = pickle.loads(data)
+    client, plan, loads = pickle.loads(data)
     session = _session(client, plan)
-    return pickle.dumps([tuple(session.run(*item)) for item in items])
+    session.begin()
+    return pickle.dumps(Trip(session).run(loads))
 
 
 @lru_cache(maxsize=2)  # two runs may share the workers of one runner
-def _session(client: bytes, plan: Ref) -> _Session:
-    return _Session(pickle.loads(client), plan)
+def _session(client: bytes, plan: Ref) -> Session:
+    return Session(pickle.loads(client), plan)
 
 
-class _Session:
+class Session:
     """A run, as one worker knows it."""
 
     def __init__(self, client: Any, plan: Ref) -> None:
@@ -66,7 +70,9 @@ class _Session:
         settings = self._plan.settings
         self._scratch = Path(settings.scratch) if settings.scratch else None
         self._journal = Journal(self._scratch / JOURNAL) if self._scratch else None
+        self._outbox = Outbox(OUTCOMES)
         self._functions: dict[int, Any] = {}
+        self._seconds: dict[int, float] = {}  # that each function took when it last ran
         self._datasets: dict[str, Any] = {}
         self._owned = _set_up(settings)
         self._hooks = Hooks(load_hooks(self._plan.hooks, client.loads))
@@ -76,25 +82,41 @@ class _Session:
         if self._owned is not None:
             self._owned.surroundings.accept()
 
-    def run(self, index: int, attempt: int, holds: bool, inputs: dict[str, Payload]) -> Outcome:
-        """Run a node; whatever happens in it becomes an outcome."""
+    def begin(self) -> None:
+        """An envelope has come: what this process writes belongs to this run."""
+        self._outbox.point_to(self._scratch)
         if self._owned is not None:
             self._owned.log.point_to(self._scratch)
             self._owned.faults.point_to(self._scratch)
-        if self._journal is not None and self._journal.stopping:
+
+    @property
+    def stopping(self) -> bool:
+        """Whether nodes that have not started should not start any more."""
+        return self._journal is not None and self._journal.stopping
+
+    @property
+    def pressed(self) -> bool:
+        """Whether other nodes wait for a worker."""
+        return self._journal is not None and self._journal.pressed
+
+    def run(self, load: Load, trip: Trip) -> Outcome:
+        """Run a node; whatever happens in it becomes an outcome."""
+        index = load.node
+        if self.stopping and not load.follows:
             return Outcome(index, False, os.getpid(), time.time(), 0.0, {}, None, 0)
         if self._journal is not None:
             self._journal.start(index)
         started = time.time()
         clock = time.perf_counter()
-        catalog = _NodeCatalog(self, index, inputs)
-        failure, kept = self._try(index, attempt, catalog)
+        catalog = NodeCatalog(self, load, trip)
+        failure, kept = self._try(load, catalog, trip)
         seconds = time.perf_counter() - clock
-        self._client.end_node()
+        self._seconds[self._plan.nodes.function_of[index]] = seconds
+        self._client.end_node(goes_on=bool(trip.objects))
         if self._owned is not None:
             self._owned.surroundings.restore()
         if self._journal is not None:
-            if holds and failure is not None:
+            if load.holds and failure is not None:
                 self._journal.stop()
             self._journal.finish(index)
         return Outcome(
@@ -103,28 +125,28 @@ class _Session:
         )  # fmt: skip
 
     def _try(
-        self, index: int, attempt: int, catalog: _NodeCatalog
+        self, load: Load, catalog: NodeCatalog, trip: Trip
     ) -> tuple[Failure | None, dict[str, str]]:
         """Run a node; return why it failed, if it did, and where its outputs are kept."""
         settings, me = self._plan.settings, os.getpid()
         failure: Failure | None = None
         kept: dict[str, str] = {}
         try:
-            node = self.node(index)
-            with allocating(partial(self._allocate, index)):
+            node = self.node(load.node)
+            with allocating(partial(self._allocate, load.node)):
                 NodeRun(
                     node, catalog, self._hooks, is_async=settings.is_async,
-                    run_id=settings.run_id, attempt=attempt,
+                    run_id=settings.run_id, attempt=load.attempt,
                 )()  # fmt: skip
+            if load.handed and trip.must_part():
+                catalog.part()
             kept = self._keep(catalog.outputs)
         except BaseException as error:  # noqa: BLE001, the worker outlives whatever a node raises
             _end_if_forked(me, error)
             if self._client.readonly:
                 _explain_readonly(error)
             failure = pack(as_failure(error), self._client.dumps, self._client.loads)
-            for payload in catalog.outputs.values():
-                self._client.discard(payload)
-            catalog.outputs.clear()
+            catalog.drop()
         _end_if_forked(me, None)
         return failure, kept
 
@@ -162,6 +184,15 @@ class _Session:
         """Give up a value in the store."""
         self._client.discard(payload)
 
+    def is_brisk(self, index: int) -> bool:
+        """Whether the node's function took little time when it last ran here."""
+        function = self._plan.nodes.function_of[index]
+        return function >= 0 and self._seconds.get(function, BRISK) < BRISK
+
+    def tell(self, rows: bytes) -> None:
+        """Tell the driver of outcomes before the envelope is done."""
+        self._outbox.write(rows)
+
     def _function(self, index: int) -> Any:
         if index not in self._functions:
             self._functions[index] = self._loaded(self._plan.nodes.functions[index])
@@ -173,53 +204,6 @@ class _Session:
         if self._owned is not None:
             self._owned.surroundings.accept_imports()
         return value
-
-
-class _NodeCatalog:
-    """The catalog as one running node sees it."""
-
-    def __init__(self, session: _Session, node: int, inputs: dict[str, Payload]) -> None:
-        self._session = session
-        self._node = node
-        self._inputs = inputs
-        self.outputs: dict[str, Payload] = {}
-
-    def load(self, name: str) -> Any:
-        """Load a dataset."""
-        if name in self._inputs:
-            return self._session.get(self._inputs[name])
-        dataset = self._session.dataset(name)
-        if dataset is None:
-            raise NodeError(f"The dataset {name!r} is not among this node's.", dataset=name)
-        return dataset.load()
-
-    def save(self, name: str, data: Any) -> None:
-        """Save a dataset; a chunk of a stream takes the place of the one before."""
-        dataset = self._session.dataset(name)
-        if dataset is not None:
-            dataset.save(data)
-            return
-        try:
-            payload = self._session.put(data, self._node)
-        except (MotorpoolError, MemoryError):
-            raise
-        except Exception as error:
-            error.add_note(
-                "In-memory values go to other processes as pickles. Return what can be pickled, "
-                "or run on threads or sequential, where values stay as they are."
-            )
-            raise
-        if name in self.outputs:
-            self._session.discard(self.outputs[name])
-        self.outputs[name] = payload
-
-    def is_empty(self, name: str) -> bool:
-        """Whether an output lives in memory, and nothing was saved to it."""
-        return name not in self.outputs and self._session.dataset(name) is None
-
-    def confirm(self, name: str) -> None:
-        """Confirm a dataset."""
-        confirm_dataset(name, self._session.dataset(name))
 
 
 def _end_if_forked(worker: int, error: BaseException | None) -> None:

@@ -93,6 +93,7 @@ class ParallelRunner(_BackendRunner):
         checkpoint: A folder to keep in-memory values in, so that a resumed run finds them.
         memory_limit: Bytes of shared memory that values may take, such as "4GiB".
         readonly_inputs: Whether large inputs cannot be written to, instead of copies on write.
+        fuse: Whether values of a linear stretch of nodes stay in one worker, uncopied.
         **backend_options: Options of the backend, if it is given by name.
 
     Raises:
@@ -115,12 +116,13 @@ class ParallelRunner(_BackendRunner):
         checkpoint: str | os.PathLike[str] | None = None,
         memory_limit: int | str | None = None,
         readonly_inputs: bool = False,
+        fuse: bool = True,
         **backend_options: Any,
     ) -> None:
         options = {
             "on_failure": on_failure, "retries": retries, "timeout": timeout,
             "observers": observers, "runs_folder": runs_folder, "checkpoint": checkpoint,
-            "memory_limit": memory_limit, "readonly_inputs": readonly_inputs,
+            "memory_limit": memory_limit, "readonly_inputs": readonly_inputs, "fuse": fuse,
         }  # fmt: skip
         super().__init__(backend, max_workers, is_async, options, backend_options)
 

@@ -157,7 +157,8 @@ def run(*megabytes):
              for i, m in enumerate(megabytes)]
     nodes.append(node(lambda *vs: float(sum(v.sum() for v in vs)),
                       [f"v{i}" for i in range(len(megabytes))], "total", name="total"))
-    runner = ParallelRunner(sys.argv[1], max_workers=2, on_failure="continue", runs_folder=False)
+    runner = ParallelRunner(sys.argv[1], max_workers=2, on_failure="continue", runs_folder=False,
+                            fuse=False)
     return runner.run(pipeline(nodes), {})["total"].load()
 
 print(run(6, 6, 6) == 18 * 131_072 * 7.0)  # more than /dev/shm takes: the rest is on disk

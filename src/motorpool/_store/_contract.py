@@ -130,8 +130,12 @@ class StoreClient(Protocol):
     def discard(self, payload: Payload) -> None:
         """Give up a value that nobody was told of."""
 
-    def end_node(self) -> None:
-        """A node has ended, and its outputs are kept: forget what it has read and allocated."""
+    def end_node(self, *, goes_on: bool = False) -> None:
+        """A node has ended, and its outputs are kept: forget what it has read and allocated.
+
+        Args:
+            goes_on: Whether the next node is handed objects of it, which may lie in there.
+        """
 
 
 class Store(ABC):

@@ -118,14 +118,17 @@ class FileClient:
                 self._sources = [s for s in self._sources if s.key != key]
                 self.segments.remove(key)
 
-    def end_node(self) -> None:
+    def end_node(self, *, goes_on: bool = False) -> None:
         """Forget what was read, and give back what was allocated and not returned."""
+        kept = []
         for source in self._sources:
-            if source.shared:
+            if goes_on and source.cell() is not None:
+                kept.append(source)
+            elif source.shared:
                 self.segments.recycle(source.key + PART)
         for key in [key for key, users in self._made.items() if not users]:
             self.segments.remove(key)  # what came after it has failed
-        self._sources.clear()
+        self._sources = kept
         self._made.clear()
 
     def _map(self, key: str) -> memoryview:

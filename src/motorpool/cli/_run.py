@@ -61,6 +61,8 @@ _BY_NAME = ("node_names", "from_nodes", "to_nodes")
               "default half of what is free.")  # fmt: skip
 @click.option("--readonly-inputs", is_flag=True,
               help="Let nodes read large inputs, but not change their copies.")  # fmt: skip
+@click.option("--no-fuse", is_flag=True,
+              help="Let every value go through the store.")  # fmt: skip
 @click.option("--on-failure", type=click.Choice(["stop", "continue", "kill"]), default="stop",
               show_default=True, help="What to do after a node has failed.")  # fmt: skip
 @click.option("--retries", type=click.IntRange(min=0), default=0, help="Tries after the first.")
@@ -77,7 +79,7 @@ def run(  # noqa: PLR0913, one argument an option
     options: tuple[tuple[str, str], ...], is_async: bool, nodes: list[str] | None,
     from_nodes: list[str] | None, to_nodes: list[str] | None, tags: list[str] | None,
     only_missing_outputs: bool, resume: str | None, checkpoint: str | None,
-    memory_limit: str | None, readonly_inputs: bool, on_failure: Any,
+    memory_limit: str | None, readonly_inputs: bool, no_fuse: bool, on_failure: Any,
     retries: int, retry_delay: float, timeout: float | None, events: IO[str] | None,
     progress: bool | None,
 ) -> int:  # fmt: skip
@@ -95,7 +97,7 @@ def run(  # noqa: PLR0913, one argument an option
     runner = ParallelRunner(
         backend, max_workers, is_async, on_failure=on_failure, timeout=timeout,
         retries=Retry(retries, retry_delay), observers=observers, checkpoint=checkpoint,
-        memory_limit=memory_limit, readonly_inputs=readonly_inputs,
+        memory_limit=memory_limit, readonly_inputs=readonly_inputs, fuse=not no_fuse,
         **dict(options),
     )  # fmt: skip
     runner._wants_results = False  # noqa: SLF001, nobody can load them when the command is over

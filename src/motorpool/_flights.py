@@ -1,0 +1,64 @@
+"""What is under way: envelopes, each with one future and the nodes that have no outcome yet."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from concurrent.futures import Future
+
+# The nodes of an envelope that have no outcome yet, in the order in which they run.
+Flight = dict[int, None]
+
+
+class Flights:
+    """Who travels with whom."""
+
+    def __init__(self) -> None:
+        self._flights: dict[Future[Any], Flight] = {}
+        self._of_node: dict[int, Flight] = {}
+
+    def __len__(self) -> int:
+        """Number of envelopes."""
+        return len(self._flights)
+
+    def add(self, future: Future[Any], nodes: Iterable[int]) -> None:
+        """An envelope was sent."""
+        flight = dict.fromkeys(nodes)
+        self._flights[future] = flight
+        self._of_node.update(dict.fromkeys(flight, flight))
+
+    def futures(self) -> list[Future[Any]]:
+        """The futures of all envelopes."""
+        return list(self._flights)
+
+    def nodes(self) -> list[int]:
+        """All nodes without an outcome, in topological order."""
+        return sorted(self._of_node)
+
+    def get(self, future: Future[Any]) -> Flight | None:
+        """The nodes of an envelope that have no outcome, or None if it is not under way."""
+        return self._flights.get(future)
+
+    def land(self, future: Future[Any]) -> list[int]:
+        """An envelope is over; return the nodes of it that have no outcome."""
+        nodes = list(self._flights.pop(future))
+        for node in nodes:
+            del self._of_node[node]
+        return nodes
+
+    def settle(self, node: int) -> bool:
+        """Note an outcome; false if the node is not under way, so that it is of no interest."""
+        flight = self._of_node.pop(node, None)
+        if flight is None:
+            return False
+        del flight[node]
+        return True
+
+    def clear(self) -> list[int]:
+        """Forget everything; return the nodes that have no outcome, in topological order."""
+        nodes = self.nodes()
+        self._flights.clear()
+        self._of_node.clear()
+        return nodes

@@ -1,0 +1,180 @@
+"""One envelope in a worker: which of its nodes run, and what they hand to each other."""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from motorpool._datasets import confirm_dataset
+from motorpool.errors import MotorpoolError, NodeError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from motorpool._store import Payload
+    from motorpool._task import Outcome
+    from motorpool._worker import Session
+
+# A trip that lasts longer (s) goes back to the driver as soon as others wait for a worker; what it
+# has left is then run in the order of the whole pipeline.
+_LONG = 0.02
+
+
+class Load(NamedTuple):
+    """One try of a node, as it travels.
+
+    Attributes:
+        node: Which one.
+        attempt: Which try it is, from 1.
+        holds: Whether a failure may stop the run.
+        inputs: Its in-memory inputs that are in the store, or small.
+        handed: The outputs that go to the next node as objects.
+        follows: Whether it needs what the node before it in this envelope has made.
+    """
+
+    node: int
+    attempt: int
+    holds: bool
+    inputs: dict[str, Payload]
+    handed: tuple[str, ...]
+    follows: bool
+
+
+class Trip:
+    """One envelope.
+
+    Args:
+        session: The run.
+
+    Attributes:
+        objects: Values on their way to the next node, as they are.
+        stored: What earlier nodes of the present stretch have put into the store.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._began = time.perf_counter()
+        self._rows: list[tuple[Any, ...]] = []
+        self._told = 0
+        self.objects: dict[str, Any] = {}
+        self.stored: dict[str, Payload] = {}
+
+    def run(self, loads: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        """Run what can be run, one node after the other; return the outcomes, as plain tuples."""
+        broken = False
+        for load in map(Load._make, loads):
+            if not load.follows:
+                if self._rows and self._is_long():
+                    break
+                self.stored.clear()
+            elif broken:
+                continue
+            self._tell_before(load.node)
+            outcome = self._session.run(load, self)
+            self._rows.append(tuple(outcome))
+            self.stored |= outcome.outputs
+            broken = not self._may_go_on(load, outcome)
+        return self._rows
+
+    def must_part(self) -> bool:
+        """Whether nothing more should run here, so that values have to be stored."""
+        return self._session.stopping or (self._is_long() and self._session.pressed)
+
+    def _may_go_on(self, load: Load, outcome: Outcome) -> bool:
+        """Whether the next node of the stretch has what it needs."""
+        if outcome.failure is not None or not outcome.ran:
+            return False
+        return bool(self.objects) if load.handed else not self.must_part()
+
+    def _is_long(self) -> bool:
+        return time.perf_counter() - self._began > _LONG
+
+    def _tell_before(self, node: int) -> None:
+        """What is done must not wait for a node that may take long, nor be lost with it."""
+        if self._told < len(self._rows) and not self._session.is_brisk(node):
+            with contextlib.suppress(OSError):  # then it is told at the end
+                self._session.tell(pickle.dumps(self._rows[self._told :]))
+            self._told = len(self._rows)
+
+
+class NodeCatalog:
+    """The catalog as one running node sees it.
+
+    Args:
+        session: The run.
+        load: The node, and where its inputs are.
+        trip: What has come before it.
+
+    Attributes:
+        outputs: What it has put into the store.
+    """
+
+    def __init__(self, session: Session, load: Load, trip: Trip) -> None:
+        self._session = session
+        self._load = load
+        self._trip = trip
+        self.outputs: dict[str, Payload] = {}
+
+    def load(self, name: str) -> Any:
+        """Load a dataset."""
+        if name in self._load.inputs:
+            return self._session.get(self._load.inputs[name])
+        if self._load.follows:
+            if name in self._trip.objects:
+                return self._trip.objects.pop(name)  # so that it is free when the node has read it
+            if name in self._trip.stored:
+                return self._session.get(self._trip.stored[name])
+        dataset = self._session.dataset(name)
+        if dataset is None:
+            raise NodeError(f"The dataset {name!r} is not among this node's.", dataset=name)
+        return dataset.load()
+
+    def save(self, name: str, data: Any) -> None:
+        """Save a dataset; a chunk of a stream takes the place of the one before."""
+        dataset = self._session.dataset(name)
+        if dataset is not None:
+            dataset.save(data)
+        elif name in self._load.handed:
+            self._trip.objects[name] = data
+        else:
+            self._store(name, data)
+
+    def part(self) -> None:
+        """Store what would go to the next node, which does not run here; or else let it run."""
+        for name in self._load.handed:
+            with contextlib.suppress(Exception):
+                self._store(name, self._trip.objects[name])
+                del self._trip.objects[name]
+
+    def drop(self) -> None:
+        """Give up everything: the node has failed."""
+        for payload in self.outputs.values():
+            self._session.discard(payload)
+        self.outputs.clear()
+        self._trip.objects.clear()
+
+    def is_empty(self, name: str) -> bool:
+        """Whether an output lives in memory, and nothing was saved to it."""
+        made = name in self.outputs or name in self._trip.objects
+        return not made and self._session.dataset(name) is None
+
+    def confirm(self, name: str) -> None:
+        """Confirm a dataset."""
+        confirm_dataset(name, self._session.dataset(name))
+
+    def _store(self, name: str, data: Any) -> None:
+        try:
+            payload = self._session.put(data, self._load.node)
+        except (MotorpoolError, MemoryError):
+            raise
+        except Exception as error:
+            error.add_note(
+                "In-memory values go to other processes as pickles. Return what can be pickled, "
+                "or run on threads or sequential, where values stay as they are."
+            )
+            raise
+        if name in self.outputs:
+            self._session.discard(self.outputs[name])
+        self.outputs[name] = payload

@@ -1,0 +1,272 @@
+"""Nodes that travel together: what they hand to each other, and who is blamed when one breaks."""
+
+import os
+import resource
+import time
+from random import Random
+
+import functions
+import numpy as np
+import pytest
+from functions import add, append, identity, increment
+from hypothesis import given
+from hypothesis import strategies as st
+from test_graph import acyclic
+
+from motorpool import ParallelRunner, node, pipeline
+from motorpool._graph import Graph
+from motorpool._scheduler import Scheduler, State
+from motorpool._stretches import NOBODY, Stretches
+from motorpool.errors import NodeTimeoutError, WorkerCrashedError
+from motorpool.events import NodeCompleted, NodeSkipped, NodeSubmitted, WorkerLost
+
+MEGABYTES = 48
+
+
+def chain(*parts, first="x"):
+    """Nodes n0, n1, ... that each need the one before; the last makes `out`."""
+    names = [first, *(f"v{i}" for i in range(len(parts) - 1)), "out"]
+    return [node(f, names[i], names[i + 1], name=f"n{i}") for i, f in enumerate(parts)]
+
+
+def note_and_add(path, name):
+    def note(x):
+        append(path, name)
+        return x + 1
+
+    return note
+
+
+@given(acyclic(), st.builds(Random, st.integers(0, 2**32)))
+def test_stretches_and_losses_leave_no_node_out(parents, random):
+    """Whatever is lost, also what was done already and whose value was with a worker."""
+    graph = Graph.from_parents(parents)
+    nodes = [node(add, [f"o{p}" for p in sorted(set(ps))] or None, f"o{i}", name=f"n{i}")
+             for i, ps in enumerate(parents)]  # fmt: skip
+    stretches = Stretches.of(nodes, graph, stored=(), once=[True] * len(nodes))
+    scheduler = Scheduler(graph, stretches)
+    while scheduler.unfinished:
+        batch = scheduler.stretch(scheduler.pop())
+        for at, member in enumerate(batch):
+            assert all(
+                scheduler.states[p] is State.DONE or p == batch[at - 1] for p in parents[member]
+            )
+        done = random.randrange(len(batch) + 1)
+        for member in batch[:done]:
+            scheduler.done(member)
+        if done < len(batch):
+            for member in batch[:done][::-1]:
+                scheduler.undo(member)
+            for member in batch[done:]:
+                scheduler.requeue(member)
+            if random.random() < 0.5:  # try the rest alone, as a suspect is
+                again = scheduler.redo(batch[-1])
+                assert again == batch
+                for member in again:
+                    scheduler.done(member)
+    assert scheduler.nodes_in(State.DONE) == list(range(len(parents)))
+    assert all(stretches.before[f] == n for n, f in enumerate(stretches.following) if f != NOBODY)
+
+
+def test_stretch_runs_in_one_worker_on_the_objects_themselves(process_backend, run):
+    """Nothing is pickled on the way, as something that cannot be proves."""
+    nodes = chain(
+        lambda _: [functions.Unpicklable()],
+        lambda made: (*made, os.getpid()),
+        lambda pair: (type(pair[0]).__name__, pair[1] == os.getpid()),
+    )
+    assert run(process_backend, pipeline(nodes), {"x": 1})["out"].load() == ("Unpicklable", True)
+    with pytest.raises(TypeError, match="stays here"):
+        run(process_backend, pipeline(nodes), {"x": 1}, fuse=False)
+
+
+def test_value_that_others_need_is_stored_as_well(process_backend, run):
+    """Branches, and outputs of the pipeline."""
+    nodes = [*chain(increment, increment, increment), node(identity, "v1", "other")]
+    result = run(process_backend, pipeline(nodes), {"x": 0})
+    assert (result["out"].load(), result["other"].load()) == (3, 2)
+
+
+def test_chain_holds_two_values_at_a_time():
+    """Of ten large ones: the one that a node reads, and the one that it makes."""
+
+    def make(megabytes):
+        return np.zeros(megabytes * 131_072) + 1
+
+    def peak(array):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, float(array[0])
+
+    def highest(megabytes):
+        steps = [make, *[lambda a: a + 1] * 9, peak]
+        with ParallelRunner(max_workers=1) as runner:
+            result = runner.run(pipeline(chain(*steps)), {"x": megabytes})
+            assert result["out"].load()[1] == 10
+            return result["out"].load()[0]
+
+    assert highest(MEGABYTES) - highest(1) < 2.5 * MEGABYTES
+
+
+@pytest.mark.parametrize("retries", [0, 2])
+def test_crash_in_a_stretch_is_blamed_on_its_node(
+    process_backend, run, tmp_path, recorder, retries
+):
+    """What was done before it is done; with retries, its input is there again."""
+    path = str(tmp_path / "roll-call")
+    nodes = chain(
+        note_and_add(path, "n0"), note_and_add(path, "n1"), functions.kill_self, identity
+    )
+    nodes[2] = node(functions.kill_self, "v1", "v2", name="n2", retries=retries)
+    with pytest.raises(WorkerCrashedError) as caught:
+        run(process_backend, pipeline(nodes), {"x": 1}, observers=[recorder])
+    assert caught.value.node == "n2"
+    assert {e.node for e in recorder.of(NodeCompleted)} == {"n0", "n1"}
+    assert [e.node for e in recorder.of(NodeSkipped)] == ["n3"]
+    if process_backend != "loky":  # which does not say who died, so that suspects are tried alone
+        tries = [e.attempt for e in recorder.of(NodeSubmitted) if e.node == "n2"]
+        assert tries == list(range(1, retries + 2))
+
+
+def test_failure_in_a_stretch_is_retried_with_its_input_as_it_was(process_backend, run, tmp_path):
+    """A node that has changed its input before it failed finds it unchanged."""
+    mark = tmp_path / "mark"
+
+    def fragile(values):
+        values.append(len(values))
+        if not mark.exists():
+            mark.touch()
+            raise ValueError("once")
+        return values
+
+    nodes = chain(lambda _: [], fragile, identity)
+    nodes[1] = node(fragile, "v0", "v1", name="n1", retries=1)
+    assert run(process_backend, pipeline(nodes), {"x": 1})["out"].load() == [0]
+
+
+@pytest.mark.parametrize("backend", ["process", "loky"])
+def test_innocent_stretch_is_run_again_from_its_last_stored_value(
+    backend, run, tmp_path, recorder
+):
+    """A neighbour breaks the whole pool while the second node of a stretch runs."""
+    second = str(tmp_path / "second")
+
+    def wait(x):
+        if not os.path.exists(second):  # the second time, nobody breaks anything
+            append(second, "here")
+            time.sleep(30)
+        return x + 1
+
+    def crash(_x):
+        while not os.path.exists(second):
+            time.sleep(0.01)
+        os._exit(7)
+
+    nodes = [*chain(increment, wait, increment), node(crash, "x", "bad", name="bad")]
+    with pytest.raises(WorkerCrashedError) as caught:
+        run(backend, pipeline(nodes), {"x": 0}, on_failure="continue", observers=[recorder])
+    assert caught.value.node == "bad"
+    assert {e.node for e in recorder.of(NodeCompleted)} == {"n0", "n1", "n2"}
+    assert all(e.attempt == 1 for e in recorder.of(NodeCompleted))
+    lost = [e for e in recorder.of(WorkerLost) if e.node is None]
+    assert any({"n0", "n1"} <= set(e.innocent) for e in lost)
+
+
+def test_deadline_in_a_stretch_is_its_nodes_own(process_backend, run, recorder):
+    """Those before it are not charged, and take nothing of its time."""
+    nodes = chain(lambda x: time.sleep(0.4) or x, functions.hang, identity)
+    nodes[1] = node(functions.hang, "v0", "v1", name="n1", timeout=0.5)
+    with pytest.raises(NodeTimeoutError) as caught:
+        run(process_backend, pipeline(nodes), {"x": 1}, observers=[recorder])
+    assert caught.value.node == "n1"
+    assert [e.node for e in recorder.of(NodeCompleted)] == ["n0"]
+
+
+def test_what_is_done_is_told_while_the_stretch_goes_on(process_backend, run, tmp_path):
+    """So that a progress bar moves, and a run that is killed has it in its journal."""
+    told = tmp_path / "told"
+
+    class Watch:
+        def on_event(self, event):
+            if isinstance(event, NodeCompleted) and event.node == "n0":
+                told.touch()
+
+    def wait(_x):
+        deadline = time.monotonic() + 20
+        while not told.exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return told.exists()
+
+    pipe = pipeline(chain(increment, wait, identity))
+    assert run(process_backend, pipe, {"x": 1}, observers=[Watch()])["out"].load()
+
+
+def test_failure_elsewhere_stops_a_stretch_between_two_nodes(process_backend, run, tmp_path):
+    """It does not go on to its end."""
+    path, failed = str(tmp_path / "roll-call"), str(tmp_path / "failed")
+
+    def first(x):
+        append(path, "n0")
+        while not os.path.exists(failed):
+            time.sleep(0.01)
+        time.sleep(0.2)
+        return x
+
+    def fail(_x):
+        while not os.path.exists(path):
+            time.sleep(0.01)
+        append(failed, "now")
+        raise ValueError("stop")
+
+    nodes = [*chain(first, note_and_add(path, "n1"), identity), node(fail, "x", "bad", name="bad")]
+    with pytest.raises(ValueError, match="stop"):
+        run(process_backend, pipeline(nodes), {"x": 1})
+    assert (tmp_path / "roll-call").read_text().split() == ["n0"]
+
+
+def test_long_stretches_make_way_for_each_other(process_backend, run, recorder):
+    """Three chains on two workers: the third does not wait for another to end."""
+    nodes = []
+    for c in "abc":
+        names = ["x", *(f"{c}{i}" for i in range(8))]
+        nodes += [
+            node(lambda x: time.sleep(0.05) or x, names[i], names[i + 1], name=f"{c}-{i}")
+            for i in range(8)
+        ]
+    run(process_backend, pipeline(nodes), {"x": 1}, observers=[recorder])
+    done = [e.node for e in sorted(recorder.of(NodeCompleted), key=lambda e: e.started)]
+    last_first = max(done.index(f"{c}-0") for c in "abc")
+    first_last = min(done.index(f"{c}-7") for c in "abc")
+    assert last_first < first_last
+
+
+def test_crash_among_short_nodes_that_travel_together(process_backend, run, recorder):
+    """Exactly one is blamed, every other has one result, and none is charged."""
+    nodes = [node(increment, "x", f"o{i}", name=f"good{i}") for i in range(300)]
+    nodes.insert(150, node(functions.crash_if_large, "y", "bad", name="bad"))
+    nodes += [node(functions.crash_if_large, "x", f"p{i}", name=f"fine{i}") for i in range(100)]
+    with pytest.raises(WorkerCrashedError) as caught:
+        run(
+            process_backend, pipeline(nodes), {"x": 1, "y": 10**6}, on_failure="continue",
+            observers=[recorder],
+        )  # fmt: skip
+    assert caught.value.node == "bad"
+    done = recorder.of(NodeCompleted)
+    assert {e.node for e in done} == {n.name for n in nodes} - {"bad"}
+    assert all(e.attempt == 1 for e in done)
+
+
+def test_failure_among_short_nodes_that_travel_together(process_backend, run, recorder):
+    """What depends on it is skipped, and nothing else."""
+    nodes = [node(increment, "x", f"o{i}", name=f"good{i}") for i in range(100)]
+    for i in range(40):
+        nodes += [
+            node(functions.fail_if_odd, f"k{i}", f"p{i}", name=f"maybe{i}"),
+            node(increment, f"p{i}", f"q{i}", name=f"next{i}"),
+        ]
+    with pytest.raises(ExceptionGroup) as caught:
+        run(
+            process_backend, pipeline(nodes), {"x": 1} | {f"k{i}": i for i in range(40)},
+            on_failure="continue", observers=[recorder],
+        )  # fmt: skip
+    assert len(caught.value.exceptions) == 20
+    assert {e.node for e in recorder.of(NodeSkipped)} == {f"next{i}" for i in range(1, 40, 2)}
+    assert len(recorder.of(NodeCompleted)) == 140
