@@ -11,6 +11,7 @@ import io
 import pickle
 from array import array
 from dataclasses import dataclass
+from operator import attrgetter
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -88,11 +89,9 @@ class PickledNodes:
             loads: The backend's.
         """
         data = memoryview(self.blob)[self.offsets[index] : self.offsets[index + 1]]
-        if data[0] == _WHOLE:
+        if data[:1] == _WHOLE:
             return loads(data[1:])
-        unpickler = _NodeUnpickler(io.BytesIO(data[1:]))
-        unpickler.function = function
-        return unpickler.load()
+        return _put_together(data[1:], function)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,29 +112,38 @@ class Plan:
 
 
 # First byte of a node's pickle: was it pickled around its function, or as a whole?
-_AROUND, _WHOLE = 0, 1
+_AROUND, _WHOLE = b"\0", b"\1"
 
 
-class _NodePickler(pickle.Pickler):
-    """Pickles a node with an index in place of its function.
+# What a node is made of, but for its function; read and written as one tuple.
+_PARTS = tuple(slot for slot in Node.__slots__ if slot not in {"__weakref__", "func"})
+_parts_of = attrgetter(*_PARTS)
+_RETRIES = _PARTS.index("retries")
+
+
+def _around(node: Node, function: int) -> bytes:
+    """A node with an index in place of its function.
 
     A `Retry` goes without its predicate, which is asked in the driver and may be a lambda.
     """
-
-    func: Any = None
-    index = 0
-
-    def persistent_id(self, obj: Any) -> int | tuple[Any, ...] | None:
-        if type(obj) is Retry:
-            return (obj.count, obj.delay, obj.backoff, obj.max_delay, obj.jitter)
-        return self.index if obj is self.func else None
+    parts = _parts_of(node)
+    retries = parts[_RETRIES]
+    if type(retries) is Retry:
+        plain = (retries.count, retries.delay, retries.backoff, retries.max_delay, retries.jitter)
+        parts = (*parts[:_RETRIES], plain, *parts[_RETRIES + 1 :])
+    return pickle.dumps((function, parts), 5)
 
 
-class _NodeUnpickler(pickle.Unpickler):
-    function: Callable[[int], Any]
-
-    def persistent_load(self, pid: int | tuple[Any, ...]) -> Any:
-        return Retry(*pid) if isinstance(pid, tuple) else self.function(pid)
+def _put_together(data: memoryview, function: Callable[[int], Any]) -> Node:
+    """The node again."""
+    index, parts = pickle.loads(data)
+    node = object.__new__(Node)
+    node.func = function(index)
+    for name, part in zip(_PARTS, parts, strict=True):
+        setattr(node, name, part)
+    if isinstance(node.retries, tuple):
+        node.retries = Retry(*node.retries)
+    return node
 
 
 def pickle_nodes(nodes: Iterable[Any], dumps: Callable[[Any], bytes]) -> PickledNodes:
@@ -153,12 +161,9 @@ def pickle_nodes(nodes: Iterable[Any], dumps: Callable[[Any], bytes]) -> Pickled
                     functions.append(dumps(func))
                     index_of[id(func)] = len(functions) - 1
                     kept_alive.append(func)
-                blob.write(bytes([_AROUND]))
-                pickler = _NodePickler(blob, 5)
-                pickler.func, pickler.index = func, index_of[id(func)]
-                pickler.dump(node)
+                blob.write(_AROUND + _around(node, index_of[id(func)]))
             else:
-                blob.write(bytes([_WHOLE]) + dumps(node))
+                blob.write(_WHOLE + dumps(node))
         except Exception as error:  # noqa: BLE001, whatever pickling raises is the reason
             problems.append(_unpicklable_node(node, error))
         offsets.append(blob.tell())

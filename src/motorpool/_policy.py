@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from motorpool._retry import Retry
@@ -29,12 +30,17 @@ class Policy:
     def retry_of(self, node: Any) -> Retry:
         """How to try a node again."""
         own = getattr(node, "retries", None)
-        return Retry.of(self.retries if own is None else own)
+        return _retry(self.retries if own is None else own)
 
     def timeout_of(self, node: Any) -> float | None:
         """Seconds until a running node is ended, or None."""
         own = getattr(node, "timeout", None)
         return self.timeout if own is None else float(own)
+
+
+@lru_cache(maxsize=64)
+def _retry(value: int | Retry) -> Retry:
+    return Retry.of(value)
 
 
 class Attempts:
@@ -46,8 +52,8 @@ class Attempts:
     """
 
     def __init__(self, nodes: Sequence[Any], policy: Policy) -> None:
-        self._nodes = nodes
         self._policy = policy
+        self._retries = [policy.retry_of(node) for node in nodes]
         self._counts = [0] * len(nodes)
         self._pausing: list[tuple[float, int]] = []
 
@@ -62,7 +68,7 @@ class Attempts:
 
     def may_stop(self, node: int) -> bool:
         """Whether a failure of the present try stops the run, as far as can be told."""
-        retry = self._policy.retry_of(self._nodes[node])
+        retry = self._retries[node]
         sure = self._counts[node] > retry.count
         return self._policy.on_failure != "continue" and (sure or retry.on is not BaseException)
 
@@ -72,7 +78,7 @@ class Attempts:
 
     def pause_after(self, node: int, error: BaseException) -> float | None:
         """Seconds to wait before a failed node is tried again; None if it is not."""
-        retry = self._policy.retry_of(self._nodes[node])
+        retry = self._retries[node]
         count = self._counts[node]
         return retry.pause(count) if count <= retry.count and retry.wants(error) else None
 

@@ -197,10 +197,13 @@ class Run:
             name for name, dataset in prepared.catalog.items()
             if self._checkpoint is not None or not is_ephemeral(dataset)
         }  # fmt: skip
-        for node in filter(
-            is_generator, nodes
-        ):  # which may change a chunk after it has yielded it
-            stored.update(node.outputs)
+        streams: dict[int, bool] = {}  # by function, which may change what it has yielded
+        for node in nodes:
+            function = id(getattr(node, "func", node))
+            if function not in streams:
+                streams[function] = is_generator(node)
+            if streams[function]:
+                stored.update(node.outputs)
         once = [self._policy.retry_of(node).count == 0 for node in nodes]
         return Stretches.of(nodes, prepared.graph, stored=stored, once=once)
 

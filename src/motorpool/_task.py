@@ -5,14 +5,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from motorpool.errors import DatasetError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection
 
     from motorpool._failure import Failure
     from motorpool._store import Payload
@@ -75,6 +74,10 @@ class Hooks:
             if hasattr(caller, "get_hookimpls") and caller.get_hookimpls()
         } if self._relay is not None else set()  # fmt: skip
 
+    def has(self, name: str) -> bool:
+        """Whether somebody implements a hook."""
+        return name in self._active
+
     def call(self, name: str, **arguments: Any) -> list[Any]:
         """Call a hook; return what its implementations returned, without the Nones."""
         if name not in self._active:
@@ -112,12 +115,17 @@ class NodeRun:
         Raises:
             Exception: Whatever the node, a dataset or a hook raises.
         """
-        names = list(self._node.inputs)
+        names = self._node.inputs
         inputs = dict(zip(names, self._each(self._load, names), strict=True))
-        inputs |= self._replaced_inputs(inputs)
-        with self._reporting(inputs):
+        if self._hooks.has("before_node_run"):
+            inputs |= self._replaced_inputs(inputs)
+        try:
             outputs = self._node.run(inputs)
-        self._hooks.call("after_node_run", outputs=outputs, **self._context(inputs))
+        except Exception as error:
+            self._report(error, inputs)
+            raise
+        if self._hooks.has("after_node_run"):
+            self._hooks.call("after_node_run", outputs=outputs, **self._context(inputs))
         if is_stream(self._node, outputs):
             for item in self._chunks(outputs, inputs):
                 self._save(item)
@@ -127,8 +135,7 @@ class NodeRun:
         for name in getattr(self._node, "confirms", None) or ():
             self._catalog.confirm(name)
 
-    def _each(self, action: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
-        items = list(items)
+    def _each(self, action: Callable[[Any], Any], items: Collection[Any]) -> list[Any]:
         if not self._is_async or len(items) < 2:  # noqa: PLR2004, one item has nothing beside it
             return [action(item) for item in items]
         with ThreadPoolExecutor(len(items)) as pool:
@@ -136,8 +143,11 @@ class NodeRun:
 
     def _load(self, name: str) -> Any:
         self._hooks.call("before_dataset_loaded", dataset_name=name, node=self._node)
-        with _noting(f"while loading the dataset {name!r}"):
+        try:
             data = self._catalog.load(name)
+        except Exception as error:
+            error.add_note(f"while loading the dataset {name!r}")
+            raise
         self._hooks.call("after_dataset_loaded", dataset_name=name, data=data, node=self._node)
         return data
 
@@ -151,8 +161,11 @@ class NodeRun:
                 dataset=name,
             )
         self._hooks.call("before_dataset_saved", dataset_name=name, data=data, node=self._node)
-        with _noting(f"while saving the dataset {name!r}, a {type(data).__name__}"):
+        try:
             self._catalog.save(name, data)
+        except Exception as error:
+            error.add_note(f"while saving the dataset {name!r}, a {type(data).__name__}")
+            raise
         self._hooks.call("after_dataset_saved", dataset_name=name, data=data, node=self._node)
 
     def _replaced_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
@@ -173,8 +186,11 @@ class NodeRun:
         streams = dict(outputs)
         while streams:
             for name, stream in list(streams.items()):
-                with self._reporting(inputs):
+                try:
                     chunk = next(stream, _END)
+                except Exception as error:
+                    self._report(error, inputs)
+                    raise
                 if chunk is _END:
                     del streams[name]
                 else:
@@ -191,13 +207,8 @@ class NodeRun:
                     dataset=name,
                 )
 
-    @contextmanager
-    def _reporting(self, inputs: dict[str, Any]) -> Iterator[None]:
-        try:
-            yield
-        except Exception as error:
-            self._hooks.call("on_node_error", error=error, **self._context(inputs))
-            raise
+    def _report(self, error: Exception, inputs: dict[str, Any]) -> None:
+        self._hooks.call("on_node_error", error=error, **self._context(inputs))
 
     def _context(self, inputs: dict[str, Any]) -> dict[str, Any]:
         return {
@@ -219,22 +230,13 @@ def is_stream(node: Any, outputs: dict[str, Any]) -> bool:
     So they are if the node's function is a generator function, seen through decorators as well;
     any other iterable is a value.
     """
-    values = outputs.values()
-    return bool(outputs) and (
-        all(isinstance(v, GeneratorType) for v in values)
-        or (is_generator(node) and all(isinstance(v, Iterator) for v in values))
-    )
+    for value in outputs.values():
+        if not isinstance(value, Iterator):
+            return False
+    generators = all(isinstance(value, GeneratorType) for value in outputs.values())
+    return bool(outputs) and (generators or is_generator(node))
 
 
 def is_generator(node: Any) -> bool:
     """Whether a node's function is a generator function."""
     return inspect.isgeneratorfunction(inspect.unwrap(getattr(node, "func", node)))
-
-
-@contextmanager
-def _noting(text: str) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        error.add_note(text)
-        raise

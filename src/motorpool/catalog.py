@@ -163,6 +163,9 @@ class DataCatalog(MutableMapping[str, Any]):
     def __delitem__(self, name: str) -> None:
         del self._datasets[name]
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._datasets
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._datasets)
 
