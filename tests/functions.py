@@ -12,7 +12,11 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
+
 from motorpool import allocate, hookimpl
+
+KEPT = []
 
 
 def identity(x):
@@ -432,3 +436,16 @@ def fail_if_odd(x):
     if x % 2:
         raise ValueError(f"{x} is odd")
     return x
+
+
+def make_range(n):
+    return np.arange(n, dtype="float64")
+
+
+def keep_range(n):
+    KEPT[:] = [make_range(n)]
+    return KEPT[0]
+
+
+def range_is_kept(_copy, n):
+    return bool((KEPT.pop() == np.arange(n)).all())

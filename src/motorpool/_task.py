@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from motorpool._store import Parcel
 from motorpool.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ class NodeCatalog(Protocol):
     def load(self, name: str) -> Any:
         """Load a dataset."""
 
-    def save(self, name: str, data: Any) -> None:
-        """Save a dataset."""
+    def give(self, name: str, parcel: Parcel) -> None:
+        """Save a dataset; its maker has no use for the value any more."""
 
     def is_empty(self, name: str) -> bool:
         """Whether an output lives in memory, and nothing was saved to it."""
@@ -126,12 +127,15 @@ class NodeRun:
             raise
         if self._hooks.has("after_node_run"):
             self._hooks.call("after_node_run", outputs=outputs, **self._context(inputs))
+            outputs = dict(outputs)  # the hook may have kept its own
         if is_stream(self._node, outputs):
-            for item in self._chunks(outputs, inputs):
-                self._save(item)
+            for name, chunk in self._chunks(outputs, inputs):
+                self._save((name, Parcel(chunk)))
             self._check_chunks(outputs)
         else:
-            self._each(self._save, outputs.items())
+            last = not self._hooks.has("after_dataset_saved")
+            names = list(outputs)
+            self._each(self._save, [(n, Parcel(outputs.pop(n), last=last)) for n in names])
         for name in getattr(self._node, "confirms", None) or ():
             self._catalog.confirm(name)
 
@@ -151,22 +155,23 @@ class NodeRun:
         self._hooks.call("after_dataset_loaded", dataset_name=name, data=data, node=self._node)
         return data
 
-    def _save(self, item: tuple[str, Any]) -> None:
-        name, data = item
-        if data is None:
+    def _save(self, item: tuple[str, Parcel]) -> None:
+        name, parcel = item
+        if parcel.value is None:
             raise DatasetError(
                 f"The node {self._node.name!r} returned None for the dataset {name!r}. None "
                 "cannot be saved: return a value, or take the dataset out of the node's outputs.",
                 node=self._node.name,
                 dataset=name,
             )
-        self._hooks.call("before_dataset_saved", dataset_name=name, data=data, node=self._node)
+        told = {"dataset_name": name, "node": self._node}
+        self._hooks.call("before_dataset_saved", data=parcel.value, **told)
         try:
-            self._catalog.save(name, data)
+            self._catalog.give(name, parcel)
         except Exception as error:
-            error.add_note(f"while saving the dataset {name!r}, a {type(data).__name__}")
+            error.add_note(f"while saving the dataset {name!r}, a {type(parcel.value).__name__}")
             raise
-        self._hooks.call("after_dataset_saved", dataset_name=name, data=data, node=self._node)
+        self._hooks.call("after_dataset_saved", data=parcel.value, **told)
 
     def _replaced_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
         replaced: dict[str, Any] = {}

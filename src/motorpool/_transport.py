@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
 
     from motorpool._journal import Started
+    from motorpool._store import Parcel
 
 # How often, in seconds, to look for what workers write while an envelope is under way: soon enough
 # for who watches, and a listing of the folder (50 us) for each outcome would double what a short
@@ -56,6 +57,10 @@ class RunCatalog(dict[str, Any]):
     def save(self, name: str, data: Any) -> None:
         """Save a dataset."""
         self[name].save(data)
+
+    def give(self, name: str, parcel: Parcel) -> None:
+        """Save a dataset."""
+        self[name].save(parcel.value)
 
     def is_empty(self, name: str) -> bool:
         """Whether an output lives in memory, and nothing was saved to it."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from motorpool._datasets import confirm_dataset
 from motorpool._process import peak_memory
+from motorpool._store import Parcel
 from motorpool.errors import MotorpoolError, NodeError
 
 if TYPE_CHECKING:
@@ -163,19 +164,23 @@ class NodeCatalog:
 
     def save(self, name: str, data: Any) -> None:
         """Save a dataset; a chunk of a stream takes the place of the one before."""
+        self.give(name, Parcel(data))
+
+    def give(self, name: str, parcel: Parcel) -> None:
+        """Save a dataset; the node has no use for the value any more."""
         dataset = self._session.dataset(name)
         if dataset is not None:
-            dataset.save(data)
+            dataset.save(parcel.value)
         elif name in self._load.handed:
-            self._trip.objects[name] = data
+            self._trip.objects[name] = parcel.value
         else:
-            self._store(name, data)
+            self._store(name, parcel)
 
     def part(self) -> None:
         """Store what would go to the next node, which does not run here; or else let it run."""
         for name in self._load.handed:
             with contextlib.suppress(Exception):
-                self._store(name, self._trip.objects[name])
+                self._store(name, Parcel(self._trip.objects[name]))
                 del self._trip.objects[name]
 
     def drop(self) -> None:
@@ -194,9 +199,10 @@ class NodeCatalog:
         """Confirm a dataset."""
         confirm_dataset(name, self._session.dataset(name))
 
-    def _store(self, name: str, data: Any) -> None:
+    def _store(self, name: str, parcel: Parcel) -> None:
+        spend = parcel.may_be_spent()
         try:
-            payload = self._session.put(data, self._load.node)
+            payload = self._session.put(parcel.value, self._load.node, spend=spend)
         except (MotorpoolError, MemoryError):
             raise
         except Exception as error:

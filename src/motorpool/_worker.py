@@ -171,10 +171,10 @@ class Session:
     def _allocate(self, node: int, nbytes: int) -> memoryview | None:
         return self._client.allocate(nbytes, owner_tag(self._plan.settings.token, node))
 
-    def put(self, value: Any, node: int) -> Payload:
-        """Keep a node's value in the store."""
+    def put(self, value: Any, node: int, *, spend: bool) -> Payload:
+        """Keep a node's value in the store; `spend` says that the value itself ends with it."""
         owner = owner_tag(self._plan.settings.token, node)
-        return self._client.put(value, owner=owner)
+        return self._client.put(value, owner=owner, spend=spend)
 
     def get(self, payload: Payload) -> Any:
         """Load a value from the store."""

@@ -3,6 +3,7 @@
 import gc
 import os
 import pickle
+import re
 from pathlib import Path
 
 import functions
@@ -13,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from motorpool import ExecutorBackend, ParallelRunner, allocate, node, pipeline
-from motorpool._store import FileStore, Ref, Views
+from motorpool._store import FileStore, Parcel, Ref, Views
 from motorpool._store._contract import keys_of
 from motorpool._store._maps import maps
+from motorpool._store._pages import can_give_up
 
 N = 50_000
 
@@ -329,3 +331,62 @@ def test_readonly_inputs_explain_themselves(process_backend, run):
     pipe = pipeline(node(lambda array: float((array.copy() + 1).sum()), "x", "y"))
     result = run(process_backend, pipe, {"x": np.zeros(N)}, readonly_inputs=True)
     assert result["y"].load() == N
+
+
+def _memory(name):
+    """What the kernel says of this process, in bytes."""
+    text = Path("/proc/self/status").read_text()
+    return int(re.search(rf"{name}:\s+(\d+)", text)[1]) * 1024
+
+
+@pytest.mark.skipif(not can_give_up, reason="memory is given back piece by piece on Linux only")
+@pytest.mark.parametrize("again", [False, True])
+def test_large_array_that_nobody_else_has_is_not_held_twice(store, client, again):
+    """In a new segment, and in one that is used again."""
+    count = 96 * 2**20 // 8
+    if again:
+        store.release(put(store, client, np.ones(count)))
+    parcel = Parcel(np.arange(count, dtype="float64"), last=True)
+    assert parcel.may_be_spent()
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    before, own = _memory("VmRSS"), _memory("RssAnon")
+    payload = client.put(parcel.value, spend=True)
+    assert own - _memory("RssAnon") > 80 * 2**20  # although the array still lives
+    if not again:  # else the map of the old segment counts, whose pages were there before
+        assert _memory("VmHWM") - before < 32 * 2**20
+    store.adopt(payload)
+    assert (client.get(payload) == np.arange(count)).all()
+    client.end_node()
+
+
+def test_array_that_somebody_has_is_left_as_it_is():
+    """A variable, a view, a parcel that is wanted later; and what would not be worth it."""
+    count = 48 * 2**20 // 8
+    array = np.ones(count)
+    assert not Parcel(array, last=True).may_be_spent()
+    parcel = Parcel(np.ones(count), last=True)
+    view = memoryview(parcel.value)[5:]
+    assert not parcel.may_be_spent()
+    view.release()
+    assert parcel.may_be_spent() == can_give_up
+    assert not Parcel(np.ones(count)).may_be_spent()
+    assert not Parcel(np.ones(10), last=True).may_be_spent()
+    assert not Parcel(np.ones(2 * count)[::2], last=True).may_be_spent()
+    assert not Parcel([np.ones(count)], last=True).may_be_spent()
+
+
+def test_array_in_a_cache_of_its_node_is_copied(process_backend):
+    """And what nobody has kept is the same for all of its readers."""
+    count = 96 * 2**20 // 8
+    nodes = [
+        node(functions.make_range, "n", "moved"),
+        node(lambda a: float(a.sum()), "moved", "sum"),
+        node(lambda a: float(a[::2].sum()), "moved", "half"),
+        node(functions.keep_range, "n", "copied"),
+        node(functions.range_is_kept, ["copied", "n"], "kept"),
+    ]
+    with ParallelRunner(process_backend, max_workers=1, fuse=False) as runner:
+        result = runner.run(pipeline(nodes), {"n": count})
+    assert result["sum"].load() == count * (count - 1) / 2
+    assert result["half"].load() == float(np.arange(0, count, 2, dtype="float64").sum())
+    assert result["kept"].load()

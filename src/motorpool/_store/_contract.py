@@ -104,13 +104,17 @@ class StoreClient(Protocol):
     def readonly(self) -> bool:
         """Whether large values cannot be written to by those who read them."""
 
-    def put(self, value: Any, *, inline: bool = True, owner: str = "") -> Payload:
+    def put(
+        self, value: Any, *, inline: bool = True, owner: str = "", spend: bool = False
+    ) -> Payload:
         """Keep a value.
 
         Args:
             value: The value.
             inline: Whether a small one may be returned as its own pickle.
             owner: What to know it by if its maker dies before anybody is told of it.
+            spend: Whether nobody will look at the value itself any more, so that its memory may
+                be given back piece by piece.
 
         Raises:
             StoreFullError: If there is no room for it; names every place that was tried.

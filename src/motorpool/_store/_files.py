@@ -65,7 +65,9 @@ class FileClient:
         """Directories of the run, fastest first."""
         return self.segments.folders
 
-    def put(self, value: Any, *, inline: bool = True, owner: str = "") -> Payload:
+    def put(
+        self, value: Any, *, inline: bool = True, owner: str = "", spend: bool = False
+    ) -> Payload:
         """Pickle a value; a small one is returned, a large one written to a file."""
         if inline and type(value) in _PLAIN and sys.getsizeof(value) < _PLAIN_LIMIT:
             return pickle.dumps(value, 5)
@@ -73,7 +75,8 @@ class FileClient:
         size = len(stream) + sum(b.nbytes for b in buffers)
         if inline and size <= INLINE_LIMIT:
             return self.dumps(value) if buffers else stream
-        payload = self._share(stream, buffers, owner) or self._write(stream, buffers, owner)
+        shared = self._share(stream, buffers, owner)
+        payload = shared or self._write(stream, buffers, owner, spend=spend)
         with self._lock:
             self._made.update(key for key in keys_of(payload) if key in self._made)
         return payload
@@ -139,8 +142,8 @@ class FileClient:
             self._sources.append(source)
         return view.toreadonly() if self.readonly else view
 
-    def _write(self, stream: bytes, buffers: list[memoryview], owner: str) -> Ref:
-        laid_out = _segment.layout(stream, buffers)
+    def _write(self, stream: bytes, buffers: list[memoryview], owner: str, *, spend: bool) -> Ref:
+        laid_out = _segment.layout(stream, buffers, spend=spend)
         ref = Ref(self.segments.write(laid_out, owner, keep=self.keeps), laid_out.size)
         self._made[ref.key] = 0
         return ref

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
+import sys
+from typing import Any
 
 _PAGE = mmap.PAGESIZE
 # What /proc/PID/pagemap says in the highest byte of a page's entry: not there at all, or there and
@@ -44,6 +46,32 @@ def make_private(start: int, nbytes: int, fd: int) -> None:
     )  # fmt: skip
     if call(start, nbytes, protection, mmap.MAP_PRIVATE | fixed, fd, 0) != start:
         raise OSError(ctypes.get_errno(), "cannot make an allocated array private")
+
+
+def give_up(buffer: memoryview) -> None:
+    """Let the system take a buffer's memory back; nobody may look at it any more.
+
+    What it held is lost where pages are private and without a file, as those of malloc are; where
+    the system cannot do that, nothing happens.
+    """
+    if _madvise is not None:
+        start = address_of(buffer)
+        first, last = -(-start // _PAGE) * _PAGE, (start + buffer.nbytes) // _PAGE * _PAGE
+        if last > first:
+            _madvise(first, last - first, _DONTNEED)
+
+
+def _find_madvise() -> Any:
+    if sys.platform != "linux":  # elsewhere it is no more than a hint
+        return None
+    function = ctypes.CDLL(None).madvise
+    function.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+    return function
+
+
+_DONTNEED = 4
+_madvise = _find_madvise()
+can_give_up = _madvise is not None
 
 
 def is_clean(start: int, nbytes: int) -> bool:

@@ -12,11 +12,12 @@ import os
 import struct
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from motorpool._store._pages import give_up
 from motorpool._store._pickling import LEAST, with_blobs
 
 if TYPE_CHECKING:
     import pickle
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 _MAGIC = 0x31_4C_4F_4F_50_52_4F_4D  # "MORPOOL1", read as a little-endian number
 _HEAD = struct.Struct("<QQQ")
@@ -25,6 +26,8 @@ _ENTRY = struct.Struct("<QQ")
 _ALIGNMENT = 64
 # Large buffers share no page with others, so that it can be told which of them was written to.
 _PAGE, _LARGE = 4096, 64 * 1024
+# How much is held twice while a buffer moves.
+_PIECE = 16 * 2**20
 
 
 class Layout(NamedTuple):
@@ -35,12 +38,14 @@ class Layout(NamedTuple):
         stream: Where the pickle is, and its length.
         buffers: Each buffer, and where it goes.
         size: Size of the file, in bytes.
+        spend: Whether nobody needs the buffers when they are written.
     """
 
     head: bytes
     stream: tuple[int, int]
     buffers: list[tuple[int, memoryview]]
     size: int
+    spend: bool = False
 
 
 def dump(value: Any, dumps: Callable[..., bytes]) -> tuple[bytes, list[memoryview]]:
@@ -64,8 +69,14 @@ def dump(value: Any, dumps: Callable[..., bytes]) -> tuple[bytes, list[memoryvie
     return dumps(with_blobs(value), buffer_callback=out_of_band), views
 
 
-def layout(stream: bytes, buffers: Sequence[memoryview]) -> Layout:
-    """Lay out a dumped value."""
+def layout(stream: bytes, buffers: Sequence[memoryview], *, spend: bool = False) -> Layout:
+    """Lay out a dumped value.
+
+    Args:
+        stream: The pickle.
+        buffers: Its buffers.
+        spend: Whether nobody needs them when they are written.
+    """
     start = _HEAD.size + _ENTRY.size * len(buffers)
     position = start + len(stream)
     table, placed = [_HEAD.pack(_MAGIC, len(stream), len(buffers))], []
@@ -74,7 +85,7 @@ def layout(stream: bytes, buffers: Sequence[memoryview]) -> Layout:
         table.append(_ENTRY.pack(position, buffer.nbytes))
         placed.append((position, buffer))
         position += buffer.nbytes
-    return Layout(b"".join(table) + stream, (start, len(stream)), placed, position)
+    return Layout(b"".join(table) + stream, (start, len(stream)), placed, position, spend)
 
 
 def write(fd: int, value: Layout) -> None:
@@ -89,9 +100,10 @@ def write(fd: int, value: Layout) -> None:
     for start, part in ((0, memoryview(value.head)), *value.buffers):
         if start > position:
             os.write(fd, bytes(start - position))
-        rest = part
-        while rest.nbytes:
-            rest = rest[os.write(fd, rest) :]
+        for piece in _pieces(part, spend=value.spend and start > 0):
+            rest = piece
+            while rest.nbytes:
+                rest = rest[os.write(fd, rest) :]
         position = start + part.nbytes
 
 
@@ -99,7 +111,20 @@ def fill(view: memoryview, value: Layout) -> None:
     """Copy a value to a map of a file that is large enough."""
     view[: len(value.head)] = value.head
     for start, part in value.buffers:
-        view[start : start + part.nbytes] = part
+        for piece in _pieces(part, spend=value.spend):
+            view[start : start + piece.nbytes] = piece
+            start += piece.nbytes  # noqa: PLW2901, it goes on from here
+
+
+def _pieces(part: memoryview, *, spend: bool) -> Iterator[memoryview]:
+    """A buffer in one piece; or in several, each given back to the system when it is written."""
+    if not spend:
+        yield part
+        return
+    for at in range(0, part.nbytes, _PIECE):
+        piece = part[at : at + _PIECE]
+        yield piece
+        give_up(piece)
 
 
 def write_file(path: str, value: Layout) -> None:
@@ -107,7 +132,7 @@ def write_file(path: str, value: Layout) -> None:
     flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
     fd = os.open(path, flags, 0o600)
     try:
-        write(fd, value)
+        write(fd, value._replace(spend=False))  # a disk that is full must leave the value whole
     except BaseException:
         os.unlink(path)  # noqa: PTH108, a Path costs more
         raise

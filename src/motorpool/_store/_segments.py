@@ -111,15 +111,7 @@ class Segments:
         if not self._make_room(size):
             return None
         path, fd = self._new(owner, size)
-        try:
-            os.posix_fallocate(fd, 0, size)
-        except OSError as error:
-            os.close(fd)
-            self._remove(path, size)
-            if error.errno not in _NO_ROOM:
-                raise
-            return None
-        return path, fd
+        return (path, fd) if self._reserve(path, fd, size) else None
 
     def publish(self, part: str) -> str:
         """Give a segment that is complete its final name, which is its key."""
@@ -181,7 +173,21 @@ class Segments:
         if not self._make_room(value.size):
             return None
         path, fd = self._new(owner, value.size)
+        if value.spend and not self._reserve(path, fd, value.size):
+            return None
         return self._written(path, fd, value, value.size)
+
+    def _reserve(self, path: str, fd: int, size: int) -> bool:
+        """Get all pages of a new file, so that to write it cannot fail; or else remove it."""
+        try:
+            os.posix_fallocate(fd, 0, size)
+        except OSError as error:
+            os.close(fd)
+            self._remove(path, size)
+            if error.errno not in _NO_ROOM:
+                raise
+            return False
+        return True
 
     def _written(self, path: str, fd: int, value: Layout, size: int) -> str | None:
         try:
@@ -204,6 +210,8 @@ class Segments:
         path, fd, size = found
         if size < value.size:
             os.truncate(fd, value.size)
+            if value.spend and not self._reserve(path, fd, value.size):
+                return None
             return self._written(path, fd, value, value.size)
         view = maps.write(fd, size) if keep else None
         if view is None:
