@@ -5,7 +5,9 @@
 
 All in one run, interleaved, with two warm workers; medians, and the spread from lowest to highest.
 A hand-over is what it costs to make a value in one node and to read it in the next, less what the
-same two functions cost in one process. Peers are measured where they are installed.
+same two functions cost in one process; fusion is turned off, so that it goes through the store.
+Memory is what the tree of processes holds at most (PSS), less what it holds with workers that have
+run the same graph on a few bytes. Peers are measured where they are installed.
 """
 
 from __future__ import annotations
@@ -89,23 +91,30 @@ def hand_overs(runner: ParallelRunner, repeat: int) -> None:
         print(f"| {name} | {summed(values, 1e3)} | {ratio:.2f} | {TARGETS[name][2]} |")
 
 
-def small_values(runner: ParallelRunner, repeat: int) -> None:
+def small_values(runner: ParallelRunner, fusing: ParallelRunner, repeat: int) -> None:
     """A relay of 1 KB, beside a pool's own way there and back."""
     pipe = relay(work.make_small, work.look, 200)
-    ours, theirs = [], []
+    times: dict[str, list[float]] = {}
     with ProcessPoolExecutor(WORKERS) as pool:
-        pool.submit(work.look, b"").result()
-        for _ in range(repeat):
-            ours.append(seconds(lambda: runner.run(pipe, {"x": 1})) / 400)
 
-            def by_hand() -> None:
-                for _ in range(200):
-                    value = pool.submit(work.make_small, 1).result()
-                    pool.submit(work.look, value).result()
+        def by_hand() -> None:
+            for _ in range(200):
+                value = pool.submit(work.make_small, 1).result()
+                pool.submit(work.look, value).result()
 
-            theirs.append(seconds(by_hand) / 400)
+        contenders: dict[str, Callable[[], object]] = {
+            "ProcessPoolExecutor": by_hand,
+            "motorpool, fuse=False": lambda: runner.run(pipe, {"x": 1}),
+            "motorpool": lambda: fusing.run(pipe, {"x": 1}),
+        }
+        for turn in range(repeat + 1):
+            for name, contender in contenders.items():
+                taken = seconds(contender) / 400
+                if turn:
+                    times.setdefault(name, []).append(taken)
     print("\n| a node that passes 1 KB on | us |\n|---|---|")
-    print(f"| motorpool | {summed(ours, 1e6)} |\n| ProcessPoolExecutor | {summed(theirs, 1e6)} |")
+    for name, values in times.items():
+        print(f"| {name} | {summed(values, 1e6)} |")
 
 
 class Memory:
@@ -138,71 +147,90 @@ class Memory:
         return found
 
 
+def extra(run: Callable[[], object]) -> int:
+    """How many bytes more are held while something runs."""
+    before = Memory.now()
+    with Memory() as memory:
+        run()
+    return memory.peak - before
+
+
 def fan_out(backend: str, repeat: int) -> None:
     """One producer of 256 MB, four readers; peers as their own users would write it."""
+    size = 256 * MB
     pipe = Pipeline(
         [node(work.make_large, "x", "v"), *(node(work.total, "v", f"s{i}") for i in range(4))]
     )
-    contenders: dict[str, Callable[[], object]] = {
-        "one process": lambda: [work.total(v) for v in [work.make_large(1)] for _ in range(4)],
-    }
+
+    def alone(nbytes: int) -> None:
+        value = work.make_large(nbytes)
+        for _ in range(4):
+            work.total(value)
+
     times: dict[str, list[float]] = {}
     peaks: dict[str, int] = {}
     with contextlib.ExitStack() as stack:
-        runner = stack.enter_context(
-            ParallelRunner(backend, max_workers=WORKERS, runs_folder=False)
-        )
-        contenders["motorpool"] = lambda: runner.run(pipe, {"x": 1})
-        contenders |= data_plane_peers.fan_outs(stack, WORKERS)
+        ours = ParallelRunner(backend, max_workers=WORKERS, runs_folder=False)
+        runner = stack.enter_context(ours)
+        contenders: dict[str, Callable[[int], object]] = {
+            "one process": alone,
+            "motorpool": lambda nbytes: runner.run(pipe, {"x": nbytes}),
+            **data_plane_peers.fan_outs(stack, WORKERS),
+        }
         for name, run in contenders.items():  # each alone at first, for its memory
-            before = Memory.now()
-            with Memory() as memory:
-                run()
-            peaks[name] = memory.peak - before
+            for _ in range(3):
+                run(800_000)
+            peaks[name] = extra(lambda r=run: r(size))
         for _ in range(repeat):
             for name, run in contenders.items():
-                times.setdefault(name, []).append(seconds(run))
+                times.setdefault(name, []).append(seconds(lambda r=run: r(size)))
     one = statistics.median(times["one process"])
     print("\n| 256 MB, four readers | s | x one process | extra PSS, x the array |")
     print("|---|---|---|---|")
     for name, values in sorted(times.items(), key=lambda item: statistics.median(item[1])):
-        ratio, peak = statistics.median(values) / one, peaks[name] / (256 * MB)
+        ratio, peak = statistics.median(values) / one, peaks[name] / size
         print(f"| {name} | {summed(values)} | {ratio:.2f} | {peak:.2f} |")
 
 
-def chain(runner: ParallelRunner, backend: str, repeat: int) -> None:
-    """Ten nodes that each make 100 MB of the 100 MB before."""
-    names = ["x", *(f"v{i}" for i in range(9))]
+def chain(backend: str, repeat: int) -> None:
+    """Ten values of 100 MB, each made of the one before."""
+    size = 100 * MB
+    names = [f"v{i}" for i in range(10)]
     pipe = Pipeline(
         [
+            node(work.make_large, "x", names[0]),
             *(node(work.add_one, names[i], names[i + 1]) for i in range(9)),
             node(work.total, names[9], "sum"),
         ]
     )
-    data = {"x": work.array_of(100 * MB)}
 
-    def alone() -> float:
-        value = data["x"]
+    def alone(nbytes: int) -> float:
+        value = work.make_large(nbytes)
         for _ in range(9):
             value = work.add_one(value)
         return work.total(value)
 
-    before = Memory.now()
-    with (
-        Memory() as memory,
-        ParallelRunner(backend, max_workers=WORKERS, runs_folder=False) as cold,
-    ):
-        cold.run(pipe, data)
-    ours, own, peak = [], [], memory.peak - before
-    for turn in range(repeat + 1):
-        plain, taken = seconds(alone), seconds(lambda: runner.run(pipe, data))
-        if turn:
-            own.append(plain)
-            ours.append(taken)
-    ratio = statistics.median(ours) / statistics.median(own)
-    print("\n| chain of ten nodes on 100 MB | s |\n|---|---|")
-    print(f"| one process | {summed(own)} |\n| motorpool | {summed(ours)} |")
-    print(f"\nratio {ratio:.2f}; extra PSS {peak / (100 * MB):.2f} values")
+    times: dict[str, list[float]] = {}
+    peaks: dict[str, int] = {}
+    with contextlib.ExitStack() as stack:
+        contenders: dict[str, Callable[[int], object]] = {"one process": alone}
+        for name, fuse in (("motorpool", True), ("motorpool, fuse=False", False)):
+            ours = ParallelRunner(backend, max_workers=WORKERS, runs_folder=False, fuse=fuse)
+            runner = stack.enter_context(ours)
+            contenders[name] = lambda nbytes, r=runner: r.run(pipe, {"x": nbytes})
+        for name, run in contenders.items():
+            for _ in range(3):
+                run(800_000)
+            peaks[name] = extra(lambda r=run: r(size))
+        for _ in range(repeat):
+            for name, run in contenders.items():
+                times.setdefault(name, []).append(seconds(lambda r=run: r(size)))
+    one = statistics.median(times["one process"])
+    print("\n| chain of ten values of 100 MB | s | x one process | extra PSS, in values |")
+    print("|---|---|---|---|")
+    for name, values in times.items():
+        ratio, peak = statistics.median(values) / one, peaks[name] / size
+        print(f"| {name} | {summed(values)} | {ratio:.2f} | {peak:.2f} |")
 
 
 def main() -> None:
@@ -219,10 +247,14 @@ def main() -> None:
         f"{datetime.now(UTC).date()}, {platform.system()} {platform.release()}, Python "
         f"{platform.python_version()}, {_process.usable_cores()} cores; {versions}\n"
     )
-    with ParallelRunner(arguments.backend, max_workers=WORKERS, runs_folder=False) as runner:
+    options = {"max_workers": WORKERS, "runs_folder": False}
+    with (
+        ParallelRunner(arguments.backend, fuse=False, **options) as runner,
+        ParallelRunner(arguments.backend, **options) as fusing,
+    ):
         hand_overs(runner, arguments.repeat)
-        small_values(runner, arguments.repeat)
-        chain(runner, arguments.backend, arguments.repeat)
+        small_values(runner, fusing, arguments.repeat)
+    chain(arguments.backend, arguments.repeat)
     fan_out(arguments.backend, arguments.repeat)
 
 

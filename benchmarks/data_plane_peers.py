@@ -21,8 +21,8 @@ def installed() -> list[str]:
     return [name for name in _PEERS if importlib.util.find_spec(name)]
 
 
-def fan_outs(stack: ExitStack, workers: int) -> dict[str, Callable[[], object]]:
-    """Each peer that is installed, started and ready, by name."""
+def fan_outs(stack: ExitStack, workers: int) -> dict[str, Callable[[int], object]]:
+    """Each peer that is installed, by name: runs the graph on an array of so many bytes."""
     makers = {"distributed": _dask, "ray": _ray, "joblib": _joblib, "kedro": _kedro}
     return {
         "ProcessPoolExecutor": _pool(stack, workers),
@@ -30,29 +30,29 @@ def fan_outs(stack: ExitStack, workers: int) -> dict[str, Callable[[], object]]:
     }
 
 
-def _pool(stack: ExitStack, workers: int) -> Callable[[], object]:
+def _pool(stack: ExitStack, workers: int) -> Callable[[int], object]:
     pool = stack.enter_context(ProcessPoolExecutor(workers))
 
-    def run() -> list[float]:
-        value = pool.submit(work.make_large, 1).result()
+    def run(nbytes: int) -> list[float]:
+        value = pool.submit(work.make_large, nbytes).result()
         return list(pool.map(work.total, [value] * 4))
 
     return run
 
 
-def _joblib(stack: ExitStack, workers: int) -> Callable[[], object]:
+def _joblib(stack: ExitStack, workers: int) -> Callable[[int], object]:
     from joblib import Parallel, delayed  # noqa: PLC0415, only where it is installed
 
     parallel = stack.enter_context(Parallel(n_jobs=workers, max_nbytes="1M"))
 
-    def run() -> list[float]:
-        (value,) = parallel([delayed(work.make_large)(1)])
+    def run(nbytes: int) -> list[float]:
+        (value,) = parallel([delayed(work.make_large)(nbytes)])
         return parallel(delayed(work.total)(value) for _ in range(4))
 
     return run
 
 
-def _dask(stack: ExitStack, workers: int) -> Callable[[], object]:
+def _dask(stack: ExitStack, workers: int) -> Callable[[int], object]:
     from distributed import Client, LocalCluster  # noqa: PLC0415, as above
 
     cluster = stack.enter_context(
@@ -67,14 +67,14 @@ def _dask(stack: ExitStack, workers: int) -> Callable[[], object]:
     )
     client = stack.enter_context(Client(cluster))
 
-    def run() -> list[float]:
-        value = client.submit(work.make_large, 1, pure=False)
+    def run(nbytes: int) -> list[float]:
+        value = client.submit(work.make_large, nbytes, pure=False)
         return client.gather([client.submit(work.total, value, pure=False) for _ in range(4)])
 
     return run
 
 
-def _ray(stack: ExitStack, workers: int) -> Callable[[], object]:
+def _ray(stack: ExitStack, workers: int) -> Callable[[int], object]:
     import ray  # noqa: PLC0415, as above
 
     ray.init(
@@ -84,14 +84,14 @@ def _ray(stack: ExitStack, workers: int) -> Callable[[], object]:
     stack.callback(ray.shutdown)
     make, total = ray.remote(work.make_large), ray.remote(work.total)
 
-    def run() -> list[float]:
-        value = make.remote(1)
+    def run(nbytes: int) -> list[float]:
+        value = make.remote(nbytes)
         return ray.get([total.remote(value) for _ in range(4)])
 
     return run
 
 
-def _kedro(_stack: ExitStack, workers: int) -> Callable[[], object]:
+def _kedro(_stack: ExitStack, workers: int) -> Callable[[int], object]:
     from kedro.io import MemoryDataset, SharedMemoryDataCatalog  # noqa: PLC0415, as above
     from kedro.pipeline import node, pipeline  # noqa: PLC0415
     from kedro.runner import ParallelRunner  # noqa: PLC0415
@@ -104,8 +104,8 @@ def _kedro(_stack: ExitStack, workers: int) -> Callable[[], object]:
         ]
     )
 
-    def run() -> object:
-        catalog = SharedMemoryDataCatalog({"x": MemoryDataset(1)})
+    def run(nbytes: int) -> object:
+        catalog = SharedMemoryDataCatalog({"x": MemoryDataset(nbytes)})
         return ParallelRunner(max_workers=workers).run(pipe, catalog)
 
     return run

@@ -33,9 +33,9 @@ def make_array(_after: Any) -> np.ndarray:
     return array_of(100 * MB)
 
 
-def make_large(_after: Any) -> np.ndarray:
-    """256 MB."""
-    return array_of(256 * MB).copy()
+def make_large(nbytes: int) -> np.ndarray:
+    """So many bytes, which nobody keeps."""
+    return np.arange(nbytes // 8, dtype="float64")
 
 
 def make_in_place(_after: Any) -> np.ndarray:
