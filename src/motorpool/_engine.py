@@ -11,6 +11,7 @@ What follows from an outcome is in `_ledger`, what to do when something breaks i
 
 from __future__ import annotations
 
+import contextlib
 import time
 from concurrent.futures import BrokenExecutor, Future
 from queue import Empty, SimpleQueue
@@ -96,6 +97,8 @@ class Engine:
 
     def _fill(self) -> None:
         """Keep enough envelopes in flight; a suspect of a crash flies alone."""
+        if self.ledger.attempts.next_due is not None:
+            self.ledger.wake(time.monotonic())
         if self.ledger.unstarted:
             self._aftermath.let_go()
         while not self.ledger.stopping and not self.ledger.unstarted:
@@ -131,18 +134,20 @@ class Engine:
         if not self._flights and due is None:
             self.ledger.scheduler.check_alive()
             return
-        try:
-            self._land(self._done.get(timeout=self._pause(due)))
+        if self._keep_house():  # while workers work
+            return
+        with contextlib.suppress(Empty):
+            self._land(self._done.get(timeout=self._pause(self.ledger.attempts.next_due)))
             while True:
                 self._land(self._done.get_nowait())
-        except Empty:
-            pass
+
+    def _keep_house(self) -> bool:
+        """What is due now and then, and not because of a future; true if that changed anything."""
+        self._report.flush()
         self._deadlines.enforce(self._pool)
-        self.ledger.wake(time.monotonic())
         if self._transport.has_journal and self._recovery.memory.is_due():
             self._recovery.memory.look(self._pool.worker_pids())
-        self._look()
-        self._report.flush()
+        return self._look()
 
     def _pause(self, due: float | None) -> float | None:
         """Seconds until there is something to look at, other than an outcome."""
@@ -190,11 +195,13 @@ class Engine:
         for outcome in outcomes:
             self._settle(outcome)
 
-    def _look(self, *, now: bool = False) -> None:
-        """Deal with what workers have told while their envelopes are under way."""
-        for result in self._transport.poll(now=now):
+    def _look(self, *, now: bool = False) -> bool:
+        """Deal with what workers have told while their envelopes are under way; was there any?"""
+        results = self._transport.poll(now=now)
+        for result in results:
             for outcome in self._transport.settle(result, self._flights.settle):
                 self._settle(outcome)
+        return bool(results)
 
     def _settle(self, outcome: Outcome) -> None:
         node = outcome.node

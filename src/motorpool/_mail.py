@@ -32,7 +32,7 @@ class Outbox:
 
     def point_to(self, folder: Path | None) -> None:
         """Choose the folder for what follows; None drops it."""
-        if folder != self.folder:
+        if folder is not self.folder:
             self.close()
             self.folder = folder
 

@@ -10,8 +10,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cloudpickle
-
 from motorpool import _process
 from motorpool._failure import unpack
 from motorpool._faults import last_words
@@ -24,7 +22,7 @@ from motorpool._store_manager import unpicklable_value
 from motorpool._stretches import NOBODY
 from motorpool._task import Outcome
 from motorpool._transport import POLL_INTERVAL, Transport
-from motorpool._worker import JOURNAL, OUTCOMES, owner_tag, run_envelope
+from motorpool._worker import JOURNAL, OUTCOMES, envelope_head, owner_tag, run_envelope
 from motorpool.catalog import MemoryDataset
 
 if TYPE_CHECKING:
@@ -70,7 +68,7 @@ class Shipped(Transport):
         self._outcomes: Inbox | None = None
         self._next_poll = 0.0
         self._plan: Payload | None = None
-        self._envelope_head: tuple[bytes, Payload | None] = (b"", None)
+        self._envelope_head = b""
 
     def open(self, nodes: Sequence[Any]) -> list[str]:
         """Put the plan and the inputs of the pipeline into the store.
@@ -90,7 +88,7 @@ class Shipped(Transport):
         plan = Plan(settings=self._settings, nodes=pickled, datasets=datasets, hooks=hooks)
         # Workers know a plan by its name, which must be no other run's.
         self._plan = self._put(plan, inline=False, owner=f"{self._settings.token}-plan-")
-        self._envelope_head = (cloudpickle.dumps(self._client), self._plan)
+        self._envelope_head = envelope_head(self._client, self._plan)
         if self._settings.scratch:
             scratch = Path(self._settings.scratch)
             scratch.mkdir(mode=0o700)
@@ -133,7 +131,7 @@ class Shipped(Transport):
             handed = stretches.handed[node] if goes_on else ()
             load.append((node, attempt, holds, inputs, handed, follows))
             last = node
-        return executor.submit(run_envelope, pickle.dumps((*self._envelope_head, load), 5))
+        return executor.submit(run_envelope, pickle.dumps((self._envelope_head, load), 5))
 
     def settle(self, result: Any, wanted: Callable[[int], bool]) -> list[Outcome]:
         """Register outputs, and unpack failures."""

@@ -17,6 +17,8 @@ from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import cloudpickle
+
 from motorpool import _process
 from motorpool._allocate import allocating
 from motorpool._checkpoint import keep_payload
@@ -45,20 +47,26 @@ def run_envelope(data: bytes) -> bytes:
     """Run the nodes of an envelope, one after the other.
 
     Args:
-        data: Pickle of the client, pickled; where the plan is; and a list of `Load`, as tuples.
+        data: Pickle of what leads to the run, from `envelope_head`; and of `Load`s, as tuples.
 
     Returns:
         Pickle of a list of outcomes, as plain tuples. What has none was not started.
     """
-    client, plan, loads = pickle.loads(data)
-    session = _session(client, plan)
+    head, loads = pickle.loads(data)
+    session = _session(head)
     session.begin()
     return Trip(session).run(loads)
 
 
+def envelope_head(client: StoreClient, plan: Payload) -> bytes:
+    """What leads a worker to a run: how to read values, and where the plan is."""
+    head: bytes = cloudpickle.dumps((client, plan))
+    return head
+
+
 @lru_cache(maxsize=2)  # two runs may share the workers of one runner
-def _session(client: bytes, plan: Ref) -> Session:
-    return Session(pickle.loads(client), plan)
+def _session(head: bytes) -> Session:
+    return Session(*pickle.loads(head))
 
 
 class Session:

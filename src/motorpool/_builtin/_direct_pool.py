@@ -156,19 +156,32 @@ class DirectPool(TaskBoard):
             for member in [m for m in self._members if m.must_be_asked]:
                 if not member.process.is_alive():
                     self._died(member)
-            self._grow()
-            self._tend()
+            if self._is_eventful():
+                self._grow()
+                self._tend()
+
+    def _is_eventful(self) -> bool:
+        """Whether workers may have to be started, sent the rest of something, or ended.
+
+        Most of the time not; and who waits for the result that has just come cannot go on before
+        this thread is back in `select`.
+        """
+        return bool(
+            self._pending or self._closing or self._max_tasks is not None
+            or any(m.watched_for_room or m.wants_to_write or m.stopped_at for m in self._members)
+        )  # fmt: skip
 
     def _is_over(self) -> bool:
+        if not self._closing:
+            return False
         with self._lock:
-            return self._closing and not self._members and not self._pending
+            return not self._members and not self._pending
 
     def _patience(self) -> float | None:
         """Seconds until a worker that was asked to end has to be killed."""
-        with self._lock:
-            asked = [m.stopped_at for m in self._members if m.stopped_at is not None]
-            if any(m.must_be_asked for m in self._members):
-                return _ASK_INTERVAL
+        if any(m.must_be_asked for m in self._members):
+            return _ASK_INTERVAL
+        asked = [m.stopped_at for m in self._members if m.stopped_at is not None]
         return max(0.0, min(asked) + _GRACE - time.monotonic()) if asked else None
 
     def _grow(self) -> None:
@@ -198,6 +211,7 @@ class DirectPool(TaskBoard):
             over = self._closing and not self._pending
             for member in self._members:
                 member.flush()
+                member.watched_for_room = member.wants_to_write
                 events = selectors.EVENT_WRITE * member.wants_to_write | selectors.EVENT_READ
                 self._selector.modify(member.sock, events, member)
                 idle = not member.tasks

@@ -78,6 +78,7 @@ class Member:
         self.ready = False
         self.stopped_at: float | None = None
         self.busy_since = 0.0
+        self.watched_for_room = False  # does the selector tell when there is room in the pipe?
         self._reader = FrameReader()
         self._outbox: deque[memoryview] = deque()
 
