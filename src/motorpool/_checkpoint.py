@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from motorpool._store import FileClient, Ref, dump, layout, write_file
+from motorpool._store import FileClient, Ref, dump, layout, share_lock, write_file
 from motorpool.catalog import MemoryDataset
 
 if TYPE_CHECKING:
@@ -47,16 +47,27 @@ def keep_payload(
         if isinstance(payload, bytes):
             write_file(path, layout(payload, []))
         elif isinstance(payload, Ref) and isinstance(client, FileClient):
-            key, fd = client.segments.open(payload.key)
-            os.close(fd)
-            try:
-                os.link(key, path)
-            except OSError:  # another file system
-                shutil.copyfile(key, path)
+            while not _linked(client, payload.key, path):
+                pass  # it was moved in this very moment
         else:  # a store that has no files, or a value with parts in the files of others
             write_file(path, layout(*dump(client.get(payload), client.dumps)))
 
     return _keep(folder, dataset, write)
+
+
+def _linked(client: FileClient, key: str, path: str) -> bool:
+    """Give a segment a second name, or copy it to another file system; false if it is gone."""
+    found, fd = client.segments.open(key)
+    with open(fd, "rb") as file:  # noqa: PTH123, a descriptor
+        share_lock(fd)  # so that nobody moves it meanwhile
+        if not os.fstat(fd).st_nlink:
+            return False
+        try:
+            os.link(found, path)
+        except OSError:
+            with open(path, "xb") as copy:  # noqa: PTH123, as short
+                shutil.copyfileobj(file, copy, 2**20)
+        return True
 
 
 def keep_dataset(

@@ -23,6 +23,7 @@ from motorpool._store._contract import (
 from motorpool._store._directory import try_lock, unlock
 from motorpool._store._file_store import FileStore
 from motorpool._store._files import FileClient
+from motorpool._store._locks import share_lock
 from motorpool._store._parcel import Parcel
 from motorpool._store._pickling import dumps, reduce_out_of_band
 from motorpool._store._segment import dump, is_whole, layout, write_file
@@ -45,6 +46,7 @@ __all__ = [
     "layout",
     "payload_size",
     "reduce_out_of_band",
+    "share_lock",
     "try_lock",
     "unlock",
     "write_file",

@@ -113,7 +113,8 @@ def restore_array(data: Any, dtype: Any, shape: tuple[int, ...], order: Any) -> 
     """Make an array of its bytes."""
     import numpy  # noqa: ICN001, PLC0415, whoever unpickles an array has numpy
 
-    return numpy.frombuffer(data, "u1").view(dtype).reshape(shape, order=order)
+    array = numpy.frombuffer(data, "u1").view(dtype).reshape(shape, order=order)
+    return array.copy(order) if type(data) is bytes else array  # of a pickle, which nobody shares
 
 
 def _of_masked(array: Any) -> Any:
@@ -188,12 +189,25 @@ def _of_polars(obj: Any) -> Any:
         table = (obj.to_frame() if name == "Series" else obj).to_arrow(compat_level=newest)
     except Exception:  # noqa: BLE001, no pyarrow, or objects that Arrow does not know
         return NotImplemented
-    return restore_polars, (table, name == "Series")
+    flags = {obj.name: obj.flags} if name == "Series" else obj.flags
+    ordered = {n: f["SORTED_DESC"] for n, f in flags.items() if f["SORTED_ASC"] | f["SORTED_DESC"]}
+    return restore_polars, (table, name == "Series", ordered)
 
 
-def restore_polars(table: Any, is_series: bool) -> Any:
-    """Make polars data of a table of Arrow's; nothing is copied."""
-    frame = importlib.import_module("polars").from_arrow(table, rechunk=False)
+def restore_polars(table: Any, is_series: bool, ordered: dict[str, bool]) -> Any:
+    """Make polars data of a table of Arrow's; nothing is copied.
+
+    Args:
+        table: The table.
+        is_series: Whether it is a single column.
+        ordered: The columns that are known to be sorted, and whether in descending order.
+    """
+    polars = importlib.import_module("polars")
+    frame = polars.from_arrow(table, rechunk=False)
+    if ordered:
+        frame = frame.with_columns(
+            polars.col(name).set_sorted(descending=falls) for name, falls in ordered.items()
+        )
     return frame.to_series() if is_series else frame
 
 

@@ -76,10 +76,11 @@ class Waiting:
             os.rename(free, path)  # noqa: PTH104, as above
         except FileNotFoundError:
             return None
-        fd = os.open(path, os.O_RDWR)
-        if os.fstat(fd).st_size == size and lock_alone(fd, hold=True):
-            return path, fd
-        os.close(fd)  # somebody looks at it still
+        with contextlib.suppress(OSError):  # no more descriptors
+            fd = os.open(path, os.O_RDWR)
+            if os.fstat(fd).st_size == size and lock_alone(fd, hold=True):
+                return path, fd
+            os.close(fd)  # somebody looks at it still
         os.rename(path, free)  # noqa: PTH104, as above
         return None
 
