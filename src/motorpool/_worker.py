@@ -120,7 +120,8 @@ class Session:
         failure, kept = self._try(load, catalog, trip)
         seconds = time.perf_counter() - clock
         self._seconds[self._plan.nodes.function_of[index]] = seconds
-        self._client.end_node(goes_on=bool(trip.objects))
+        with contextlib.suppress(OSError):  # what cannot be given back now goes with the run
+            self._client.end_node(goes_on=bool(trip.objects))
         if self._owned is not None:
             self._owned.surroundings.restore()
         if self._journal is not None:
