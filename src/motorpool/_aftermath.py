@@ -123,8 +123,9 @@ class Aftermath:
             self.recovery.count_restart()
             self._lost(pid, nodes)
             return
+        alone = self.recovery.end_trial(nodes)
         self._lost(pid, others)
-        self._charge(culprit, pid, exitcode)
+        self._charge(culprit, pid, exitcode, alone=alone)
 
     def _culprit(self, nodes: Sequence[int]) -> int | None:
         """The node that a worker was at when it died; of an envelope, it is at most one."""
@@ -145,7 +146,7 @@ class Aftermath:
         """A worker died in this node, and in no other."""
         timed_out = self._deadlines.take_expired(node)
         death = Death(
-            pid=pid, exitcode=exitcode, alone=alone or self.recovery.is_on_trial(node),
+            pid=pid, exitcode=exitcode, alone=alone,
             limit=self._policy.timeout_of(self._nodes[node]) if timed_out else None,
             starved=not timed_out and self.recovery.memory.take_kill(exitcode),
         )  # fmt: skip
@@ -160,7 +161,7 @@ class Aftermath:
             self._report.lost(death.pid, None, [*undone, node], starved=True)
             self.recovery.try_alone(node, name)
             return
-        self._transport.abandon(node)
+        self._ledger.abandon(node)
         self._report.lost(death.pid, node, [], starved=death.starved)
         self._failed(node, self.recovery.error(name, death))
 
@@ -202,8 +203,5 @@ class Aftermath:
         """
         undone = []
         for node in nodes:
-            queue = not self._ledger.stopping
-            undone += self._ledger.take_back(node, started=started, queue=queue)
-            if not queue:
-                self.give_up([node])
+            undone += self._ledger.take_back(node, started=started)
         return undone

@@ -12,6 +12,7 @@ What follows from an outcome is in `_ledger`, what to do when something breaks i
 from __future__ import annotations
 
 import contextlib
+import itertools
 import time
 from concurrent.futures import BrokenExecutor, Future
 from queue import Empty, SimpleQueue
@@ -60,6 +61,7 @@ class Engine:
         self._nodes, self._report = nodes, report
         self.ledger = ledger
         self._flights = Flights()
+        self._tickets = itertools.count(1)
         self._done: SimpleQueue[Future[Any]] = SimpleQueue()
         self._deadlines = Deadlines(transport, [policy.timeout_of(node) for node in nodes])
         self._aftermath = Aftermath(
@@ -104,26 +106,33 @@ class Engine:
         while not self.ledger.stopping and not self.ledger.unstarted:
             if len(self._flights) >= (1 if self._recovery.on_trial else self._limit):
                 break
-            suspect = self._recovery.next_suspect()
-            nodes = (
-                self._batches.next() if suspect is None else self.ledger.scheduler.redo(suspect)
-            )
+            nodes = self._next()
             if not nodes:
                 break
             self._submit(nodes)
         waiting = len(self._flights) > self._pool.max_workers or self.ledger.scheduler.ready > 0
         self._transport.press(waiting=waiting)
 
+    def _next(self) -> list[int]:
+        """The nodes of the next envelope; none if none is ready."""
+        while (suspect := self._recovery.next_suspect()) is not None:
+            if self.ledger.scheduler.is_cut_off(suspect):
+                self.ledger.give_up(suspect, "it needs a node that failed")
+            elif nodes := self.ledger.scheduler.redo(suspect):
+                return nodes
+            self._recovery.end_trial([suspect])  # nothing was tried
+        return self._batches.next()
+
     def _submit(self, nodes: list[int]) -> None:
         executor = self._pool.executor
-        items = [Item(node, *self.ledger.begin(node)) for node in nodes]
+        items = [Item(node, next(self._tickets), *self.ledger.begin(node)) for node in nodes]
         try:
             future = self._transport.submit(executor, items)
         except BrokenExecutor as error:
             self._aftermath.take_back(nodes)
             self._recover(error)
             return
-        self._flights.add(future, nodes)
+        self._flights.add(future, {item.node: item.ticket for item in items})
         future.add_done_callback(self._done.put)
         for node in nodes:
             self._deadlines.watch(node)
@@ -132,7 +141,8 @@ class Engine:
         """Deal with at least one outcome, or with what the clock brings."""
         due = self.ledger.attempts.next_due
         if not self._flights and due is None:
-            self.ledger.scheduler.check_alive()
+            stopping = bool(self.ledger.stopping) and not self.ledger.unstarted
+            self.ledger.scheduler.check_alive(stopping=stopping)
             return
         if self._keep_house():  # while workers work
             return

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from concurrent.futures import Future
 
-# The nodes of an envelope that have no outcome yet, in the order in which they run.
-Flight = dict[int, None]
+# The nodes of an envelope that have no outcome yet, in the order in which they run; and the ticket
+# of each, for an outcome may come late, when the node is on its way once more.
+Flight = dict[int, int]
 
 
 class Flights:
@@ -23,9 +23,8 @@ class Flights:
         """Number of envelopes."""
         return len(self._flights)
 
-    def add(self, future: Future[Any], nodes: Iterable[int]) -> None:
+    def add(self, future: Future[Any], flight: Flight) -> None:
         """An envelope was sent."""
-        flight = dict.fromkeys(nodes)
         self._flights[future] = flight
         self._of_node.update(dict.fromkeys(flight, flight))
 
@@ -48,12 +47,12 @@ class Flights:
             del self._of_node[node]
         return nodes
 
-    def settle(self, node: int) -> bool:
-        """Note an outcome; false if the node is not under way, so that it is of no interest."""
-        flight = self._of_node.pop(node, None)
-        if flight is None:
+    def settle(self, node: int, ticket: int) -> bool:
+        """Note an outcome; false if it is of a try that is over, so that it is of no interest."""
+        flight = self._of_node.get(node)
+        if flight is None or flight[node] != ticket:
             return False
-        del flight[node]
+        del flight[node], self._of_node[node]
         return True
 
     def clear(self) -> list[int]:

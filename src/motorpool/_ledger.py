@@ -79,8 +79,7 @@ class Ledger:
         node = outcome.node
         self.scheduler.done(node)
         self._report.completed(outcome, self.attempts[node])
-        handed = self._stretches.handed[node]
-        if handed and handed[0] not in outcome.outputs:
+        if any(name not in outcome.outputs for name in self._stretches.handed[node]):
             self._loose[self._stretches.following[node]] = node
         else:
             self._release(node)
@@ -138,7 +137,7 @@ class Ledger:
         self.skip(self.scheduler.skip(node), reason)
 
     def take_back(self, node: int, *, started: bool = True, queue: bool = True) -> list[int]:
-        """A try was lost through no fault of the node.
+        """A try was lost through no fault of the node; if the run is stopping, that is its end.
 
         Args:
             node: Which one.
@@ -148,21 +147,32 @@ class Ledger:
         Returns:
             The nodes before it that have to run again, for their values were with the worker.
         """
-        undone = []
-        behind = node
+        if started:
+            self.abandon(node)
+        self.attempts.uncharge(node)
+        if self.stopping:
+            self.give_up(node, self.stopping)
+            return []
+        undone, behind = [], node
         while (before := self._loose.pop(behind, None)) is not None:
-            self.attempts.uncharge(before)
-            self.scheduler.undo(before)
             undone.append(before)
             behind = before
-        if started:
-            self._transport.abandon(node)
-        self.attempts.uncharge(node)
-        if queue and self.scheduler.is_cut_off(node):  # since it left with the one before it
+        for before in reversed(undone):
+            self.attempts.uncharge(before)
+            self.scheduler.undo(before)
+        if self.scheduler.is_cut_off(node):  # since it left with the one before it
             self.give_up(node, "it needs a node that failed")
         elif queue:
             self.scheduler.requeue(node)
         return undone
+
+    def abandon(self, node: int) -> None:
+        """Give up what a try of a node has left, and what it was handed by the nodes before."""
+        self._transport.abandon(node)
+        before = self._loose.get(node)
+        while before is not None:
+            self._transport.abandon(before, handed=True)
+            before = self._loose.get(before)
 
     def _release(self, node: int) -> None:
         """Give back what a node has read, and those of its stretch whose values it had."""

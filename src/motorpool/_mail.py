@@ -7,6 +7,7 @@ what a worker has told is not lost when it crashes.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import struct
 from typing import TYPE_CHECKING
@@ -54,7 +55,11 @@ class Outbox:
         if self._fd is None:
             path = self.folder / f"{os.getpid()}{self._suffix}"
             self._fd = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
-        os.write(self._fd, _LENGTH.pack(len(data)) + data)
+        message = _LENGTH.pack(len(data)) + data
+        written = os.write(self._fd, message)
+        if written < len(message):  # the file system is full; half a message would spoil the next
+            os.ftruncate(self._fd, os.fstat(self._fd).st_size - written)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 class Inbox:

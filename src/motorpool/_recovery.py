@@ -22,7 +22,7 @@ from motorpool._memory import MemoryWatch
 from motorpool.errors import BackendError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from concurrent.futures import BrokenExecutor, Executor, Future
 
     from motorpool._deadlines import Deadlines
@@ -118,9 +118,12 @@ class Recovery:
         self._suspects.clear()
         return dropped
 
-    def is_on_trial(self, node: int) -> bool:
-        """Whether a node is being tried alone."""
-        return node == self._on_trial
+    def end_trial(self, nodes: Sequence[int]) -> bool:
+        """Whether an envelope that is over was a suspect's, with nothing beside it."""
+        if self._on_trial is None or self._on_trial not in nodes:
+            return False
+        self._on_trial = None
+        return True
 
     def fewer(self, limit: int, name: str) -> int:
         """A node had memory enough when it was alone, so there were too many at a time.
@@ -261,7 +264,8 @@ class Recovery:
             codes: Of the nodes that had started: how their workers ended, if known.
         """
         if self._on_trial is not None and self._on_trial in lost:
-            node = self._on_trial
+            # One before it may have run again to give it input, and have broken the pool instead.
+            node = max(codes, default=self._on_trial)
             if codes.get(node) in _WITH_ITS_POOL - {None} and node not in self._tried_again:
                 self._tried_again.add(node)  # a worker beside it may have died, which had no node
                 return [], [node]

@@ -36,6 +36,9 @@ class State(IntEnum):
     SKIPPED = 5
 
 
+_IDLE = {State.READY, State.WAITING}
+
+
 class Scheduler:
     """Keeps the state of every node of a run.
 
@@ -93,12 +96,21 @@ class Scheduler:
         return found
 
     def redo(self, node: int) -> list[int]:
-        """A running node, after those of its stretch that have to run again to give it input."""
+        """A running node, after those of its stretch that have to run again to give it input.
+
+        Returns:
+            Nothing if it has to wait for another one; then it is no longer running.
+        """
         found = [node]
         before = self._stretches.before
-        while (node := before[node]) != NOBODY and self.states[node] is not State.DONE:
-            self.states[node] = State.RUNNING
+        while (node := before[node]) != NOBODY and self.states[node] in _IDLE:
             found.append(node)
+        if self._missing[found[-1]]:
+            for node in found:
+                self.requeue(node)
+            return []
+        for node in found:
+            self.states[node] = State.RUNNING
         return found[::-1]
 
     def requeue(self, node: int) -> None:
@@ -114,6 +126,8 @@ class Scheduler:
         self._unfinished += 1
         for child in self._graph.children[node]:
             self._missing[child] += 1
+            if self.states[child] is State.READY:
+                self.states[child] = State.WAITING
         self.requeue(node)
 
     def done(self, node: int) -> None:
@@ -151,17 +165,17 @@ class Scheduler:
         """Skip everything that is not running, and return it."""
         return self._skip(range(len(self.states)))
 
-    def check_alive(self) -> None:
-        """Check, with nothing running, that there is something to run.
+    def check_alive(self, *, stopping: bool = False) -> None:
+        """Check, with nothing on its way, that there is something to run.
+
+        Args:
+            stopping: Whether nothing new is started.
 
         Raises:
             RuntimeError: If the rest waits for something that will never come.
         """
-        if (
-            self._unfinished
-            and State.READY not in self.states
-            and State.RUNNING not in self.states
-        ):
+        ready = State.READY in self.states and not stopping
+        if self._unfinished and not ready and State.RUNNING not in self.states:
             raise RuntimeError(
                 f"{self._unfinished} nodes wait for nodes that will not run; please report this."
             )

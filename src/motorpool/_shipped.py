@@ -122,28 +122,29 @@ class Shipped(Transport):
         """Send nodes off, with their in-memory inputs."""
         stretches, values, load = self._stretches, self._values, []
         last = NOBODY
-        for i, (node, attempt, holds) in enumerate(items):
+        for i, (node, *rest) in enumerate(items):
             if self._journal is not None:
                 self._journal.clear(node)
             follows = last != NOBODY and stretches.before[node] == last
             inputs = {n: values[n] for n in self._inputs[node] if not follows or n in values}
             goes_on = i + 1 < len(items) and items[i + 1].node == stretches.following[node]
             handed = stretches.handed[node] if goes_on else ()
-            load.append((node, attempt, holds, inputs, handed, follows))
+            load.append((node, *rest, inputs, handed, follows))
             last = node
         return executor.submit(run_envelope, pickle.dumps((self._envelope_head, load), 5))
 
-    def settle(self, result: Any, wanted: Callable[[int], bool]) -> list[Outcome]:
+    def settle(self, result: Any, wanted: Callable[[int, int], bool]) -> list[Outcome]:
         """Register outputs, and unpack failures."""
         outcomes = []
         for row in pickle.loads(result):
-            if not wanted(row[0]):
+            if not wanted(row[0], row[1]):
                 continue
             outcome = Outcome(*row)
             if outcome.failure is None:
-                for payload in outcome.outputs.values():
+                for name, payload in outcome.outputs.items():
                     self._store.adopt(payload)
-                self._values |= outcome.outputs
+                    self.release(name)  # of an earlier try that had to be taken back
+                    self._values[name] = payload
             else:
                 failure = unpack(outcome.failure, self._client.loads)  # type: ignore[arg-type]
                 outcome = outcome._replace(failure=failure)
@@ -171,9 +172,9 @@ class Shipped(Transport):
             found[name] = dataset
         return found
 
-    def abandon(self, node: int) -> None:
+    def abandon(self, node: int, *, handed: bool = False) -> None:
         """Give up what a try of a node has left in the store."""
-        self._store.abandon(owner_tag(self._settings.token, node))
+        self._store.abandon(owner_tag(self._settings.token, node), unfinished=handed)
 
     def running(self, node: int) -> Started | None:
         """Which worker has started a node that it has not finished."""

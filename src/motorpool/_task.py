@@ -39,6 +39,7 @@ class Outcome(NamedTuple):
 
     Attributes:
         node: Index of the node.
+        ticket: Which try of which node this is.
         ran: False if the run was stopping and the node was not started.
         pid: The worker.
         started: Seconds since the epoch.
@@ -50,6 +51,7 @@ class Outcome(NamedTuple):
     """
 
     node: int
+    ticket: int
     ran: bool
     pid: int
     started: float

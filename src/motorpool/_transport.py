@@ -76,12 +76,14 @@ class Item(NamedTuple):
 
     Attributes:
         node: Which one.
-        attempt: Which try it is, from 1.
+        ticket: No other try of any node has the same.
+        attempt: Which try it is, from 1; one that was lost does not count.
         holds: Whether a failure may stop the run: then the worker itself sees to it that nothing
             is started until `go_on`.
     """
 
     node: int
+    ticket: int
     attempt: int
     holds: bool
 
@@ -94,12 +96,12 @@ class Transport(ABC):
         """Send nodes off, to run one after the other."""
 
     @abstractmethod
-    def settle(self, result: Any, wanted: Callable[[int], bool]) -> list[Outcome]:
+    def settle(self, result: Any, wanted: Callable[[int, int], bool]) -> list[Outcome]:
         """Read what a future has returned, and register the outputs of what succeeded.
 
         Args:
             result: What came.
-            wanted: Whether the outcome of a node is of interest; it may have come before.
+            wanted: Whether an outcome is of interest, by node and ticket; it may have come before.
         """
 
     @abstractmethod
@@ -128,8 +130,13 @@ class Transport(ABC):
         known = self.running(node) or self.finished(node)
         return not self.has_journal or known is not None
 
-    def abandon(self, node: int) -> None:  # noqa: B027, not every transport has anything to do
-        """Give up what a try of a node has left that never came to an outcome."""
+    def abandon(self, node: int, *, handed: bool = False) -> None:  # noqa: B027, as `press`
+        """Give up what a try of a node has left that never came to an outcome.
+
+        Args:
+            node: Which one.
+            handed: It has come to an outcome: give up only what the next node was handed of it.
+        """
 
     def last_words(self, pid: int | None) -> str:  # noqa: ARG002, for those who can tell
         """What a worker wrote when it died of a signal; empty if nothing is known."""
@@ -198,10 +205,10 @@ class InProcess(Transport):
     def _run_all(self, items: Sequence[Item]) -> list[Outcome]:
         return [self._run(*item) for item in items]
 
-    def _run(self, index: int, attempt: int, holds: bool) -> Outcome:
+    def _run(self, index: int, ticket: int, attempt: int, holds: bool) -> Outcome:
         started, clock = time.time(), time.perf_counter()
         if self._stopping:
-            return Outcome(index, False, os.getpid(), started, 0.0, {}, None, 0)
+            return Outcome(index, ticket, False, os.getpid(), started, 0.0, {}, None, 0)
         failure, kept = None, {}
         try:
             NodeRun(
@@ -216,7 +223,16 @@ class InProcess(Transport):
             self._stopping = self._stopping or holds
         seconds = time.perf_counter() - clock
         return Outcome(
-            index, True, os.getpid(), started, seconds, {}, failure, _process.peak_memory(), kept
+            index,
+            ticket,
+            True,
+            os.getpid(),
+            started,
+            seconds,
+            {},
+            failure,
+            _process.peak_memory(),
+            kept,
         )
 
     def _keep(self, names: Iterable[str]) -> dict[str, str]:
@@ -228,9 +244,9 @@ class InProcess(Transport):
                 )
         return kept
 
-    def settle(self, result: Any, wanted: Callable[[int], bool]) -> list[Outcome]:
+    def settle(self, result: Any, wanted: Callable[[int, int], bool]) -> list[Outcome]:
         """The outcomes are there already, and the outputs are saved."""
-        return [outcome for outcome in result if wanted(outcome.node)]
+        return [outcome for outcome in result if wanted(outcome.node, outcome.ticket)]
 
     def release(self, name: str) -> bool:
         """Let the dataset free what it holds."""

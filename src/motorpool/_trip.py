@@ -29,6 +29,7 @@ class Load(NamedTuple):
 
     Attributes:
         node: Which one.
+        ticket: No other try of any node has the same.
         attempt: Which try it is, from 1.
         holds: Whether a failure may stop the run.
         inputs: Its in-memory inputs that are in the store, or small.
@@ -37,6 +38,7 @@ class Load(NamedTuple):
     """
 
     node: int
+    ticket: int
     attempt: int
     holds: bool
     inputs: dict[str, Payload]
@@ -146,6 +148,7 @@ class NodeCatalog:
         self._session = session
         self._load = load
         self._trip = trip
+        self._taken: dict[str, Any] = {}
         self.outputs: dict[str, Payload] = {}
 
     def load(self, name: str) -> Any:
@@ -154,7 +157,9 @@ class NodeCatalog:
             return self._session.get(self._load.inputs[name])
         if self._load.follows:
             if name in self._trip.objects:
-                return self._trip.objects.pop(name)  # so that it is free when the node has read it
+                self._taken[name] = self._trip.objects.pop(name)  # free when the node has ended
+            if name in self._taken:  # again, for a hook
+                return self._taken[name]
             if name in self._trip.stored:
                 return self._session.get(self._trip.stored[name])
         dataset = self._session.dataset(name)
@@ -178,10 +183,14 @@ class NodeCatalog:
 
     def part(self) -> None:
         """Store what would go to the next node, which does not run here; or else let it run."""
-        for name in self._load.handed:
-            with contextlib.suppress(Exception):
+        try:
+            for name in self._load.handed:
                 self._store(name, Parcel(self._trip.objects[name]))
-                del self._trip.objects[name]
+        except Exception:  # noqa: BLE001, whatever the reason, the next node can run here
+            for name in self.outputs.keys() & set(self._load.handed):
+                self._session.discard(self.outputs.pop(name))
+        else:
+            self._trip.objects.clear()
 
     def drop(self) -> None:
         """Give up everything: the node has failed."""

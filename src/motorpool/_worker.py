@@ -12,6 +12,7 @@ import contextlib
 import os
 import pickle
 import sys
+import threading
 import time
 from functools import cache, lru_cache, partial
 from pathlib import Path
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
 JOURNAL = "journal"
 OUTCOMES = ".outcomes"
+_outbox = Outbox(OUTCOMES)
+_outbox_lock = threading.Lock()
 # A function that takes less (s) may delay the news of the nodes before it.
 BRISK = 0.005
 
@@ -78,7 +81,6 @@ class Session:
         settings = self._plan.settings
         self._scratch = Path(settings.scratch) if settings.scratch else None
         self._journal = Journal(self._scratch / JOURNAL) if self._scratch else None
-        self._outbox = Outbox(OUTCOMES)
         self._functions: dict[int, Any] = {}
         self._seconds: dict[int, float] = {}  # that each function took when it last ran
         self._datasets: dict[str, Any] = {}
@@ -92,7 +94,6 @@ class Session:
 
     def begin(self) -> None:
         """An envelope has come: what this process writes belongs to this run."""
-        self._outbox.point_to(self._scratch)
         if self._owned is not None:
             self._owned.log.point_to(self._scratch)
             self._owned.faults.point_to(self._scratch)
@@ -111,7 +112,7 @@ class Session:
         """Run a node; whatever happens in it becomes an outcome."""
         index = load.node
         if self.stopping and not load.follows:
-            return Outcome(index, False, os.getpid(), time.time(), 0.0, {}, None, 0)
+            return Outcome(index, load.ticket, False, os.getpid(), time.time(), 0.0, {}, None, 0)
         if self._journal is not None:
             self._journal.start(index)
         started = time.time()
@@ -129,7 +130,7 @@ class Session:
                 self._journal.stop()
             self._journal.finish(index)
         return Outcome(
-            index, True, os.getpid(), started, seconds, catalog.outputs, failure,
+            index, load.ticket, True, os.getpid(), started, seconds, catalog.outputs, failure,
             0, kept,
         )  # fmt: skip
 
@@ -200,7 +201,9 @@ class Session:
 
     def tell(self, rows: bytes) -> None:
         """Tell the driver of outcomes before the envelope is done."""
-        self._outbox.write(rows)
+        with _outbox_lock:  # a worker may be a thread, beside one of another run
+            _outbox.point_to(self._scratch)
+            _outbox.write(rows)
 
     def _function(self, index: int) -> Any:
         if index not in self._functions:

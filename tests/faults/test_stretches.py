@@ -2,7 +2,10 @@
 
 import os
 import resource
+import signal
+import tempfile
 import time
+from pathlib import Path
 from random import Random
 
 import functions
@@ -13,12 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_graph import acyclic
 
-from motorpool import ParallelRunner, node, pipeline
+from motorpool import ParallelRunner, allocate, create_hook_manager, node, pipeline
 from motorpool._graph import Graph
+from motorpool._mail import Inbox, Outbox
 from motorpool._scheduler import Scheduler, State
 from motorpool._stretches import NOBODY, Stretches
 from motorpool.errors import NodeTimeoutError, WorkerCrashedError
-from motorpool.events import NodeCompleted, NodeSkipped, NodeSubmitted, WorkerLost
+from motorpool.events import NodeCompleted, NodeFailed, NodeSkipped, NodeSubmitted, WorkerLost
 
 MEGABYTES = 48
 
@@ -146,7 +150,7 @@ def test_failure_in_a_stretch_is_retried_with_its_input_as_it_was(process_backen
 def test_innocent_stretch_is_run_again_from_its_last_stored_value(
     backend, run, tmp_path, recorder
 ):
-    """A neighbour breaks the whole pool while the second node of a stretch runs."""
+    """A neighbour breaks the whole pool while the third node of a stretch runs."""
     second = str(tmp_path / "second")
 
     def wait(x):
@@ -160,14 +164,15 @@ def test_innocent_stretch_is_run_again_from_its_last_stored_value(
             time.sleep(0.01)
         os._exit(7)
 
-    nodes = [*chain(increment, wait, increment), node(crash, "x", "bad", name="bad")]
+    steps = chain(increment, increment, wait, increment)
+    nodes = [*steps, node(crash, "x", "bad", name="bad")]
     with pytest.raises(WorkerCrashedError) as caught:
         run(backend, pipeline(nodes), {"x": 0}, on_failure="continue", observers=[recorder])
     assert caught.value.node == "bad"
-    assert {e.node for e in recorder.of(NodeCompleted)} == {"n0", "n1", "n2"}
+    assert {e.node for e in recorder.of(NodeCompleted)} == {"n0", "n1", "n2", "n3"}
     assert all(e.attempt == 1 for e in recorder.of(NodeCompleted))
     lost = [e for e in recorder.of(WorkerLost) if e.node is None]
-    assert any({"n0", "n1"} <= set(e.innocent) for e in lost)
+    assert any({"n0", "n1", "n2"} <= set(e.innocent) for e in lost)
 
 
 def test_deadline_in_a_stretch_is_its_nodes_own(process_backend, run, recorder):
@@ -270,3 +275,120 @@ def test_failure_among_short_nodes_that_travel_together(process_backend, run, re
     assert len(caught.value.exceptions) == 20
     assert {e.node for e in recorder.of(NodeSkipped)} == {f"next{i}" for i in range(1, 40, 2)}
     assert len(recorder.of(NodeCompleted)) == 140
+
+
+def test_suspect_whose_input_cannot_be_made_is_not_tried():
+    """The one before it has failed, or waits for its next try."""
+    graph = Graph.from_parents([[], [0]])
+    nodes = [node(increment, "x", "a", name="a"), node(increment, "a", "b", name="b")]
+    stretches = Stretches.of(nodes, graph, stored=(), once=[True, True])
+    for fate in ("failed", "running"):
+        scheduler = Scheduler(graph, stretches)
+        assert scheduler.stretch(scheduler.pop()) == [0, 1]
+        if fate == "failed":
+            scheduler.fail(0)
+            assert scheduler.is_cut_off(1)
+        assert scheduler.redo(1) == []
+        assert scheduler.states[1] is State.WAITING
+
+
+def test_told_failure_is_not_taken_for_the_next_try(run, recorder):
+    """It comes by file, and then with its envelope, whose node may be on its way again by then."""
+
+    def fail_first(_after, path):
+        mark = Path(path)
+        if not mark.exists():
+            mark.touch()
+            raise ValueError("first try")
+        time.sleep(0.4)
+        return 1
+
+    with tempfile.TemporaryDirectory() as folder:
+        nodes = [node(lambda x: time.sleep(0.3) or x, "x", "gate", name="gate")]
+        data = {"x": 1}
+        for i in range(24):  # so that the functions are known to be short
+            data[f"i{i}"] = str(Path(folder) / f"there{i}")
+            function = (lambda _x, path: Path(path).name) if i % 2 else functions.add_path
+            nodes.append(node(function, ["x", f"i{i}"], f"o{i}", name=f"n{i}"))
+        for i in range(8):
+            data[f"p{i}"] = str(Path(folder) / str(i))
+            function = fail_first if i % 2 else functions.add_path
+            nodes.append(node(function, ["gate", f"p{i}"], f"q{i}", name=f"q{i}"))
+        run("direct", pipeline(nodes), data, retries=1, observers=[recorder])
+    assert {e.attempt for e in recorder.of(NodeFailed)} == {1}
+
+
+def test_value_of_two_is_handed_on_even_if_one_cannot_be_stored(process_backend, run, tmp_path):
+    """When others wait for the worker; and it is made again when the worker is lost."""
+    once = str(tmp_path / "once")
+
+    def pair(x):
+        time.sleep(0.05)
+        return x, functions.Unpicklable()
+
+    def use(number, _other):
+        if not os.path.exists(once):
+            append(once, "here")
+            os._exit(5)
+        return number
+
+    nodes = [
+        node(pair, "x", ["p", "l"], name="pair"), node(use, ["p", "l"], "out", name="use"),
+        *(node(lambda x: time.sleep(0.02) or x, "x", f"o{i}", name=f"o{i}") for i in range(9)),
+    ]  # fmt: skip
+    if process_backend == "loky":  # which charges nobody for a first crash
+        assert run(process_backend, pipeline(nodes), {"x": 1})["out"].load() == 1
+        return
+    with pytest.raises(WorkerCrashedError) as caught:
+        run(process_backend, pipeline(nodes), {"x": 1}, on_failure="continue")
+    assert caught.value.node == "use"
+
+
+def test_hook_loads_what_its_node_was_handed(process_backend, run, roll_call):
+    """As it does with any other input."""
+    hooks = create_hook_manager(functions.LoadingHooks(roll_call.path))
+    run(process_backend, pipeline(chain(increment, increment)), {"x": 1}, hook_manager=hooks)
+    assert roll_call.counts() == {"x=1": 1, "v0=2": 1}
+
+
+def test_array_that_was_handed_on_goes_with_its_worker(process_backend):
+    """However often; and a warm worker keeps no file of an earlier run open."""
+
+    def make(n):
+        array = allocate(n)
+        array[:] = 1
+        return array
+
+    def look(array):
+        return len(os.listdir("/proc/self/fd")), float(array[0])
+
+    with ParallelRunner(process_backend, max_workers=1) as runner:
+        for _ in range(3):
+            with pytest.raises(WorkerCrashedError):
+                runner.run(pipeline(chain(make, functions.kill_self)), {"x": 500_000})
+        folder = Path(runner._resources._store.client.folders[0])
+        assert sum(p.stat().st_size for p in folder.glob("**/*.part")) == 0
+        counts = [
+            runner.run(pipeline(chain(make, look)), {"x": 500_000})["out"].load()[0]
+            for _ in range(60)
+        ]
+        assert counts[-1] - counts[35] < 4
+
+
+def test_message_that_finds_no_room_does_not_spoil_the_next(tmp_path):
+    """On a file that may not grow, as on a full tmpfs, a write is short."""
+    outbox = Outbox(".test")
+    outbox.point_to(tmp_path)
+    outbox.write(b"first")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20, hard))
+        with pytest.raises(OSError, match="No space left|too large"):
+            outbox.write(b"second" * 10)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, ignored)
+    outbox.write(b"third")
+    outbox.close()
+    assert list(Inbox(tmp_path, ".test").read()) == [b"first", b"third"]

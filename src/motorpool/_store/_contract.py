@@ -172,8 +172,13 @@ class Store(ABC):
         """Whether clients of this store find a stored value for as long as it lives."""
         return True
 
-    def abandon(self, owner: str) -> None:  # noqa: B027, not every store can tell
-        """Forget the values of an owner that died before anybody was told of them."""
+    def abandon(self, owner: str, *, unfinished: bool = False) -> None:  # noqa: B027, as above
+        """Forget the values of an owner that died before anybody was told of them.
+
+        Args:
+            owner: Which one.
+            unfinished: Forget only what it had allocated.
+        """
 
     def scratch(self) -> Path | None:
         """A folder that driver and workers share, or None if they do not share files."""

@@ -15,7 +15,7 @@ from motorpool._store._directory import RunDirectory, sweep, tiers
 from motorpool._store._files import FileClient
 from motorpool._store._locks import free_memory
 from motorpool._store._segments import Segments
-from motorpool._store._waiting import FREE
+from motorpool._store._waiting import FREE, PART
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,10 +106,11 @@ class FileStore(Store):
                 directory.remove()
         self._directories = []
 
-    def abandon(self, owner: str) -> None:
+    def abandon(self, owner: str, *, unfinished: bool = False) -> None:
         """Remove the files of an owner that died before anybody was told of them."""
+        ending = PART if unfinished else ""
         for directory in self._directories:
-            for path in directory.path.glob(f"{owner}*"):
+            for path in directory.path.glob(f"{owner}*{ending}"):
                 self._client.segments.remove(str(path))
 
     def scratch(self) -> Path | None:
