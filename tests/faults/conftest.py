@@ -94,9 +94,10 @@ def start(tmp_path, tmp_path_factory):
     temporary = tmp_path_factory.mktemp("temporary")
     started = []
 
-    def start(backend):
+    def start(backend, *options):
+        command = [sys.executable, "-m", "motorpool", "run", "waits.py", "-b", backend, "-w", "2"]
         process = subprocess.Popen(
-            [sys.executable, "-m", "motorpool", "run", "waits.py", "-b", backend, "-w", "2"],
+            [*command, *options],
             cwd=tmp_path, start_new_session=True, text=True, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, env=os.environ | {"TMPDIR": str(temporary)},
             # A shell starts what runs in its background with SIGINT ignored, which is inherited.

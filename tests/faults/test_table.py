@@ -105,10 +105,16 @@ def _lock_folders(pid):
     return [Path(x).parent for x in links if "motorpool-" in x and x.endswith("/lock")]
 
 
-@pytest.mark.parametrize("backend", ["direct", "process", "loky", "multiprocess"])
-def test_workers_end_with_a_driver_that_is_killed(start, backend):
+@pytest.mark.parametrize(
+    ("backend", "method"),
+    [
+        *((backend, None) for backend in ("direct", "process", "loky", "multiprocess")),
+        *((backend, method) for backend in ("direct", "process") for method in ("fork", "spawn")),
+    ],
+)
+def test_workers_end_with_a_driver_that_is_killed(start, backend, method):
     """And remove what the run has left."""
-    process = start(backend)
+    process = start(backend, *([f"--backend-option=start_method={method}"] if method else []))
     assert process.stdout.readline() == "waiting\n"
     folders = [f for f in _lock_folders(process.pid) if ".motorpool" not in str(f)]
     assert folders

@@ -1,9 +1,12 @@
 """Segments that are used again: never while somebody may look at them."""
 
+import contextlib
 import gc
 import os
 import pickle
 import re
+import signal
+import threading
 from pathlib import Path
 
 import functions
@@ -18,6 +21,7 @@ from motorpool._store import FileStore, Parcel, Ref, Views
 from motorpool._store._contract import keys_of
 from motorpool._store._maps import maps
 from motorpool._store._pages import can_give_up
+from motorpool.events import NodeFailed
 
 N = 50_000
 
@@ -390,3 +394,37 @@ def test_array_in_a_cache_of_its_node_is_copied(process_backend):
     assert result["sum"].load() == count * (count - 1) / 2
     assert result["half"].load() == float(np.arange(0, count, 2, dtype="float64").sum())
     assert result["kept"].load()
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_worker_that_is_killed_while_it_writes_leaves_no_half_value(recorder, again):
+    """Nobody sees what it has written so far, and the next try starts from nothing."""
+    count = 400 * 2**20 // 8
+    ended = threading.Event()
+
+    def kill_while_it_writes(runner):
+        folder = None
+        while not ended.wait(0.002):
+            store = runner._resources._store
+            folder = Path(store.client.folders[0]) if store else None
+            for part in folder.glob("*.part") if folder else ():
+                with contextlib.suppress(OSError):
+                    if part.stat().st_size > count:
+                        os.kill(runner._resources._pool.worker_pids()[0], signal.SIGKILL)
+                        return
+
+    pipe = pipeline([node(functions.make_range, "n", "large", name="make", retries=1)])
+    with ParallelRunner(max_workers=1, observers=[recorder]) as runner:
+        if again:
+            runner.run(pipe, {"n": count})
+        watcher = threading.Thread(target=kill_while_it_writes, args=(runner,))
+        watcher.start()
+        try:
+            result = runner.run(pipe, {"n": count})["large"]
+        finally:
+            ended.set()
+            watcher.join()
+        assert (result.load() == np.arange(count)).all()
+        assert [e.attempt for e in recorder.of(NodeFailed)] == [1]
+        folder = Path(runner._resources._store.client.folders[0])
+        assert not list(folder.glob("**/*.part"))
