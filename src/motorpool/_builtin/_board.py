@@ -33,6 +33,7 @@ class TaskBoard:
         self._pending: deque[Task] = deque()
         self._members: list[Member] = []
         self._broken: str | None = None
+        self._closing = False
         self._scarce = False  # the system has refused to start another worker
         self._average = SHORT  # moving average of the tasks' durations, in seconds
         self._owner = os.getpid()
@@ -49,6 +50,23 @@ class TaskBoard:
             for member in self._members:
                 if pid in {None, member.pid} and os.getpid() == self._owner:
                     member.process.kill()
+
+    def _is_eventful(self) -> bool:
+        """Whether workers may have to be started, sent the rest of something, or ended.
+
+        Most of the time not; and who waits for the result that has just come cannot go on before
+        this thread is back in `select`.
+        """
+        return bool(
+            self._pending or self._closing or self._max_tasks is not None
+            or any(m.watched_for_room or m.wants_to_write or m.stopped_at for m in self._members)
+        )  # fmt: skip
+
+    def _is_over(self) -> bool:
+        if not self._closing:
+            return False
+        with self._lock:
+            return not self._members and not self._pending
 
     # Called with the lock held.
 

@@ -59,7 +59,6 @@ class DirectPool(TaskBoard):
         self._context = context
         self._dumps, self._loads = dumps, loads
         self._numbers = itertools.count(1)
-        self._closing = False
         self._aborting = False
         self._false_starts = 0
         self._selector = selectors.DefaultSelector()
@@ -159,23 +158,6 @@ class DirectPool(TaskBoard):
             if self._is_eventful():
                 self._grow()
                 self._tend()
-
-    def _is_eventful(self) -> bool:
-        """Whether workers may have to be started, sent the rest of something, or ended.
-
-        Most of the time not; and who waits for the result that has just come cannot go on before
-        this thread is back in `select`.
-        """
-        return bool(
-            self._pending or self._closing or self._max_tasks is not None
-            or any(m.watched_for_room or m.wants_to_write or m.stopped_at for m in self._members)
-        )  # fmt: skip
-
-    def _is_over(self) -> bool:
-        if not self._closing:
-            return False
-        with self._lock:
-            return not self._members and not self._pending
 
     def _patience(self) -> float | None:
         """Seconds until a worker that was asked to end has to be killed."""
