@@ -13,7 +13,7 @@ import scipy.sparse
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import LinearRegression
 
-from motorpool import ExecutorBackend, registry
+from motorpool import ExecutorBackend, node, pipeline, registry
 from motorpool._store import FileStore, dump
 from motorpool._store._maps import maps
 
@@ -164,3 +164,16 @@ def test_small_read_only_dates_come_back_to_be_changed():
     again = pickle.loads(ExecutorBackend.dumps(dates))
     assert again.flags.writeable
     assert (again == dates).all()
+
+
+def test_cached_function_of_a_script_travels(process_backend, run):
+    """It has no name that a worker could import; its cache is the worker's own."""
+    main = {"__name__": "__main__"}
+    exec("import functools\n@functools.cache\ndef double(x):\n    return 2 * x\n", main)
+    double = main["double"]
+    assert double(3) == 6
+    nodes = [node(double, "x", "y"), node(lambda y: double(y), "y", "z")]
+    assert run(process_backend, pipeline(nodes), {"x": 3})["z"].load() == 12
+    again = pickle.loads(ExecutorBackend.dumps(double))
+    assert again.cache_info().currsize == 0
+    assert again.cache_parameters() == double.cache_parameters()

@@ -12,7 +12,7 @@ import copyreg
 import importlib
 import pickle
 import sys
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -211,8 +211,28 @@ def restore_polars(table: Any, is_series: bool, ordered: dict[str, bool]) -> Any
     return frame.to_series() if is_series else frame
 
 
+def _of_cache(obj: Any) -> Any:
+    """A function below `functools.cache`, which pickles by name, and so not out of a script."""
+    if not hasattr(obj, "cache_parameters"):
+        return NotImplemented
+    found: Any = sys.modules.get(obj.__module__) if obj.__module__ != "__main__" else None
+    for name in obj.__qualname__.split("."):
+        found = getattr(found, name, None)
+    return (
+        NotImplemented
+        if found is obj
+        else (restore_cache, (obj.__wrapped__, obj.cache_parameters()))
+    )
+
+
+def restore_cache(function: Any, parameters: dict[str, Any]) -> Any:
+    """The function with a cache of its own, which is empty."""
+    return lru_cache(**parameters)(function)
+
+
 # By the module of a class, so that none has to be imported; classes of other names pass through.
 _REDUCERS: dict[str, Callable[[Any], Any]] = {
+    "functools": _of_cache,
     "numpy": _of_numpy,
     "numpy.ma": _of_masked,
     "numpy.ma.core": _of_masked,
