@@ -124,7 +124,9 @@ class Aftermath:
             self._lost(pid, nodes)
             return
         alone = self.recovery.end_trial(nodes)
-        self._lost(pid, others)
+        started = [node for node in others if self._transport.may_have_started(node)]
+        self.take_back([node for node in others if node not in started], started=False)
+        self._lost(pid, started)
         self._charge(culprit, pid, exitcode, alone=alone)
 
     def _culprit(self, nodes: Sequence[int]) -> int | None:

@@ -175,6 +175,8 @@ class Shipped(Transport):
     def abandon(self, node: int, *, handed: bool = False) -> None:
         """Give up what a try of a node has left in the store."""
         self._store.abandon(owner_tag(self._settings.token, node), unfinished=handed)
+        if handed:
+            self._store.abandon(owner_tag(self._settings.token, node, handed=True))
 
     def running(self, node: int) -> Started | None:
         """Which worker has started a node that it has not finished."""

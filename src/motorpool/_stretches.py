@@ -2,9 +2,9 @@
 
     a --> b --> c     b is all that waits for a, and a is all that b waits for; likewise c
 
-A value that the next node of a stretch alone reads is handed to it as the object that it is: it is
-neither pickled nor copied nor stored. Where it may be needed once more it is stored all the same:
-by a node that would be tried again, or in a checkpoint.
+A value that the next node of a stretch alone reads is handed to it: as it is, if it is an array
+that nobody else has, or else as a copy; the driver is not told of it. Where it may be needed once
+more it is stored: by a node that would be tried again, or in a checkpoint.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Stretches:
     Attributes:
         following: For each node the next one of its stretch, or NOBODY.
         before: For each node the one before it in its stretch, or NOBODY.
-        handed: For each node the outputs that the next one is given as objects.
+        handed: For each node the outputs that the next one is handed.
     """
 
     def __init__(self, count: int) -> None:

@@ -33,7 +33,7 @@ class Load(NamedTuple):
         attempt: Which try it is, from 1.
         holds: Whether a failure may stop the run.
         inputs: Its in-memory inputs that are in the store, or small.
-        handed: The outputs that go to the next node as objects.
+        handed: The outputs that only the next node of this envelope reads.
         follows: Whether it needs what the node before it in this envelope has made.
     """
 
@@ -46,6 +46,18 @@ class Load(NamedTuple):
     follows: bool
 
 
+class Handed(NamedTuple):
+    """A value on its way to the next node.
+
+    Attributes:
+        value: The value, if nobody else has it.
+        copy: Else where a copy is, which its reader unpickles.
+    """
+
+    value: Any
+    copy: Payload | None
+
+
 class Trip:
     """One envelope.
 
@@ -53,7 +65,7 @@ class Trip:
         session: The run.
 
     Attributes:
-        objects: Values on their way to the next node, as they are.
+        handed: Values that only the next node will read, as they are or as copies.
         stored: What earlier nodes of the present stretch have put into the store.
     """
 
@@ -62,7 +74,7 @@ class Trip:
         self._began = time.perf_counter()
         self._outcomes: list[Outcome] = []
         self._told = 0
-        self.objects: dict[str, Any] = {}
+        self.handed: dict[str, Handed] = {}
         self.stored: dict[str, Payload] = {}
 
     def run(self, loads: Iterable[tuple[Any, ...]]) -> bytes:
@@ -90,7 +102,7 @@ class Trip:
         """Whether the next node of the stretch has what it needs."""
         if outcome.failure is not None or not outcome.ran:
             return False
-        return bool(self.objects) if load.handed else not self.must_part()
+        return bool(self.handed) if load.handed else not self.must_part()
 
     def _is_long(self) -> bool:
         return time.perf_counter() - self._began > _LONG
@@ -148,7 +160,7 @@ class NodeCatalog:
         self._session = session
         self._load = load
         self._trip = trip
-        self._taken: dict[str, Any] = {}
+        self._taken: dict[str, Handed] = {}
         self.outputs: dict[str, Payload] = {}
 
     def load(self, name: str) -> Any:
@@ -156,10 +168,11 @@ class NodeCatalog:
         if name in self._load.inputs:
             return self._session.get(self._load.inputs[name])
         if self._load.follows:
-            if name in self._trip.objects:
-                self._taken[name] = self._trip.objects.pop(name)  # free when the node has ended
-            if name in self._taken:  # again, for a hook
-                return self._taken[name]
+            if name in self._trip.handed:
+                self._taken[name] = self._trip.handed.pop(name)  # free when the node has ended
+            if name in self._taken:
+                value, copy = self._taken[name]
+                return value if copy is None else self._session.get(copy)
             if name in self._trip.stored:
                 return self._session.get(self._trip.stored[name])
         dataset = self._session.dataset(name)
@@ -176,42 +189,64 @@ class NodeCatalog:
         dataset = self._session.dataset(name)
         if dataset is not None:
             dataset.save(parcel.value)
-        elif name in self._load.handed:
-            self._trip.objects[name] = parcel.value
+        elif name not in self._load.handed:
+            payload = self._put(parcel)
+            if name in self.outputs:
+                self._session.discard(self.outputs[name])
+            self.outputs[name] = payload
+        elif parcel.is_all():
+            self._session.protect(parcel.value)
+            self._trip.handed[name] = Handed(parcel.value, None)
         else:
-            self._store(name, parcel)
+            before = self._trip.handed.get(name)
+            self._trip.handed[name] = Handed(None, self._put(parcel, handed=True))
+            if before is not None and before.copy is not None:  # the chunk before
+                self._session.discard(before.copy)
 
     def part(self) -> None:
         """Store what would go to the next node, which does not run here; or else let it run."""
+        handed, stored = self._trip.handed, {}
         try:
-            for name in self._load.handed:
-                self._store(name, Parcel(self._trip.objects[name]))
+            for name, (value, copy) in handed.items():
+                stored[name] = self._put(Parcel(value)) if copy is None else copy
         except Exception:  # noqa: BLE001, whatever the reason, the next node can run here
-            for name in self.outputs.keys() & set(self._load.handed):
-                self._session.discard(self.outputs.pop(name))
+            for name, payload in stored.items():
+                if handed[name].copy is None:
+                    self._session.discard(payload)
         else:
-            self._trip.objects.clear()
+            self.outputs |= stored
+            handed.clear()
+
+    def end(self) -> None:
+        """The node has ended: give up the copies that it has read."""
+        for _, copy in self._taken.values():
+            if copy is not None:
+                self._session.discard(copy)
+        self._taken.clear()
 
     def drop(self) -> None:
         """Give up everything: the node has failed."""
         for payload in self.outputs.values():
             self._session.discard(payload)
+        for _, copy in self._trip.handed.values():
+            if copy is not None:
+                self._session.discard(copy)
         self.outputs.clear()
-        self._trip.objects.clear()
+        self._trip.handed.clear()
 
     def is_empty(self, name: str) -> bool:
         """Whether an output lives in memory, and nothing was saved to it."""
-        made = name in self.outputs or name in self._trip.objects
+        made = name in self.outputs or name in self._trip.handed
         return not made and self._session.dataset(name) is None
 
     def confirm(self, name: str) -> None:
         """Confirm a dataset."""
         confirm_dataset(name, self._session.dataset(name))
 
-    def _store(self, name: str, parcel: Parcel) -> None:
+    def _put(self, parcel: Parcel, *, handed: bool = False) -> Payload:
         spend = parcel.may_be_spent()
         try:
-            payload = self._session.put(parcel.value, self._load.node, spend=spend)
+            return self._session.put(parcel.value, self._load.node, spend=spend, handed=handed)
         except (MotorpoolError, MemoryError):
             raise
         except Exception as error:
@@ -220,6 +255,3 @@ class NodeCatalog:
                 "or run on threads or sequential, where values stay as they are."
             )
             raise
-        if name in self.outputs:
-            self._session.discard(self.outputs[name])
-        self.outputs[name] = payload

@@ -29,6 +29,7 @@ from motorpool._journal import Journal
 from motorpool._logs import LogWriter, redirect
 from motorpool._mail import Outbox
 from motorpool._plan import Plan, load_hooks
+from motorpool._store import INLINE_LIMIT
 from motorpool._surroundings import Surroundings
 from motorpool._task import Hooks, NodeRun, Outcome
 from motorpool._trip import NodeCatalog, Trip
@@ -122,7 +123,8 @@ class Session:
         seconds = time.perf_counter() - clock
         self._seconds[self._plan.nodes.function_of[index]] = seconds
         with contextlib.suppress(OSError):  # what cannot be given back now goes with the run
-            self._client.end_node(goes_on=bool(trip.objects))
+            catalog.end()
+            self._client.end_node(goes_on=bool(trip.handed))
         if self._owned is not None:
             self._owned.surroundings.restore()
         if self._journal is not None:
@@ -181,10 +183,22 @@ class Session:
     def _allocate(self, node: int, nbytes: int) -> memoryview | None:
         return self._client.allocate(nbytes, owner_tag(self._plan.settings.token, node))
 
-    def put(self, value: Any, node: int, *, spend: bool) -> Payload:
-        """Keep a node's value in the store; `spend` says that the value itself ends with it."""
-        owner = owner_tag(self._plan.settings.token, node)
+    def put(self, value: Any, node: int, *, spend: bool, handed: bool) -> Payload:
+        """Keep a node's value in the store.
+
+        Args:
+            value: The value.
+            node: The node.
+            spend: Whether the value itself ends with it.
+            handed: Whether it is for the next node alone, so that the driver is not told of it.
+        """
+        owner = owner_tag(self._plan.settings.token, node, handed=handed)
         return self._client.put(value, owner=owner, spend=spend)
+
+    def protect(self, array: Any) -> None:
+        """Let a large array that is handed on be read only, if the run says so."""
+        if self._client.readonly and array.nbytes > INLINE_LIMIT:
+            array.flags.writeable = False
 
     def get(self, payload: Payload) -> Any:
         """Load a value from the store."""
@@ -236,9 +250,9 @@ def _explain_readonly(error: BaseException) -> None:
         )
 
 
-def owner_tag(token: str, node: int) -> str:
+def owner_tag(token: str, node: int, *, handed: bool = False) -> str:
     """What the values of a node are marked with, until an outcome tells of them."""
-    return f"{token}-{node}-"
+    return f"{token}-{node}-handed-" if handed else f"{token}-{node}-"
 
 
 def _set_up(settings: Settings) -> _Process | None:

@@ -98,7 +98,7 @@ def test_result_that_does_not_unpickle_fails_who_reads_it(process_backend, run, 
         node(identity, "bad", "out", name="reader")
     )
     with pytest.raises(ValueError, match="invalid literal") as caught:
-        run(process_backend, pipe, {"x": 1}, on_failure="continue", fuse=False)
+        run(process_backend, pipe, {"x": 1}, on_failure="continue")
     notes = "".join(caught.value.__notes__)
     assert "in node 'reader'" in notes
     assert "while loading the dataset 'bad'" in notes

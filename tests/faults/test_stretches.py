@@ -72,16 +72,85 @@ def test_stretches_and_losses_leave_no_node_out(parents, random):
     assert all(stretches.before[f] == n for n, f in enumerate(stretches.following) if f != NOBODY)
 
 
-def test_stretch_runs_in_one_worker_on_the_objects_themselves(process_backend, run):
-    """Nothing is pickled on the way, as something that cannot be proves."""
-    nodes = chain(
-        lambda _: [functions.Unpicklable()],
-        lambda made: (*made, os.getpid()),
-        lambda pair: (type(pair[0]).__name__, pair[1] == os.getpid()),
-    )
-    assert run(process_backend, pipeline(nodes), {"x": 1})["out"].load() == ("Unpicklable", True)
-    with pytest.raises(TypeError, match="stays here"):
-        run(process_backend, pipeline(nodes), {"x": 1}, fuse=False)
+def test_stretch_runs_in_one_worker_on_the_array_itself(process_backend, run):
+    """At the same address; without fusion it is copied."""
+
+    def make(n):
+        array = np.ones(n)
+        return array, array.__array_interface__["data"][0], os.getpid()
+
+    def look(array, address, pid):
+        return array.__array_interface__["data"][0] == address, os.getpid() == pid
+
+    nodes = [
+        node(make, "n", ["array", "address", "pid"]),
+        node(look, ["array", "address", "pid"], "same"),
+    ]
+    assert run(process_backend, pipeline(nodes), {"n": 100_000})["same"].load() == (True, True)
+    result = run(process_backend, pipeline(nodes), {"n": 100_000}, fuse=False)
+    assert result["same"].load()[0] is False
+
+
+@pytest.mark.parametrize("busy", [0, 30])
+def test_what_somebody_else_has_is_copied_for_the_next_node(process_backend, run, busy):
+    """One object under two names, or one that belongs to all nodes of a function."""
+    shared = np.zeros(5)
+
+    def twice(_x):
+        time.sleep(0.03)
+        array = np.zeros(100_000)
+        return array, array
+
+    def use(x, y):
+        x[:] = 7
+        return float(y[0])
+
+    def add(array):
+        array += 1
+        return float(array.sum())
+
+    nodes = [node(twice, "x", ["a", "b"]), node(use, ["a", "b"], "one")]
+    for i in range(4):
+        nodes += [
+            node(lambda _x: shared, "x", f"s{i}", name=f"shared{i}"),
+            node(add, f"s{i}", f"o{i}", name=f"add{i}"),
+        ]
+    nodes += [
+        node(lambda x: time.sleep(0.02) or x, "x", f"w{i}", name=f"w{i}") for i in range(busy)
+    ]
+    for _ in range(2):
+        result = run(process_backend, pipeline(nodes), {"x": 1})
+        assert result["one"].load() == 0.0
+        assert [result[f"o{i}"].load() for i in range(4)] == [5.0] * 4
+
+
+def test_copies_for_the_next_node_leave_no_files(process_backend):
+    """Nor does a chain of tables hold more than a chain of arrays."""
+
+    def table(n):
+        return {"a": np.arange(n), "b": [1, 2, 3]}
+
+    def more(values):
+        values["a"] += 1
+        return values
+
+    with ParallelRunner(process_backend, max_workers=1) as runner:
+        for _ in range(3):
+            result = runner.run(pipeline(chain(table, *[more] * 8)), {"x": 1_000_000})
+            assert (result["out"].load()["a"] == np.arange(1_000_000) + 8).all()
+            del result
+        folder = Path(runner._resources._store.client.folders[0])
+        held = sum(p.stat().st_size for p in folder.glob("**/*") if p.is_file())
+        assert held < 4 * 8_000_000
+        assert not list(folder.glob("*-handed-*"))
+
+
+def test_read_only_inputs_are_so_within_a_stretch(process_backend, run):
+    """As between workers."""
+    nodes = chain(lambda n: np.ones(n), lambda array: array.fill(2))
+    with pytest.raises(ValueError, match="read-only") as caught:
+        run(process_backend, pipeline(nodes), {"x": 100_000}, readonly_inputs=True)
+    assert "readonly_inputs=True" in "".join(caught.value.__notes__)
 
 
 def test_value_that_others_need_is_stored_as_well(process_backend, run):
@@ -316,32 +385,6 @@ def test_told_failure_is_not_taken_for_the_next_try(run, recorder):
             nodes.append(node(function, ["gate", f"p{i}"], f"q{i}", name=f"q{i}"))
         run("direct", pipeline(nodes), data, retries=1, observers=[recorder])
     assert {e.attempt for e in recorder.of(NodeFailed)} == {1}
-
-
-def test_value_of_two_is_handed_on_even_if_one_cannot_be_stored(process_backend, run, tmp_path):
-    """When others wait for the worker; and it is made again when the worker is lost."""
-    once = str(tmp_path / "once")
-
-    def pair(x):
-        time.sleep(0.05)
-        return x, functions.Unpicklable()
-
-    def use(number, _other):
-        if not os.path.exists(once):
-            append(once, "here")
-            os._exit(5)
-        return number
-
-    nodes = [
-        node(pair, "x", ["p", "l"], name="pair"), node(use, ["p", "l"], "out", name="use"),
-        *(node(lambda x: time.sleep(0.02) or x, "x", f"o{i}", name=f"o{i}") for i in range(9)),
-    ]  # fmt: skip
-    if process_backend == "loky":  # which charges nobody for a first crash
-        assert run(process_backend, pipeline(nodes), {"x": 1})["out"].load() == 1
-        return
-    with pytest.raises(WorkerCrashedError) as caught:
-        run(process_backend, pipeline(nodes), {"x": 1}, on_failure="continue")
-    assert caught.value.node == "use"
 
 
 def test_hook_loads_what_its_node_was_handed(process_backend, run, roll_call):

@@ -157,13 +157,23 @@ def test_polars_data_stay_known_to_be_sorted():
     assert pickle.loads(ExecutorBackend.dumps(series)).flags == series.flags
 
 
-def test_small_read_only_dates_come_back_to_be_changed():
-    """As other arrays do: a node may change what it reads."""
-    dates = np.arange(1000).astype("datetime64[s]")
-    dates.flags.writeable = False
-    again = pickle.loads(ExecutorBackend.dumps(dates))
-    assert again.flags.writeable
-    assert (again == dates).all()
+@pytest.mark.parametrize("kind", ["float64", "datetime64[s]"])
+@pytest.mark.parametrize("size", [10, 1000, 100_000])
+def test_read_only_arrays_come_back_to_be_changed(process_backend, run, kind, size):
+    """As those that pandas gives out: each reader has its own."""
+
+    def make(n):
+        array = np.arange(n).astype(kind)
+        array.flags.writeable = False
+        return array
+
+    def change(array):
+        array[0] = array[1]
+        return int(array[:2].astype(int).sum())
+
+    nodes = [node(make, "n", "a"), *(node(change, "a", f"o{i}", name=f"o{i}") for i in range(2))]
+    result = run(process_backend, pipeline(nodes), {"n": size})
+    assert [result[f"o{i}"].load() for i in range(2)] == [2, 2]
 
 
 def test_cached_function_of_a_script_travels(process_backend, run):

@@ -7,6 +7,7 @@ import pickle
 import re
 import signal
 import threading
+import weakref
 from pathlib import Path
 
 import functions
@@ -377,6 +378,11 @@ def test_array_that_somebody_has_is_left_as_it_is():
     assert not Parcel(np.ones(10), last=True).may_be_spent()
     assert not Parcel(np.ones(2 * count)[::2], last=True).may_be_spent()
     assert not Parcel([np.ones(count)], last=True).may_be_spent()
+    parcel = Parcel(np.ones(count), last=True)
+    reference = weakref.ref(parcel.value)  # whoever has it may ask for the array at any time
+    assert not parcel.may_be_spent()
+    del reference
+    assert parcel.is_all()
 
 
 def test_array_in_a_cache_of_its_node_is_copied(process_backend):

@@ -22,7 +22,7 @@ from motorpool._store._contract import (
 )
 from motorpool._store._directory import try_lock, unlock
 from motorpool._store._file_store import FileStore
-from motorpool._store._files import FileClient
+from motorpool._store._files import INLINE_LIMIT, FileClient
 from motorpool._store._locks import share_lock
 from motorpool._store._parcel import Parcel
 from motorpool._store._pickling import dumps, reduce_out_of_band
@@ -30,6 +30,7 @@ from motorpool._store._segment import dump, is_whole, layout, write_file
 from motorpool._store._segments import Segments
 
 __all__ = [
+    "INLINE_LIMIT",
     "FileClient",
     "FileStore",
     "Parcel",

@@ -119,7 +119,7 @@ class FileClient:
             if self._made[key] <= 0:
                 del self._made[key]
                 self._sources = [s for s in self._sources if s.key != key]
-                self.segments.remove(key)
+                self.segments.recycle(key)
 
     def end_node(self, *, goes_on: bool = False) -> None:
         """Forget what was read, and give back what was allocated and not returned."""
@@ -129,9 +129,11 @@ class FileClient:
                 kept.append(source)
             elif source.shared:
                 self.segments.recycle(source.key + PART)
+        self._sources = kept
+        if goes_on:
+            return
         for key in [key for key, users in self._made.items() if not users]:
             self.segments.remove(key)  # what came after it has failed
-        self._sources = kept
         self._made.clear()
 
     def _map(self, key: str) -> memoryview:

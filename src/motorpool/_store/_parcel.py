@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import weakref
 from typing import Any
 
 from motorpool._store._pages import can_give_up
@@ -25,19 +26,25 @@ class Parcel:
         self.value = value
         self._last = last
 
-    def may_be_spent(self) -> bool:
-        """Whether the value is a large array that ends with the parcel.
+    def is_all(self) -> bool:
+        """Whether the value is an array that ends with the parcel: nobody else can ever see it.
 
-        Its memory is its own, and no variable, view or cache anywhere has it.
+        Its memory is its own, and no variable, view or cache anywhere has it, not even weakly. Of
+        other values that cannot be told: what is inside of them may be somebody's.
         """
         numpy = sys.modules.get("numpy")
-        if not self._last or not can_give_up or numpy is None:
+        if not self._last or numpy is None or type(self.value) is not numpy.ndarray:
             return False
-        if type(self.value) is not numpy.ndarray or sys.getrefcount(self.value) != _ALONE:
+        if sys.getrefcount(self.value) != _ALONE or weakref.getweakrefcount(self.value):
+            return False
+        return bool(self.value.flags.owndata) and not self.value.dtype.hasobject
+
+    def may_be_spent(self) -> bool:
+        """Whether it is all of a value that is worth giving its pages back one by one."""
+        if not can_give_up or not self.is_all():
             return False
         flags = self.value.flags
-        whole = flags.owndata and flags.contiguous | flags.f_contiguous
-        return bool(whole) and self.value.nbytes >= _LEAST and not self.value.dtype.hasobject
+        return bool(flags.contiguous | flags.f_contiguous) and self.value.nbytes >= _LEAST
 
 
 def _count_alone() -> int:

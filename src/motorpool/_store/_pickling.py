@@ -89,15 +89,31 @@ def with_blobs(value: Any) -> Any:
 
 
 def _of_numpy(array: Any) -> Any:
-    if type(array).__name__ != "ndarray" or array.dtype.hasobject or array.nbytes < LEAST:
+    if type(array).__name__ != "ndarray" or array.dtype.hasobject:
         return NotImplemented
-    if array.flags.forc and not _hides(array.dtype):
+    locked = not array.flags.writeable  # as of pandas' `to_numpy`; its readers may change theirs
+    if array.nbytes < LEAST:
+        return array.copy("K").__reduce_ex__(5) if locked else NotImplemented
+    if array.flags.forc and not locked and not _hides(array.dtype):
         return NotImplemented  # numpy does it
     numpy = sys.modules["numpy"]
     array = array if array.flags.forc else numpy.ascontiguousarray(array)
     order = "C" if array.flags.c_contiguous else "F"
-    data = pickle.PickleBuffer(array.ravel(order).view("u1"))
+    flat = array.ravel(order).view("u1")
+    data = pickle.PickleBuffer(flat if flat.flags.writeable else _unlocked(flat))
     return restore_array, (data, array.dtype, array.shape, order)
+
+
+def _unlocked(flat: Any) -> Any:
+    """A buffer on an array's memory that may be written to, and is not; it keeps the array.
+
+    The pickle of one that may not says so, and then whoever reads a copy could not write to that.
+    """
+    import ctypes  # noqa: PLC0415, only where it is needed
+
+    buffer = (ctypes.c_char * flat.nbytes).from_address(flat.ctypes.data)
+    buffer.array = flat
+    return buffer
 
 
 def _hides(dtype: Any) -> bool:
@@ -113,8 +129,7 @@ def restore_array(data: Any, dtype: Any, shape: tuple[int, ...], order: Any) -> 
     """Make an array of its bytes."""
     import numpy  # noqa: ICN001, PLC0415, whoever unpickles an array has numpy
 
-    array = numpy.frombuffer(data, "u1").view(dtype).reshape(shape, order=order)
-    return array.copy(order) if type(data) is bytes else array  # of a pickle, which nobody shares
+    return numpy.frombuffer(data, "u1").view(dtype).reshape(shape, order=order)
 
 
 def _of_masked(array: Any) -> Any:

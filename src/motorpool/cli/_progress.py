@@ -17,6 +17,7 @@ from motorpool.events import (
     NodeSubmitted,
     RunFinished,
     RunStarted,
+    WorkerLost,
 )
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class ProgressBar:
         )  # fmt: skip
         self._task = self._progress.add_task("nodes", total=None, running="")
         self._submitted: dict[str, None] = {}
-        self._over = 0
+        self._over: set[str] = set()
         self._shown = 0.0
 
     def on_event(self, event: Event) -> None:
@@ -56,7 +57,9 @@ class ProgressBar:
                 self._submitted[event.node] = None
             case NodeCompleted() | NodeFailed(retried=False) | NodeSkipped():
                 self._submitted.pop(event.node, None)
-                self._over += 1
+                self._over.add(event.node)
+            case WorkerLost():  # with values of nodes that were done
+                self._over.difference_update(event.innocent)
             case RunFinished():
                 self._shown = 0.0
                 self._submitted.clear()
@@ -68,7 +71,7 @@ class ProgressBar:
     def _show(self) -> None:
         self._shown = time.monotonic()
         names = list(self._submitted)[:3]
-        self._progress.update(self._task, completed=self._over, running=", ".join(names))
+        self._progress.update(self._task, completed=len(self._over), running=", ".join(names))
 
 
 class EventFile:
