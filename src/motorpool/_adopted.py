@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from concurrent.futures import BrokenExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
 from motorpool.backend import Capabilities, ExecutorBackend, Isolation
@@ -76,6 +77,11 @@ def _capabilities(executor: Executor, *, owned: bool) -> Capabilities:
     with tempfile.NamedTemporaryFile(prefix="motorpool-probe-") as file:
         try:
             found = executor.submit(probe, file.name, mark).result(timeout=_PROBE_TIME)
+        except BrokenExecutor as error:
+            raise BackendError(
+                f"The executor {executor!r} is broken: {error} Make a new one.",
+                backend=type(executor).__name__,
+            ) from error
         except Exception as error:
             raise BackendError(
                 f"The executor {executor!r} cannot run Motorpool's code: {type(error).__name__}: "

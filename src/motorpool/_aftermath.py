@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from motorpool._crash import noted
 from motorpool._recovery import Death, Recovery
-from motorpool.errors import NodeError
+from motorpool.errors import BackendError, NodeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -176,7 +176,14 @@ class Aftermath:
                 self.recovery.replace(broken)
             self.give_up(lost)
             return
-        verdict = self.recovery.investigate(broken, lost, self._deadlines)
+        try:
+            verdict = self.recovery.investigate(broken, lost, self._deadlines)
+        except BackendError as error:  # it is not ours, or breaks again and again
+            running = [self._nodes[n].name for n in lost if self._transport.running(n) is not None]
+            if running:
+                error.add_note(f"When it broke, it ran {', '.join(map(repr, running))}.")
+                error.node = running[0] if len(running) == 1 else None
+            raise
         self._lost(None, verdict.innocent)
         undone = []
         for node in verdict.suspects:

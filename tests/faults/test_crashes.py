@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import _ExecutorManagerThread
 from pathlib import Path
 
@@ -360,3 +360,15 @@ def test_pool_that_breaks_while_a_worker_is_being_started_is_broken():
     with pytest.raises(BrokenExecutor):
         first.result(timeout=20)
     executor.shutdown()
+
+
+def test_broken_executor_of_somebody_else_says_what_ran(run):
+    """It is not ours to replace; used again, it says that it is broken."""
+    with ProcessPoolExecutor(1) as executor:
+        nodes = [node(functions.exit_hard, "x", "bad", name="bad")]
+        with pytest.raises(BackendError, match="only its owner can make another") as caught:
+            run(executor, pipeline(nodes), {"x": 1})
+        assert caught.value.node == "bad"
+        assert "it ran 'bad'" in "".join(caught.value.__notes__)
+        with pytest.raises(BackendError, match="is broken: .* Make a new one"):
+            run(executor, pipeline(nodes), {"x": 1})
