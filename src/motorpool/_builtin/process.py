@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any
 
 from motorpool._builtin._context import StartMethod, worker_context
@@ -12,8 +13,15 @@ from motorpool.backend import Capabilities, ExecutorBackend, Isolation
 from motorpool.hookspecs import hookimpl
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable
     from concurrent.futures import Future
+
+# Processes to remember past their end, which with `max_tasks_per_child` comes often; each holds a
+# descriptor.
+_MANY = 100
+# How long (s) a pool's thread may take to reap workers that have ended.
+_REAP_TIME = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,12 +74,27 @@ class ProcessBackend(ExecutorBackend):
 
     def worker_pids(self, executor: Executor) -> list[int]:
         """Process ids of the live workers."""
-        return [p.pid for p in getattr(executor, "started", []) if p.pid and p.is_alive()]
+        started = getattr(executor, "started", [])
+        return [p.pid for p in started if p.pid and _is_running(p)]
 
     def exitcode(self, executor: Executor, pid: int) -> int | None:
         """Exit code of a worker, after `shutdown`: the pool's own thread reaps it before that."""
+        manager = getattr(executor, "manager", None)
+        if manager is not None:
+            manager.join(_REAP_TIME)  # until it has asked, see `_is_running`
         found = [p for p in getattr(executor, "started", []) if p.pid == pid]
         return found[0].exitcode if found else None
+
+
+def _is_running(process: Any) -> bool:
+    """Whether a process lives, without asking how it has ended.
+
+    Of a worker of a fork server only one thread is told; if two ask, the other is told 255.
+    """
+    try:
+        return process.pid is None or not wait([process.sentinel], timeout=0)
+    except ValueError:  # closed
+        return False
 
 
 class _Executor(ProcessPoolExecutor):
@@ -79,17 +102,23 @@ class _Executor(ProcessPoolExecutor):
 
     def __init__(self, max_workers: int, *, mp_context: Any, **options: Any) -> None:
         self.started: list[Any] = []
+        self.manager: threading.Thread | None = None
         process_class, started = mp_context.Process, self.started
 
         def start_process(*args: Any, **kwargs: Any) -> Any:
             process = process_class(*args, **kwargs)
-            # Those that have ended well are of no interest, and hold descriptors.
-            started[:] = [p for p in started if p.pid is None or p.exitcode != 0]
+            if len(started) > _MANY:  # those that have ended well are of no interest
+                started[:] = [p for p in started if _is_running(p) or p.exitcode != 0]
             started.append(process)
             return process
 
         mp_context.Process = start_process
         super().__init__(max_workers, mp_context=mp_context, **options)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Remember the pool's thread, which ends when its workers have."""
+        self.manager = getattr(self, "_executor_manager_thread", None) or self.manager
+        super().shutdown(wait=wait, cancel_futures=cancel_futures)
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Say of a pool that breaks in this very moment that it is broken.
