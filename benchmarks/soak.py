@@ -5,14 +5,16 @@
 Faults: node exceptions, huge ones, crashes, hangs, forks, threads left behind, a spoilt process;
 kill -9 of a random worker; Ctrl-C, kill -9 of the driver and of the whole group, after which the
 run is resumed. Each result is compared with that of a plain loop. Wrong results, lost nodes and
-leaks must be 0; else the exit code is 1, and the seed of the run that went wrong is printed. The
-slowest end is the longest time from a blow at a command until no process of its group was left.
+leaks must be 0; else the exit code is 1, and the seed of the run that went wrong is printed. A run
+that hangs ends it all, with the stacks of this process. The slowest end is the longest time from a
+blow at a command until no process of its group was left.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import faulthandler
 import os
 import platform
 import random
@@ -38,9 +40,15 @@ from motorpool import ParallelRunner, registry
 RETRIES = 8
 # Shares of the runs: in this process rather than by command; with a worker killed from outside.
 _HERE, _HALF, _KILLING, _HANGING = 0.8, 0.5, 0.4, 0.3
+# Of those in this process, the share whose nodes are on several backends.
+_MIXED = 0.4
 # How often a run by command is stopped before it is left alone.
 _BLOWS = 2
 _SOON = 3.0
+# Threads that stay: the one that ends executors of motorpool.adapters with the interpreter.
+_STAYING = {"motorpool-main-watch"}
+# A run that takes longer (s) hangs.
+_TOO_LONG = 300.0
 
 
 @dataclass
@@ -96,10 +104,14 @@ class Soak:
     def _place(self, name: str) -> Path:
         return Path(tempfile.mkdtemp(prefix=f"{self.backend}-{name}-", dir=self.folder))
 
-    def _plan(self, spec: Spec, rng: random.Random, place: Path) -> None:
-        """Lay out what is to go wrong."""
+    def _plan(
+        self, spec: Spec, rng: random.Random, place: Path, backends: list[str | None]
+    ) -> None:
+        """Lay out what is to go wrong; in this process, nothing that would end it."""
         for number in range(rng.choice([0, 1, 2, 4])):
-            kind, index = rng.choice(self.faults), rng.randrange(len(spec))
+            index = rng.randrange(len(spec))
+            own, named = backends[index] is None, backends[index] != "threads"
+            kind = rng.choice(self.faults if own else MILD + SEVERE if named else MILD)
             if kind == "hang" and rng.random() > _HANGING:  # each takes as long as the timeout
                 kind = "exit"
             (place / f"n{index}.{kind}.{number}").touch()
@@ -107,8 +119,13 @@ class Soak:
 
     def _run_here(self, seed: str, rng: random.Random, place: Path) -> None:
         spec = Spec(seed)
-        self._plan(spec, rng, place)
-        pipe = build(spec, str(place), timeout=None if self.in_process else TIMEOUT)
+        backends: list[str | None] = [None] * len(spec)
+        if rng.random() < _MIXED:
+            backends = [rng.choice([None, "direct", "process", "threads"]) for _ in backends]
+        self._plan(spec, rng, place, backends)
+        pipe = build(
+            spec, str(place), timeout=None if self.in_process else TIMEOUT, backends=backends
+        )
         options = {} if rng.random() < _HALF else {"checkpoint": place / "kept"}
         runner = ParallelRunner(
             self.backend, max_workers=self.workers, retries=RETRIES,
@@ -146,7 +163,7 @@ class Soak:
     def _run_elsewhere(self, seed: str, rng: random.Random, place: Path) -> None:
         """Run by the command line, stop that at a random moment, and resume until it is done."""
         spec = Spec(seed)
-        self._plan(spec, rng, place)
+        self._plan(spec, rng, place, [None] * len(spec))
         blow = rng.choice(["Ctrl-C", "driver killed", "group killed"])
         arguments: list[str] = []
         for attempt in range(6):
@@ -230,7 +247,8 @@ class Soak:
         """After a run: no worker, no thread, no directory of a run that is not being swept."""
         deadline = time.monotonic() + _SOON
         while True:
-            left = [*workers(), *(t.name for t in threading.enumerate()[1:]), *self._folders()]
+            threads = {thread.name for thread in threading.enumerate()[1:]} - _STAYING
+            left = [*workers(), *threads, *self._folders()]
             if not left:
                 return
             if time.monotonic() > deadline:
@@ -287,6 +305,7 @@ def main() -> int:
         soaks = [Soak(name, arguments.workers, Path(folder)) for name in names]
         number = 0
         while time.monotonic() < deadline:
+            faulthandler.dump_traceback_later(_TOO_LONG, exit=True)
             soak = soaks[number % len(soaks)]
             soak.step(f"{arguments.seed}-{number}")
             number += 1

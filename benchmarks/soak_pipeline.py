@@ -157,8 +157,17 @@ _FAULTS = {
 }
 
 
-def build(spec: Spec, folder: str, *, timeout: float | None) -> Pipeline:
-    """The pipeline of a spec; its values are called v0, v1 and so on."""
+def build(
+    spec: Spec, folder: str, *, timeout: float | None, backends: list[str | None] | None = None
+) -> Pipeline:
+    """The pipeline of a spec; its values are called v0, v1 and so on.
+
+    Args:
+        spec: The spec.
+        folder: Where its faults are.
+        timeout: Of each node that names no backend.
+        backends: For each node the backend that it names; by default none does.
+    """
     nodes = []
     for i, parents in enumerate(spec.inputs):
 
@@ -166,7 +175,12 @@ def build(spec: Spec, folder: str, *, timeout: float | None) -> Pipeline:
             return work(i, spec, folder, *values)
 
         names = [f"v{p}" for p in parents]
-        nodes.append(node(call, names or None, f"v{i}", name=f"n{i}", timeout=timeout))
+        backend = None if backends is None else backends[i]
+        limits = {None: timeout, "threads": None}
+        limit = limits.get(backend, TIMEOUT)
+        nodes.append(
+            node(call, names or None, f"v{i}", name=f"n{i}", backend=backend, timeout=limit)
+        )
     return Pipeline(nodes)
 
 

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from motorpool import ParallelRunner, registry
 
-NAMES = registry.names()
+# Written as examples for authors of plug-ins; the kit is all that tests them.
+EXAMPLES = {"executorlib", "mpi", "pebble"}
+NAMES = [name for name in registry.names() if name not in EXAMPLES]
 ABLE = {name: registry.get(name).capabilities for name in NAMES}
 IN_PROCESS = [n for n in NAMES if ABLE[n].isolation.in_process]
 OTHER_PROCESS = [n for n in NAMES if not ABLE[n].isolation.in_process]
+
+
+@pytest.fixture
+def all_backends():
+    """The names of all of them."""
+    return NAMES
 
 
 @pytest.fixture(params=NAMES)
@@ -60,3 +70,25 @@ class Recorder:
 def recorder():
     """An observer that keeps every event."""
     return Recorder()
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """Install a distribution of one module that claims a backend's name."""
+
+    def install(name, code, *, distribution=None):
+        distribution = distribution or f"dist-{name}"
+        site = tmp_path / distribution
+        module = f"plugin_{distribution.replace('-', '_')}"
+        info = site / f"{distribution.replace('-', '_')}-1.0.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n"
+        )
+        (info / "entry_points.txt").write_text(f"[motorpool.backends]\n{name} = {module}\n")
+        (site / f"{module}.py").write_text(code)
+        monkeypatch.syspath_prepend(site)
+        monkeypatch.delitem(sys.modules, module, raising=False)
+        return module
+
+    return install

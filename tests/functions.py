@@ -37,6 +37,10 @@ def pid(*_inputs):
     return os.getpid()
 
 
+def where(_x):
+    return os.getpid(), threading.get_ident()
+
+
 def segfault(_x):
     os.kill(os.getpid(), signal.SIGSEGV)
 
@@ -92,6 +96,13 @@ class Unpicklable:
 
     def __reduce__(self):
         raise TypeError("this one stays here")
+
+
+class StaysHere(Unpicklable):
+    """Cannot be pickled, and need not be copied."""
+
+    def __deepcopy__(self, memo):
+        return self
 
 
 def make_unpicklable(_x):
@@ -197,6 +208,17 @@ def total(table):
 
 def twice(table):
     return table * 2
+
+
+class NodeCalls:
+    """Writes down the nodes that are about to run, and the process."""
+
+    def __init__(self, path):
+        self.path = path
+
+    @hookimpl
+    def before_node_run(self, node):
+        append(self.path, f"{node.name}:{os.getpid()}")
 
 
 class DeadlySetUp:
@@ -465,3 +487,9 @@ class LoadingHooks:
     def before_node_run(self, node, catalog):
         for name in node.inputs:
             append(self.path, f"{name}={catalog.load(name)}")
+
+
+def increment_slowly_now_and_then(x):
+    """So that the time a node takes is known wrongly."""
+    time.sleep(0.05 if x % 10 == 9 else 0)
+    return x + 1

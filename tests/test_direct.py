@@ -10,8 +10,10 @@ import threading
 import time
 import weakref
 from concurrent.futures import CancelledError, wait
+from pathlib import Path
 
 import functions
+import numpy as np
 import pytest
 from functions import increment
 
@@ -293,3 +295,36 @@ def test_killed_while_its_workers_come_up(tmp_path):
         pool.kill()
         executor.shutdown(wait=True)
         assert all(f.done() for f in futures)
+
+
+def test_node_goes_to_the_worker_that_made_its_largest_input(tmp_path):
+    """Of two idle workers; the other one would be the first to be asked."""
+    made = str(tmp_path / "made")
+
+    def block(x):
+        while not os.path.exists(made):
+            time.sleep(0.001)
+        return os.getpid()
+
+    def make(x):
+        array = np.full(2**20, x)
+        functions.touch(made)
+        return array, os.getpid()
+
+    pipe = pipeline(
+        [
+            node(block, "x", "blocker", name="a_block"),
+            node(make, "x", ["large", "maker"], name="b_make"),
+            node(lambda _, __: os.getpid(), ["large", "blocker"], "reader", name="c_read"),
+        ]
+    )
+    with ParallelRunner("direct", max_workers=2) as runner:
+        for turn in range(5):
+            Path(made).unlink(missing_ok=True)
+            result = runner.run(pipe + _shown("maker", "blocker", "reader"), {"x": turn})
+            pids = result["pids"].load()
+            assert pids[2] == pids[0] != pids[1]
+
+
+def _shown(*names):
+    return pipeline(node(lambda *pids: pids, list(names), "pids", name="d_show"))

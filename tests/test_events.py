@@ -3,10 +3,24 @@
 import logging
 
 import pytest
-from functions import OddError, exit_hard, fail, identity, increment
+from functions import (
+    OddError,
+    exit_hard,
+    fail,
+    identity,
+    increment,
+    increment_slowly_now_and_then,
+)
 
 from motorpool import events, node, pipeline
-from motorpool.events import NodeCompleted, NodeSubmitted, Observer, RunFinished, RunStarted
+from motorpool.events import (
+    NodeCompleted,
+    NodeSubmitted,
+    Observer,
+    RunFinished,
+    RunProgressed,
+    RunStarted,
+)
 
 
 def chain(length):
@@ -25,6 +39,17 @@ def test_events_tell_the_whole_story(any_backend, run, recorder):
     assert times == sorted(times)
     assert recorder.of(RunStarted)[0].nodes == 3
     assert recorder.of(RunFinished)[0].summary is result.summary
+
+
+def test_try_that_comes_back_unstarted_is_told_once(any_backend, run, recorder):
+    """Short nodes travel together; when one takes long after all, the others go on later."""
+    sometimes_slow = [
+        node(increment_slowly_now_and_then, f"d{i}", f"d{i + 1}", name=f"n{i}") for i in range(50)
+    ]
+    run(any_backend, pipeline(sometimes_slow), {"d0": 0}, observers=[recorder])
+    assert [(e.node, e.attempt) for e in recorder.of(NodeSubmitted)] == [
+        (f"n{i}", 1) for i in range(50)
+    ]
 
 
 def test_summary_adds_up(any_backend, run, recorder):
@@ -49,6 +74,45 @@ def test_broken_observer_breaks_nothing(any_backend, run, recorder, caplog):
     assert result["d3"].load() == 3
     assert len(recorder.of(NodeCompleted)) == 3
     assert sum("is left out" in r.message for r in caplog.records) == 1
+
+
+class Choosy:
+    """Wants some events only."""
+
+    def __init__(self, *wants):
+        self.wants, self.events = wants, []
+
+    def on_event(self, event):
+        self.events.append(event)
+
+
+def test_observer_is_told_what_it_wants(any_backend, run, recorder):
+    """And no more; the others are told the rest all the same."""
+    choosy = Choosy(NodeCompleted, RunFinished)
+    run(any_backend, chain(3), {"d0": 0}, observers=[choosy, recorder])
+    kinds = [type(e) for e in choosy.events]
+    assert kinds == [NodeCompleted] * 3 + [RunFinished]
+    assert len(recorder.of(NodeSubmitted)) == 3
+
+
+def test_progress_is_told_now_and_then_to_those_who_name_it(any_backend, run, recorder):
+    """How many nodes are through grows, and what is running is named."""
+
+    def rest(x):
+        import time
+
+        time.sleep(0.15)
+        return x + 1
+
+    choosy = Choosy(RunProgressed)
+    nodes = [node(rest, f"d{i}", f"d{i + 1}", name=f"n{i}", retries=1) for i in range(4)]
+    run(any_backend, pipeline(nodes), {"d0": 0}, observers=[choosy, recorder], fuse=False)
+    finished = [e.finished for e in choosy.events]
+    assert finished == sorted(finished)
+    assert len(finished) >= 2
+    assert finished[-1] > 0
+    assert {name for e in choosy.events for name in e.running} <= {f"n{i}" for i in range(4)}
+    assert not recorder.of(RunProgressed)
 
 
 def test_observer_is_a_protocol(recorder):

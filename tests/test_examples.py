@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from motorpool import registry
-
 # Tests run side by side, and threads of OpenMP that find no core spin for minutes.
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
 ROOT = Path(__file__).parents[1]
@@ -26,10 +24,10 @@ def _run(backend, folder):
 
 
 @pytest.mark.timeout(600)  # six runs of the main job, with other tests beside them
-def test_flights_give_the_same_table_on_every_backend(tmp_path):
+def test_flights_give_the_same_table_on_every_backend(all_backends, tmp_path):
     """Sixteen airlines; every model at least as good as its baseline."""
     tables = {}
-    for backend in registry.names():
+    for backend in all_backends:
         folder = tmp_path / backend
         folder.mkdir()
         tables[backend] = _run(backend, folder)

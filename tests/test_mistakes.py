@@ -1,11 +1,12 @@
 """What people pass by mistake: each gets an error that says what to pass, before anything runs."""
 
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import pytest
-from functions import TwoArgumentsError, identity
+from functions import FileDataset, TwoArgumentsError, Unpicklable, identity
 from pluggy import PluginValidationError
 
 from motorpool import (
@@ -15,6 +16,7 @@ from motorpool import (
     ParallelRunner,
     Pipeline,
     create_hook_manager,
+    hookimpl,
     node,
     pipeline,
 )
@@ -169,3 +171,46 @@ def test_output_that_cannot_be_pickled_says_what_to_do(process_backend, run):
     notes = "".join(caught.value.__notes__)
     assert "while saving the dataset 'y'" in notes
     assert "run on threads or sequential" in notes
+
+
+def lines_of(backend, pipe, data):
+    """What is said of a pipeline that a backend cannot run, a line each."""
+    with pytest.raises(ValidationError) as caught:
+        ParallelRunner(backend).run(pipe, data)
+    return str(caught.value).splitlines()[1:]
+
+
+def test_mismatch_names_the_node_its_need_and_the_backends_that_have_it(tmp_path):
+    """A line each: a lock that only dill can pickle, an input that nobody can, a dataset."""
+    lock, here = threading.Lock(), FileDataset(tmp_path / "here")
+    here._SINGLE_PROCESS = True
+    pipe = pipeline(
+        [
+            node(lambda x: lock.locked(), "x", "y", name="locks"),
+            node(identity, "unfit", "z", name="reads"),
+        ]
+    )
+    (line,) = lines_of("process", pipe, {"x": 1, "unfit": 2})
+    assert "node 'locks' cannot be pickled: TypeError: cannot pickle '_thread.lock'" in line
+    assert line.endswith("These can: multiprocess, sequential, threads.")
+    (line,) = lines_of("direct", pipeline(pipe.nodes[1:]), {"unfit": Unpicklable()})
+    assert "the input 'unfit', a Unpicklable, cannot be pickled" in line
+    assert line.endswith("These can: sequential, threads.")
+    (line,) = lines_of("direct", pipeline(node(identity, "here", "z")), {"here": here})
+    assert line.endswith("These can: sequential, threads.")
+
+
+def test_mismatch_of_a_hook_names_the_backends_that_have_it():
+    """Which keep the object where it is."""
+
+    class Hooks:
+        def __reduce__(self):
+            raise TypeError("stays here")
+
+        @hookimpl
+        def before_node_run(self, node):
+            pass
+
+    hooks = create_hook_manager(Hooks())
+    with pytest.raises(ValidationError, match="These can: sequential, threads."):
+        ParallelRunner("direct").run(pipeline(node(identity, "x", "y")), {"x": 1}, hooks)

@@ -4,6 +4,7 @@ import ast
 import importlib
 import subprocess
 import sys
+import typing
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ import motorpool
 
 SOURCE = Path(motorpool.__file__).parent
 PUBLIC = [
-    "backend", "catalog", "cli", "errors", "events", "hookspecs", "pipeline", "registry", "runner",
+    "adapters", "backend", "catalog", "cli", "errors", "events", "hookspecs", "pipeline",
+    "processes", "registry", "runner", "testing",
 ]  # fmt: skip
 
 
@@ -41,7 +43,8 @@ def test_public_module_has_all_and_docstrings(name):
     module = importlib.import_module(f"motorpool.{name}")
     for item in module.__all__:
         found = getattr(module, item)
-        assert isinstance(found, int) or found.__doc__, item
+        plain = isinstance(found, int) or typing.get_origin(found) is typing.Literal
+        assert plain or found.__doc__, item
 
 
 def test_import_loads_no_backend_and_nothing_heavy():
@@ -52,6 +55,22 @@ def test_import_loads_no_backend_and_nothing_heavy():
     heavy = {"click", "rich", "cloudpickle", "pluggy", "numpy", "kedro", "threadpoolctl", "loky"}
     assert not heavy & loaded
     assert not {m for m in loaded if m.startswith(("motorpool._builtin", "motorpool_"))}
+
+
+@pytest.mark.parametrize("name", ["executorlib", "mpi", "pebble"])
+def test_examples_of_plugins_use_what_is_public(name):
+    """Whoever copies one copies nothing that may change."""
+    root = Path(__file__).parents[1] / "backends" / name / "src"
+    found = set()
+    for path in root.rglob("*.py"):
+        for statement in ast.walk(ast.parse(path.read_text())):
+            if isinstance(statement, ast.ImportFrom) and statement.module:
+                found |= {f"{statement.module}.{alias.name}" for alias in statement.names}
+            elif isinstance(statement, ast.Import):
+                found |= {alias.name for alias in statement.names}
+    mine = {item for item in found if item.partition(".")[0] == "motorpool"}
+    assert mine
+    assert not {item for item in mine if "._" in item}
 
 
 def test_modules_and_functions_are_short():

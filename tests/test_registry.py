@@ -1,5 +1,6 @@
 """Finding backends: real distributions, put on the path for a test."""
 
+import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -30,34 +31,26 @@ def motorpool_register_backend():
 """
 
 
-@pytest.fixture
-def install(tmp_path, monkeypatch):
-    """Install a distribution of one module that claims a backend's name."""
-
-    def install(name, code, *, distribution=None):
-        distribution = distribution or f"dist-{name}"
-        site = tmp_path / distribution
-        module = f"plugin_{distribution.replace('-', '_')}"
-        info = site / f"{distribution.replace('-', '_')}-1.0.dist-info"
-        info.mkdir(parents=True)
-        (info / "METADATA").write_text(
-            f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n"
-        )
-        (info / "entry_points.txt").write_text(f"[motorpool.backends]\n{name} = {module}\n")
-        (site / f"{module}.py").write_text(code)
-        monkeypatch.syspath_prepend(site)
-        monkeypatch.delitem(sys.modules, module, raising=False)
-        return module
-
-    return install
-
-
 def test_third_party_backend_is_found_by_name(install):
     """Its class takes the name of the entry point, and runs."""
     install("elsewhere", GOOD)
     result = ParallelRunner("elsewhere").run(_pipe(), {"a": "word"})
     assert result["b"].load() == 4
     assert registry.get("elsewhere").name == "elsewhere"
+
+
+def test_interrupt_comes_after_the_import_of_a_plugin(install):
+    """What is half imported is imported again, and finds what its first half has left behind."""
+    interrupt = "import signal\nsignal.raise_signal(signal.SIGINT)\n"
+    module = install("slow", interrupt + GOOD + "imported = True")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job ignores it
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            ParallelRunner("slow")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert sys.modules[module].imported
+    assert ParallelRunner("slow").run(_pipe(), {"a": "word"})["b"].load() == 4
 
 
 def _pipe():

@@ -62,10 +62,13 @@ def test_after_a_stop_only_running_nodes_are_left(parents, before):
     assert scheduler.unfinished == 0
 
 
-def test_longest_path_goes_first():
-    """The node with most behind it leaves first; ties leave in order."""
-    scheduler = Scheduler(Graph.from_parents([[], [], [1], [2], []]))
-    assert [scheduler.pop() for _ in range(4)] == [1, 0, 4, None]
+def test_the_most_urgent_of_the_ready_ones_goes_first():
+    """In the order that it is given; by default as the nodes are."""
+    graph = Graph.from_parents([[], [], [1], [2], []])
+    scheduler = Scheduler(graph, order=[4, 1, 2, 3, 0])
+    assert [scheduler.pop() for _ in range(4)] == [4, 1, 0, None]
+    scheduler = Scheduler(graph)
+    assert [scheduler.pop() for _ in range(4)] == [0, 1, 4, None]
 
 
 @given(acyclic())

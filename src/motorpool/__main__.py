@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from typing import Any
 
 
@@ -14,8 +15,10 @@ def main() -> None:
         for number in (signal.SIGINT, signal.SIGTERM)
         if signal.getsignal(number) is not signal.SIG_IGN
     ]
-    from motorpool.cli import main as command_line  # noqa: PLC0415, it takes 0.2 s to load
+    from motorpool.cli import load  # noqa: PLC0415, it takes 0.2 s to load
+    from motorpool.cli import main as command_line  # noqa: PLC0415, as above
 
+    load(sys.argv[1:])
     for number, handler in starting:
         signal.signal(number, handler)
     command_line()

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from motorpool import registry
 from motorpool._adopted import AdoptedBackend
-from motorpool._graph import Graph
 from motorpool._resources import Resources
 from motorpool._settings import RunSettings
 from motorpool.backend import worker_count
+from motorpool.errors import BackendError, ValidationError
+from motorpool.pipeline import graph_of
 
 if TYPE_CHECKING:
     import logging
     import os
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
     from concurrent.futures import Executor
 
+    from motorpool._history import History
     from motorpool._plan import PickledNodes
     from motorpool._preparation import Preparation
     from motorpool._result import RunResult
@@ -53,9 +57,12 @@ class AbstractRunner(ABC):
             to; by default they get copies on write.
         fuse: Whether nodes of which each needs only the one before run in one worker, which hands
             the values on as they are; false to let every value go through the store.
+        backends: What nodes mean by the backend that they name, where that is not the installed
+            one of this name: a backend with options, or an executor of your own.
 
     Raises:
         ValidationError: If one of the arguments is not of this kind.
+        BackendError: If one of `backends` is none.
     """
 
     def __init__(  # noqa: PLR0913, each is a setting of its own
@@ -71,6 +78,7 @@ class AbstractRunner(ABC):
         memory_limit: int | str | None = None,
         readonly_inputs: bool = False,
         fuse: bool = True,
+        backends: Mapping[str, str | ExecutorBackend | Executor] | None = None,
     ) -> None:
         self._settings = RunSettings(
             is_async=is_async, on_failure=on_failure, retries=retries, timeout=timeout,
@@ -79,7 +87,9 @@ class AbstractRunner(ABC):
         )  # fmt: skip
         self._max_workers: int | None = None
         self._wants_results = True  # the command line throws them away
+        self._backends = _backends_by_name({} if backends is None else backends)
         self._resources = Resources(self)
+        self._history: History | None = None
 
     @property
     def _logger(self) -> logging.Logger:
@@ -134,19 +144,60 @@ class AbstractRunner(ABC):
 
     def _run(self, prepared: Preparation, hook_manager: Any) -> RunResult:
         """Run what has been prepared; the catalog has everything that is needed."""
+        from motorpool._history import History  # noqa: PLC0415, as above
         from motorpool._run import Run  # noqa: PLC0415, as above
+        from motorpool._sites import OWN, Sites  # noqa: PLC0415, as above
         from motorpool._store_manager import StoreManager  # noqa: PLC0415, as above
 
+        backends = self._backends_of(prepared.nodes)
         workers = self._workers_for(len(prepared.nodes), prepared.layers)
-        pool, store = self._resources.acquire(workers)
+        counts = Counter(backends) or {OWN: 1}
+        places = self._resources.acquire({n: min(c, workers) for n, c in counts.items()})
         try:
-            run = Run(prepared, pool, store, self._settings, hook_manager)
+            self._history = self._history or History()
+            sites = Sites(prepared, backends, places, self._settings)
+            run = Run(prepared, sites, self._settings, hook_manager, self._history)
             run.check(self._validate_nodes, self._validate_catalog)
+            store = next((place.store for place in places.values() if place.store), None)
             if store is not None:
                 self._set_manager_datasets(prepared.user_catalog, StoreManager(store))
             return run.start()
         finally:
-            self._resources.release(pool, store)
+            self._resources.release(places)
+
+    def _backends_of(self, nodes: Sequence[Any]) -> list[str]:
+        """For each node the backend that it names; OWN for the runner's own.
+
+        Raises:
+            ValidationError: If there is no such backend; names the nodes.
+        """
+        from motorpool._sites import OWN, backends_of  # noqa: PLC0415, as above
+        from motorpool._validation import raise_problems  # noqa: PLC0415, as above
+
+        own = self._own_backend()
+        found = backends_of(nodes, None if own in self._backends else own)
+        wrong: dict[str, BackendError] = {}
+        for name in set(found) - {OWN}:
+            try:
+                self._backend_of(name)
+            except BackendError as error:
+                wrong[name] = error
+        problems = [
+            f"node {node.name!r} names the backend {name!r}: {wrong[name]}"
+            for node, name in zip(nodes, found, strict=True) if name in wrong
+        ]  # fmt: skip
+        raise_problems(problems, [own or type(self).__name__])
+        return found
+
+    def _backend_of(self, name: str) -> ExecutorBackend:
+        """The backend that nodes name so; the runner's own for OWN."""
+        if not name:
+            return self._get_backend()
+        return self._backends[name] if name in self._backends else registry.resolve(name)
+
+    def _own_backend(self) -> str | None:
+        """The name of the runner's own backend, if that is known without making it."""
+        return None
 
     def __enter__(self) -> Self:
         self._resources.keep = True
@@ -197,7 +248,7 @@ class AbstractRunner(ABC):
     def _get_required_workers_count(self, pipeline: Any) -> int:
         """Number of workers that the pipeline can use; nodes of different layers wait."""
         nodes = list(pipeline.nodes)
-        graph = Graph.from_pipeline(nodes, pipeline.node_dependencies)
+        graph = graph_of(pipeline, nodes)
         return self._workers_for(len(nodes), len(graph.layers([node.name for node in nodes])))
 
     def _workers_for(self, nodes: int, layers: int) -> int:
@@ -210,3 +261,24 @@ class AbstractRunner(ABC):
     def _all_workers(self) -> int:
         """Number of workers for runs of any size."""
         return worker_count(self._max_workers)
+
+
+def _backends_by_name(backends: Any) -> dict[str, ExecutorBackend]:
+    """What a runner was told that names mean, checked.
+
+    Raises:
+        ValidationError: If it is no mapping.
+        BackendError: If something in it is no backend; a note says which.
+    """
+    if not hasattr(backends, "items"):
+        raise ValidationError(
+            f"backends must be a dict of names to backends or executors, not {backends!r}."
+        )
+    found = {}
+    for name, backend in backends.items():
+        try:
+            found[name] = registry.resolve(backend)
+        except BackendError as error:
+            error.add_note(f"in backends[{name!r}]")
+            raise
+    return found

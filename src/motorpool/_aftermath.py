@@ -42,6 +42,8 @@ class Aftermath:
 
     Attributes:
         recovery: Finds culprits.
+        unstarted: Nodes that a worker did not start, for another had failed, of which nothing is
+            known here yet.
         killed: Whether running nodes were ended with the run.
     """
 
@@ -53,7 +55,9 @@ class Aftermath:
         self._nodes, self._policy, self._report = nodes, policy, report
         self._flights, self._deadlines = flights, deadlines
         self.recovery = Recovery(pool, transport)
+        self.unstarted: list[int] = []
         self.killed = False
+        self._stopped = False
 
     def raised(self, node: int, error: BaseException, pid: int | None = None) -> None:
         """A node, or what a worker does around it, has raised an exception."""
@@ -67,11 +71,21 @@ class Aftermath:
             self.let_go(retried=True)
 
     def _stop(self, reason: str) -> None:
-        """Start nothing new, cancel what is queued; and, if so wished, end what is running."""
+        """Stop the run."""
         if self._ledger.stopping:
             return
         self._transport.stop()
-        self._ledger.stop(reason, self.recovery.drop_suspects())
+        self._ledger.stop(reason)
+        self.stop()
+
+    def stop(self) -> None:
+        """Start nothing new, cancel what is queued; and, if so wished, end what is running."""
+        if self._stopped:
+            return
+        self._stopped = True
+        self._transport.stop()
+        for node in self.recovery.drop_suspects():
+            self._ledger.give_up(node, self._ledger.stopping)
         self.cancel_queued()
         self.killed = self._policy.on_failure == "kill"
         if self.killed:
@@ -91,7 +105,7 @@ class Aftermath:
             if self._flights and not retried:
                 return
             self._transport.go_on()  # else that failure was lost with its worker
-        unstarted, self._ledger.unstarted = self._ledger.unstarted, []
+        unstarted, self.unstarted = self.unstarted, []
         self.take_back(unstarted)
 
     def cancelled(self, nodes: Iterable[int]) -> None:
@@ -100,6 +114,9 @@ class Aftermath:
             self.give_up(nodes)
             return
         for node in nodes:
+            if self._ledger.scheduler.is_cut_off(node):
+                self._ledger.give_up(node, "it needs a node that failed")
+                continue
             text = "The executor cancelled the node; somebody else may have shut it down."
             self.raised(node, NodeError(text))
 
@@ -149,7 +166,7 @@ class Aftermath:
         timed_out = self._deadlines.take_expired(node)
         death = Death(
             pid=pid, exitcode=exitcode, alone=alone,
-            limit=self._policy.timeout_of(self._nodes[node]) if timed_out else None,
+            limit=self._deadlines.limits[node] if timed_out else None,
             starved=not timed_out and self.recovery.memory.take_kill(exitcode),
         )  # fmt: skip
         self.recovery.landed(node)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 import operator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     import numpy as np
     from numpy.typing import DTypeLike
@@ -18,13 +17,18 @@ _LEAST = 64 * 1024
 _takers: list[Callable[[int], memoryview | None]] = []
 
 
-@contextmanager
-def allocating(take: Callable[[int], memoryview | None]) -> Iterator[None]:
+class allocating:  # noqa: N801, in a `with` statement it reads as a function does
     """Let `allocate` take memory from a store, for as long as a node runs."""
-    _takers.append(take)
-    try:
-        yield
-    finally:
+
+    __slots__ = ("_take",)
+
+    def __init__(self, take: Callable[[int], memoryview | None]) -> None:
+        self._take = take
+
+    def __enter__(self) -> None:
+        _takers.append(self._take)
+
+    def __exit__(self, *exc_info: object) -> None:
         _takers.pop()
 
 

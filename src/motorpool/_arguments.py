@@ -91,7 +91,8 @@ def check_arguments(func: Callable[..., Any], inputs: Names, owner: str) -> None
         signature = _signature.__wrapped__(func)
     if signature is None:
         return
-    args, kwargs = arguments(inputs, None)
+    names = names_of(inputs, "inputs", owner)
+    args, kwargs = arguments(inputs, dict(zip(names, names, strict=True)))
     try:
         signature.bind(*args, **kwargs)
     except TypeError as error:
@@ -103,19 +104,15 @@ def check_arguments(func: Callable[..., Any], inputs: Names, owner: str) -> None
         ) from None
 
 
-def arguments(inputs: Names, values: Mapping[str, Any] | None) -> tuple[list[Any], dict[str, Any]]:
-    """Positional and keyword arguments of a call; dataset names where `values` is None."""
-
-    def look_up(name: str) -> Any:
-        return name if values is None else values[name]
-
+def arguments(inputs: Names, values: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    """Positional and keyword arguments of a call, from values by name of the dataset."""
     if inputs is None:
         return [], {}
     if isinstance(inputs, str):
-        return [look_up(inputs)], {}
+        return [values[inputs]], {}
     if isinstance(inputs, dict):
-        return [], {argument: look_up(name) for argument, name in inputs.items()}
-    return [look_up(name) for name in inputs], {}
+        return [], {argument: values[name] for argument, name in inputs.items()}
+    return [values[name] for name in inputs], {}
 
 
 def outputs_by_name(outputs: Names, returned: Any, owner: str) -> dict[str, Any]:

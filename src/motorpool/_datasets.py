@@ -75,7 +75,7 @@ def pickled_dataset(
     if getattr(dataset, "_SINGLE_PROCESS", False):
         return b"", (
             f"dataset {name!r} ({kind}) can be used in one process only; replace it, or use a "
-            "backend that runs in this process: sequential or threads."
+            "backend that runs nodes in this process."
         )
     try:
         return dumps(dataset), None

@@ -24,24 +24,29 @@ class Deadlines:
     Args:
         transport: Knows when workers have started what.
         limits: For each node, the seconds that it has, or None.
+
+    Attributes:
+        limits: The same.
+        killed: Process ids of workers that were ended for a deadline.
     """
 
     def __init__(self, transport: Transport, limits: Sequence[float | None]) -> None:
         self._transport = transport
-        self._limits = limits
+        self.limits = limits
         self._watched: dict[int, float] = {}  # and when each was submitted
         self._expired: set[int] = set()
         self.killed: set[int] = set()
 
     def watch(self, node: int) -> None:
         """A node was submitted."""
-        if self._limits[node] is not None:
+        if self.limits[node] is not None:
             self._watched[node] = time.monotonic()
             self._expired.discard(node)
 
     def forget(self, node: int) -> None:
         """A node has come back."""
-        self._watched.pop(node, None)
+        if self._watched:
+            self._watched.pop(node, None)
 
     def pause(self) -> float | None:
         """Seconds until there is something to look at; None if there will not be."""
@@ -61,7 +66,7 @@ class Deadlines:
         """
         if started is None:
             return None
-        return max(started.time, self._watched[node]) + (self._limits[node] or 0.0)
+        return max(started.time, self._watched[node]) + (self.limits[node] or 0.0)
 
     def due(self, now: float) -> list[Started]:
         """The workers that are past a deadline; each is returned once."""

@@ -124,3 +124,13 @@ def as_failure(error: BaseException) -> BaseException:
     if isinstance(error, KeyboardInterrupt):
         return NodeError("The node raised KeyboardInterrupt.").with_traceback(error.__traceback__)
     return error
+
+
+def explain_readonly(error: BaseException) -> None:
+    """Say what to do where a node has tried to change an input of `readonly_inputs`."""
+    text = str(error).lower()
+    if "read-only" in text or "readonly" in text:
+        error.add_note(
+            "The run has readonly_inputs=True: a node that changes an input makes a copy first, "
+            "as by `data = data.copy()`; or leave it out, and each node has a copy of its own."
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
 # The nodes of an envelope that have no outcome yet, in the order in which they run; and the ticket
 # of each, for an outcome may come late, when the node is on its way once more.
 Flight = dict[int, int]
+_FEW = 3
 
 
 class Flights:
@@ -23,6 +25,11 @@ class Flights:
         """Number of envelopes."""
         return len(self._flights)
 
+    @property
+    def most(self) -> int:
+        """Number of nodes of the envelope that has most of them left."""
+        return max(map(len, self._flights.values()), default=0)
+
     def add(self, future: Future[Any], flight: Flight) -> None:
         """An envelope was sent."""
         self._flights[future] = flight
@@ -35,6 +42,10 @@ class Flights:
     def nodes(self) -> list[int]:
         """All nodes without an outcome, in topological order."""
         return sorted(self._of_node)
+
+    def some(self) -> list[int]:
+        """A few of the nodes, those that have been under way for longest."""
+        return list(islice(self._of_node, _FEW))
 
     def get(self, future: Future[Any]) -> Flight | None:
         """The nodes of an envelope that have no outcome, or None if it is not under way."""

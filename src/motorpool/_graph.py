@@ -108,18 +108,22 @@ class Graph:
             node=cycle[0],
         )
 
-    def path_lengths(self, order: Iterable[int]) -> list[int]:
-        """Length, in nodes, of the longest path from each node to an end of the graph.
+    def path_lengths(
+        self, order: Iterable[int], costs: Sequence[float] | None = None
+    ) -> list[float]:
+        """Length of the longest path from each node to an end of the graph, itself included.
 
         Args:
             order: All nodes in a topological order.
+            costs: The length of each node; by default 1.
 
         Highest level first (HLF) list scheduling starts the node with the longest path first:
         T. L. Adam, K. M. Chandy, J. R. Dickson, CACM 17(12), 1974, doi:10.1145/361604.361619.
         """
-        lengths = [1] * len(self.parents)
+        lengths: list[float] = list(costs) if costs is not None else [1] * len(self.parents)
         for node in reversed(list(order)):
-            lengths[node] = 1 + max((lengths[c] for c in self.children[node]), default=0)
+            if self.children[node]:
+                lengths[node] += max([lengths[c] for c in self.children[node]])
         return lengths
 
     def reach(self, start: Iterable[int], *, down: bool) -> set[int]:

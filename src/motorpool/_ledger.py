@@ -11,18 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from motorpool._policy import Attempts
 from motorpool._report import Meter
-from motorpool._scheduler import Scheduler
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from motorpool._graph import Graph
+    from motorpool._exchange import Values
     from motorpool._policy import Policy
     from motorpool._report import Reporter
-    from motorpool._scheduler import Lifetimes
+    from motorpool._scheduler import Lifetimes, Scheduler
     from motorpool._stretches import Stretches
     from motorpool._task import Outcome
-    from motorpool._transport import Transport
 
 
 class Ledger:
@@ -30,39 +28,34 @@ class Ledger:
 
     Args:
         nodes: The nodes, in a topological order.
-        graph: Who waits for whom, by position in `nodes`.
+        scheduler: Who may run, by position in `nodes`.
         stretches: Who hands what to whom.
         lifetimes: Who still needs which dataset.
         policy: What to do when a node fails.
         report: Tells observers.
-        transport: Holds the data.
+        values: Holds the data.
 
     Attributes:
         failures: The error of each node that failed for good.
         stopping: Why nothing new is started, once that is so.
-        unstarted: Nodes that a worker did not start, for another had failed, of which nothing is
-            known here yet.
     """
 
     def __init__(
-        self, *, nodes: Sequence[Any], graph: Graph, stretches: Stretches, lifetimes: Lifetimes,
-        policy: Policy, report: Reporter, transport: Transport,
+        self, *, nodes: Sequence[Any], scheduler: Scheduler, stretches: Stretches,
+        lifetimes: Lifetimes, policy: Policy, report: Reporter, values: Values,
     ) -> None:  # fmt: skip
-        self.scheduler = Scheduler(graph, stretches)
+        self.scheduler = scheduler
         self.attempts = Attempts(nodes, policy)
         self.failures: dict[int, BaseException] = {}
         self.meter = Meter()
         self.stopping = ""
-        self.unstarted: list[int] = []
         self._nodes = nodes
         self._stretches = stretches
-        self._loose: dict[
-            int, int
-        ] = {}  # node to the one before, whose values only its worker has
+        self._loose: dict[int, int] = {}  # node to one before it: only its worker has the values
         self._lifetimes = lifetimes
         self._policy = policy
         self._report = report
-        self._transport = transport
+        self._values = values
 
     def begin(self, node: int) -> tuple[int, bool]:
         """A node is on its way to a worker.
@@ -112,16 +105,9 @@ class Ledger:
         for node in self.attempts.due(now):
             self.scheduler.requeue(node)
 
-    def stop(self, reason: str, suspects: Sequence[int]) -> None:
-        """Skip everything that is not on its way.
-
-        Args:
-            reason: Why.
-            suspects: Nodes of a crash that were still to be tried alone.
-        """
+    def stop(self, reason: str) -> None:
+        """Skip everything that is not on its way, and say why."""
         self.stopping = reason
-        for node in suspects:
-            self.skip(self.scheduler.skip(node), reason)
         for node in self.attempts.drop():
             self.skip(self.scheduler.skip(node), f"{reason}, before it was tried again")
         self.skip(self.scheduler.stop(), reason)
@@ -168,10 +154,10 @@ class Ledger:
 
     def abandon(self, node: int) -> None:
         """Give up what a try of a node has left, and what it was handed by the nodes before."""
-        self._transport.abandon(node)
+        self._values.abandon(node)
         before = self._loose.get(node)
         while before is not None:
-            self._transport.abandon(before, handed=True)
+            self._values.abandon(before, handed=True)
             before = self._loose.get(before)
 
     def _release(self, node: int) -> None:
@@ -179,6 +165,6 @@ class Ledger:
         settled: int | None = node
         while settled is not None:
             for name in self._lifetimes.settle(settled):
-                if self._transport.release(name):
+                if self._values.release(name):
                     self._report.released(name)
             settled = self._loose.pop(settled, None)

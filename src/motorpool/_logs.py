@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from motorpool._mail import Inbox, Outbox
@@ -12,26 +13,41 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _logger = logging.getLogger("motorpool")
+# Records that may wait for the end of an envelope, where no file takes them.
+_MOST = 10_000
 _SUFFIX = ".log"
 
 
 class LogWriter(logging.Handler):
-    """Writes records to the file of the run that this worker is working for."""
+    """Writes records to the file of the run that this worker is working for.
+
+    Where driver and workers share no files, it keeps the latest 10,000 until they are taken.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self._outbox = Outbox(_SUFFIX)
+        self._kept: deque[bytes] = deque(maxlen=_MOST)
 
     def point_to(self, folder: Path | None) -> None:
-        """Choose the folder for what follows; None drops it."""
+        """Choose the folder for what follows, or None if there is none."""
         self._outbox.point_to(folder)
+
+    def take(self) -> bytes:
+        """What has been kept, for `handle_taken`; it is kept no longer."""
+        if not self._kept:
+            return b""
+        kept = [self._kept.popleft() for _ in range(len(self._kept))]
+        return pickle.dumps(kept)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Append a record; an error here is nobody's business but logging's own."""
-        if self._outbox.folder is None:
-            return
         try:
-            self._outbox.write(_packed(record, self.formatter or logging.Formatter()))
+            packed = _packed(record, self.formatter or logging.Formatter())
+            if self._outbox.folder is None:
+                self._kept.append(packed)
+            else:
+                self._outbox.write(packed)
         except Exception:  # noqa: BLE001, logging must not break a node
             self.handleError(record)
 
@@ -49,14 +65,25 @@ class LogReader:
     def read(self) -> None:
         """Handle every record that is complete by now."""
         for body in self._inbox.read():
-            try:
-                record = logging.makeLogRecord(pickle.loads(body))
-            except Exception:
-                _logger.warning("A log record of a worker cannot be read here", exc_info=True)
-                continue
-            logger = logging.getLogger(record.name)
-            if logger.isEnabledFor(record.levelno):
-                logger.handle(record)
+            _handle(body)
+
+
+def handle_taken(taken: bytes) -> None:
+    """Hand on the records that a worker has kept."""
+    for body in pickle.loads(taken) if taken else ():
+        _handle(body)
+
+
+def _handle(body: bytes) -> None:
+    """Hand a worker's record to the driver's logger of the same name."""
+    try:
+        record = logging.makeLogRecord(pickle.loads(body))
+    except Exception:
+        _logger.warning("A log record of a worker cannot be read here", exc_info=True)
+        return
+    logger = logging.getLogger(record.name)
+    if logger.isEnabledFor(record.levelno):
+        logger.handle(record)
 
 
 def levels() -> dict[str, int]:

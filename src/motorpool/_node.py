@@ -39,17 +39,18 @@ class Node:
         retries: How often to try again after a failure, or a `Retry`, which has pauses and
             conditions; None means as the run says.
         timeout: Seconds until a running node is ended; None means as the run says.
+        backend: Name of the backend that runs it; None means the run's.
 
     Raises:
         PipelineError: If any of this does not fit together.
     """
 
     __slots__ = (
-        "__weakref__", "_inputs", "_outputs", "confirms", "func", "inputs", "name", "outputs",
-        "retries", "tags", "timeout",
+        "__weakref__", "_inputs", "_outputs", "backend", "confirms", "func", "inputs", "name",
+        "outputs", "retries", "tags", "timeout",
     )  # fmt: skip
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, each is a property of its own
         self,
         func: Callable[..., Any],
         inputs: Names,
@@ -60,6 +61,7 @@ class Node:
         confirms: str | list[str] | None = None,
         retries: int | Retry | None = None,
         timeout: float | None = None,
+        backend: str | None = None,
     ) -> None:
         owner = name if isinstance(name, str) else function_name(func)
         if not callable(func):
@@ -80,6 +82,7 @@ class Node:
         self.name = self._checked_name(name)
         self.retries = retries
         self.timeout = timeout
+        self.backend = backend
         self._check()
 
     def _checked_name(self, name: str | None) -> str:
@@ -104,6 +107,7 @@ class Node:
             )
         _check_retries(self.name, self.retries)
         _check_timeout(self.name, self.timeout)
+        _check_backend(self.name, self.backend)
         check_arguments(self.func, self._inputs, self.name)
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -153,5 +157,14 @@ def _check_timeout(owner: str, value: Any) -> None:
     if value is not None and not (number and value > 0):
         raise PipelineError(
             f"Node {owner!r}: timeout must be a positive number of seconds, not {value!r}.",
+            node=owner,
+        )
+
+
+def _check_backend(owner: str, value: Any) -> None:
+    if value is not None and not (isinstance(value, str) and value):
+        raise PipelineError(
+            f"Node {owner!r}: backend must be the name of a backend, not {value!r}. A runner "
+            "gives names to backends with options: ParallelRunner(backends={'name': ...}).",
             node=owner,
         )

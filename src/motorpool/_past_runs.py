@@ -142,6 +142,25 @@ def _read(folder: Path) -> PastRun:
     return run
 
 
+def durations(folder: Path, wanted: Iterable[str]) -> dict[str, tuple[str, float]]:
+    """A hash of the code of each node that a run has run, and how many seconds it took.
+
+    Args:
+        folder: The run's.
+        wanted: Names of nodes; of a run that has none of them, nothing is read.
+    """
+    found: dict[str, tuple[str, float]] = {}
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):  # what can be read counts
+        code = {row[0]: row[3] for row in json.loads((folder / PIPELINE).read_text())}
+        if code.keys().isdisjoint(wanted):
+            return {}
+        for text in (folder / JOURNAL).read_text().splitlines():
+            line = json.loads(text)
+            if "completed" in line and "seconds" in line:
+                found[line["completed"]] = code[line["completed"]], line["seconds"]
+    return found
+
+
 def run_ids(folder: Path) -> list[str]:
     """All runs that have a journal, oldest first."""
     found = []

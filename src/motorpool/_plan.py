@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import importlib
 import io
+import os
 import pickle
+import secrets
 from array import array
 from dataclasses import dataclass
 from operator import attrgetter
@@ -17,12 +19,18 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
+from motorpool import _process
+from motorpool._alternatives import who_carries, who_stays_here
 from motorpool._datasets import is_ephemeral, pickled_dataset
+from motorpool._logs import levels
 from motorpool._node import Node
 from motorpool._retry import Retry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+
+    from motorpool._host import Host
+    from motorpool._store import Store
 
 # The hooks that run where the node runs.
 WORKER_HOOKS = frozenset({
@@ -101,14 +109,12 @@ class Plan:
     Attributes:
         settings: What holds for every node.
         nodes: The nodes.
-        datasets: Pickles of the datasets that are loaded and saved by workers, by name.
-        hooks: Project name, specifications and plug-ins of the hook manager, pickled; or None.
+        sealed: What else it needs: `Equipment`, sealed.
     """
 
     settings: Settings
     nodes: PickledNodes
-    datasets: dict[str, bytes]
-    hooks: bytes | None
+    sealed: bytes
 
 
 # First byte of a node's pickle: was it pickled around its function, or as a whole?
@@ -119,6 +125,8 @@ _AROUND, _WHOLE = b"\0", b"\1"
 _PARTS = tuple(slot for slot in Node.__slots__ if slot not in {"__weakref__", "func"})
 _parts_of = attrgetter(*_PARTS)
 _RETRIES = _PARTS.index("retries")
+_SETTERS = tuple(vars(Node)[name].__set__ for name in _PARTS)
+_new = object.__new__
 
 
 def _around(node: Node, function: int) -> bytes:
@@ -137,13 +145,36 @@ def _around(node: Node, function: int) -> bytes:
 def _put_together(data: memoryview, function: Callable[[int], Any]) -> Node:
     """The node again."""
     index, parts = pickle.loads(data)
-    node = object.__new__(Node)
+    node: Node = _new(Node)
+    for put, part in zip(_SETTERS, parts, strict=True):
+        put(node, part)
     node.func = function(index)
-    for name, part in zip(_PARTS, parts, strict=True):
-        setattr(node, name, part)
     if isinstance(node.retries, tuple):
         node.retries = Retry(*node.retries)
     return node
+
+
+def run_settings(
+    *, backend: Any, run_id: str, is_async: bool, max_workers: int, store: Store,
+    checkpoint: str | None,
+) -> Settings:  # fmt: skip
+    """What workers are told of a run."""
+    scratch = store.scratch()
+    token = secrets.token_hex(8)
+    local = backend.capabilities.shares_memory
+    return Settings(
+        backend=backend.name,
+        run_id=run_id,
+        is_async=is_async,
+        driver_pid=os.getpid() if local else None,
+        owned=backend.capabilities.restarts,
+        threads=max(1, _process.usable_cores() // max_workers),
+        folders=tuple(getattr(store.client, "folders", ())) if local else (),
+        scratch=str(scratch / token) if scratch and local else None,
+        token=token,
+        log_levels=levels(),
+        checkpoint=checkpoint,
+    )
 
 
 def pickle_nodes(nodes: Iterable[Any], dumps: Callable[[Any], bytes]) -> PickledNodes:
@@ -188,12 +219,20 @@ def pickle_datasets(
             continue  # its value travels, not the dataset
         pickles[name], problem = pickled_dataset(name, dataset, dumps)
         if problem:
-            problems.append(problem)
+            alone = getattr(dataset, "_SINGLE_PROCESS", False)
+            problems.append(f"{problem} {who_stays_here() if alone else who_carries(dataset)}")
     return pickles, problems
 
 
-def pickle_hooks(manager: Any, dumps: Callable[[Any], bytes]) -> tuple[bytes | None, list[str]]:
+def pickle_hooks(
+    manager: Any, dumps: Callable[[Any], bytes], host: Host | None
+) -> tuple[bytes | None, list[str]]:
     """Pickle the plug-ins of a hook manager that have something to do in workers.
+
+    Args:
+        manager: The hook manager, or None.
+        dumps: The backend's.
+        host: The framework that the run belongs to; it may have a stand-in for a plug-in.
 
     Returns:
         The pickle or None, and what stands in the way, in words.
@@ -211,9 +250,15 @@ def pickle_hooks(manager: Any, dumps: Callable[[Any], bytes]) -> tuple[bytes | N
         try:
             dumps(plugin)
         except Exception as error:  # noqa: BLE001, whatever pickling raises is the reason
+            stand_in = None if host is None else host.stand_in(plugin)
+            if stand_in is not None:
+                plugins.append((False, stand_in))
+                specs.update(_specs_of(used))
+                continue
             problems.append(
                 f"the hooks {name!r} cannot be pickled: {type(error).__name__}: {error}. Workers "
-                "need a copy: keep connections and open files out of the object."
+                "need a copy: keep connections and open files out of the object. "
+                + who_carries(plugin)
             )
             continue
         plugins.append((False, plugin))
@@ -243,5 +288,6 @@ def _specs_of(callers: Iterable[Any]) -> dict[int, Any]:
 def _unpicklable_node(node: Any, error: Exception) -> str:
     return (
         f"node {node.name!r} cannot be pickled: {type(error).__name__}: {error}. Its function, or "
-        "what the function closes over, holds something that belongs to this process."
+        "what the function closes over, holds something that belongs to this process. "
+        + who_carries(node)
     )

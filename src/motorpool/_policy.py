@@ -27,20 +27,16 @@ class Policy:
     retries: int | Retry
     timeout: float | None
 
-    def retry_of(self, node: Any) -> Retry:
-        """How to try a node again."""
-        own = getattr(node, "retries", None)
-        return _retry(self.retries if own is None else own)
+    def retries_of(self, nodes: Sequence[Any]) -> list[Retry]:
+        """How to try each node again."""
+        usual, known = Retry.of(self.retries), lru_cache(maxsize=64)(Retry.of)
+        own = (getattr(node, "retries", None) for node in nodes)
+        return [usual if each is None else known(each) for each in own]
 
-    def timeout_of(self, node: Any) -> float | None:
-        """Seconds until a running node is ended, or None."""
-        own = getattr(node, "timeout", None)
-        return self.timeout if own is None else float(own)
-
-
-@lru_cache(maxsize=64)
-def _retry(value: int | Retry) -> Retry:
-    return Retry.of(value)
+    def timeouts_of(self, nodes: Sequence[Any]) -> list[float | None]:
+        """Seconds until each node is ended when it runs, or None."""
+        own = (getattr(node, "timeout", None) for node in nodes)
+        return [self.timeout if each is None else float(each) for each in own]
 
 
 class Attempts:
@@ -53,7 +49,7 @@ class Attempts:
 
     def __init__(self, nodes: Sequence[Any], policy: Policy) -> None:
         self._policy = policy
-        self._retries = [policy.retry_of(node) for node in nodes]
+        self._retries = policy.retries_of(nodes)
         self._counts = [0] * len(nodes)
         self._pausing: list[tuple[float, int]] = []
 
@@ -68,9 +64,10 @@ class Attempts:
 
     def may_stop(self, node: int) -> bool:
         """Whether a failure of the present try stops the run, as far as can be told."""
+        if self._policy.on_failure == "continue":
+            return False
         retry = self._retries[node]
-        sure = self._counts[node] > retry.count
-        return self._policy.on_failure != "continue" and (sure or retry.on is not BaseException)
+        return self._counts[node] > retry.count or retry.on is not BaseException
 
     def uncharge(self, node: int) -> None:
         """Take a try back that was lost through no fault of the node."""

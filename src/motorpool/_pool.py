@@ -44,6 +44,11 @@ class Pool:
                 self._executor = self.backend.get_executor(self.max_workers)
             return self._executor
 
+    @property
+    def is_up(self) -> bool:
+        """Whether there is an executor already."""
+        return self._executor is not None
+
     def replace(self, broken: Executor) -> set[int]:
         """Drop an executor that has broken, unless another run has done so already.
 

@@ -19,9 +19,12 @@ from motorpool._subset import missing_outputs
 from motorpool._transport import RunCatalog
 from motorpool._validation import check_inputs, check_kinds
 from motorpool.catalog import DataCatalog
+from motorpool.pipeline import graph_of
 
 if TYPE_CHECKING:
     import os
+
+    from motorpool._host import Host
 
 _logger = logging.getLogger("motorpool")
 
@@ -37,6 +40,7 @@ class Preparation:
         resume: The run to go on from: its id, or true for the latest one of this pipeline.
         runs: Where journals go; see `runs_folder`.
         wants_results: Whether somebody will load what a resumed run leaves in memory.
+        host: The framework that the run belongs to, or None.
 
     Raises:
         ValidationError: If these are no pipeline and no catalog.
@@ -53,13 +57,15 @@ class Preparation:
     def __init__(
         self, pipeline: Any, catalog: Any, *, only_missing_outputs: bool, run_id: str | None,
         resume: str | bool, runs: str | os.PathLike[str] | bool | None, wants_results: bool,
+        host: Host | None = None,
     ) -> None:  # fmt: skip
+        self.host = host
         check_kinds(pipeline, catalog)
         self.started = time.perf_counter()
         self.run_id = run_id or new_run_id()
         self.user_catalog = DataCatalog(catalog) if type(catalog) is dict else catalog
         self.nodes = list(pipeline.nodes)
-        self.graph = Graph.from_pipeline(self.nodes, pipeline.node_dependencies)
+        self.graph = graph_of(pipeline, self.nodes)
         datasets = {name for node in self.nodes for name in (*node.inputs, *node.outputs)}
         datasets.update(n for node in self.nodes for n in getattr(node, "confirms", None) or ())
         self.catalog = RunCatalog(self.user_catalog, datasets)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from typing import TYPE_CHECKING
 
 from motorpool import _process
@@ -14,13 +15,16 @@ from motorpool.events import (
     NodeFailed,
     NodeSkipped,
     NodeSubmitted,
+    RunProgressed,
     WorkerLost,
 )
 
 _logger = logging.getLogger("motorpool")
+# How often (s) to say how far a run is; the eye sees no more.
+_INTERVAL = 0.1
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from motorpool._runs import RunJournal
     from motorpool._task import Outcome
@@ -32,16 +36,21 @@ class Meter:
 
     Attributes:
         node_time: Seconds spent in nodes.
+        seconds: What each node took when it last ran, by index.
     """
 
     def __init__(self) -> None:
         self.node_time = 0.0
+        self.seconds: dict[int, float] = {}
         self._peaks: dict[int, int] = {}
 
     def add(self, outcome: Outcome) -> None:
         """Take an outcome into account."""
         self.node_time += outcome.seconds
-        self._peaks[outcome.pid] = max(self._peaks.get(outcome.pid, 0), outcome.peak_memory)
+        self.seconds[outcome.node] = outcome.seconds
+        if outcome.peak_memory:  # only the last of an envelope tells it
+            known = self._peaks.get(outcome.pid, 0)
+            self._peaks[outcome.pid] = max(known, outcome.peak_memory)
 
     @property
     def peak_memory(self) -> int:
@@ -57,19 +66,25 @@ class Reporter:
         run_id: The run.
         names: Names of the nodes, by index.
         journal: Where outcomes are written down, or None.
+        speaks: Whether to log that a node has failed for good.
     """
 
     def __init__(
-        self, emit: Dispatcher, run_id: str, names: Sequence[str], journal: RunJournal | None
-    ) -> None:
+        self, emit: Dispatcher, run_id: str, names: Sequence[str], journal: RunJournal | None,
+        *, speaks: bool,
+    ) -> None:  # fmt: skip
         self._emit = emit
         self._journal = journal
+        self._speaks = speaks
         self._run_id = run_id
         self._names = names
+        self._last_progress = 0.0
+        self._submitted = [0] * len(names)
 
     def submitted(self, node: int, attempt: int) -> None:
-        """A node was handed to the executor."""
-        if self._emit:
+        """A node was handed to the executor; told once a try, however often that is lost."""
+        if self._emit.wants(NodeSubmitted) and attempt > self._submitted[node]:
+            self._submitted[node] = attempt
             self._emit(NodeSubmitted(run_id=self._run_id, node=self._names[node], attempt=attempt))
 
     def completed(self, outcome: Outcome, attempt: int) -> None:
@@ -79,7 +94,7 @@ class Reporter:
                 self._names[outcome.node], attempt=attempt, seconds=outcome.seconds,
                 kept=outcome.kept,
             )  # fmt: skip
-        if self._emit:
+        if self._emit.wants(NodeCompleted):
             self._emit(
                 NodeCompleted(
                     run_id=self._run_id,
@@ -94,11 +109,12 @@ class Reporter:
 
     def failed(self, node: int, attempt: int, error: BaseException, *, retried: bool) -> None:
         """A try of a node has failed."""
-        then = "trying again" if retried else "giving up"
-        _logger.warning("Node %s failed, attempt %d, %s", self._names[node], attempt, then)
+        if self._speaks or retried:
+            then = "trying again" if retried else "giving up"
+            _logger.warning("Node %s failed, attempt %d, %s", self._names[node], attempt, then)
         if self._journal is not None:
             self._journal.failed(self._names[node], attempt=attempt, error=error, retried=retried)
-        if self._emit:
+        if self._emit.wants(NodeFailed):
             self._emit(
                 NodeFailed(
                     run_id=self._run_id,
@@ -109,6 +125,20 @@ class Reporter:
                 )
             )
 
+    def progress(self, finished: int, running: Iterable[int]) -> None:
+        """So many nodes are through; said now and then.
+
+        Args:
+            finished: Number of nodes that have run, failed or been skipped.
+            running: Some of those under way.
+        """
+        now = time.monotonic()
+        if now < self._last_progress + _INTERVAL or not self._emit.wants(RunProgressed):
+            return
+        self._last_progress = now
+        names = tuple(self._names[node] for node in running)
+        self._emit(RunProgressed(run_id=self._run_id, finished=finished, running=names))
+
     def flush(self) -> None:
         """Hand what is written down to the system."""
         if self._journal is not None:
@@ -116,7 +146,7 @@ class Reporter:
 
     def skipped(self, node: int, reason: str) -> None:
         """A node will not run."""
-        if self._emit:
+        if self._emit.wants(NodeSkipped):
             self._emit(NodeSkipped(run_id=self._run_id, node=self._names[node], reason=reason))
 
     def lost(
@@ -128,7 +158,7 @@ class Reporter:
         else:
             again = ", ".join(self._names[node] for node in innocent)
             _logger.warning("Lost a worker; to be run again at no charge: %s", again)
-        if self._emit:
+        if self._emit.wants(WorkerLost):
             self._emit(
                 WorkerLost(
                     run_id=self._run_id,
@@ -141,5 +171,5 @@ class Reporter:
 
     def released(self, dataset: str) -> None:
         """A dataset's memory was given back."""
-        if self._emit:
+        if self._emit.wants(DatasetReleased):
             self._emit(DatasetReleased(run_id=self._run_id, dataset=dataset))

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger("motorpool")
 _quoted = json.encoder.encode_basestring_ascii
-# Older ones are removed when a run begins: a loop of runs must not fill a disk.
-_MOST_RUNS = 100
+# Older ones are removed when a run begins, some at a time: a loop of runs must not fill a disk.
+_MOST_RUNS, _SPARE = 100, 20
 # A folder gets its name a moment after it is made; one that is older (s) is left over.
 _HALF_MADE = 60.0
 
@@ -153,10 +153,15 @@ def _make_runs_folder(folder: Path) -> None:
 
 def _prune(folder: Path) -> None:
     """Remove the oldest runs that are over, and what runs left that were killed at their start."""
-    for entry in folder.glob(".new-*"):
-        with contextlib.suppress(OSError):
-            if time.time() - entry.stat().st_mtime > _HALF_MADE and not is_alive(entry):
-                _remove(entry)
+    names = os.listdir(folder)  # noqa: PTH208, names are enough
+    for name in names:
+        if name.startswith(".new-"):
+            with contextlib.suppress(OSError):
+                old = time.time() - (folder / name).stat().st_mtime > _HALF_MADE
+                if old and not is_alive(folder / name):
+                    _remove(folder / name)
+    if len(names) < _MOST_RUNS + _SPARE:  # to look at all of them takes as long as 30 nodes
+        return
     ids = run_ids(folder)
     for run_id in ids[: max(0, len(ids) - _MOST_RUNS + 1)]:
         with contextlib.suppress(OSError):

@@ -6,9 +6,8 @@
        |                            +---undo: its output is lost----+
        +---skip: a parent failed, or the run stops---> SKIPPED
 
-Ready nodes leave by priority: the node with the longest path to the end of the pipeline first,
-ties in topological order, so equal input gives equal order. What follows a node in its stretch
-leaves with it.
+Ready nodes leave by rank, see `_priority`. What follows a node in its stretch leaves with it.
+Nodes of different lanes go to different workers: each lane has a queue of its own.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING
 from motorpool._stretches import NOBODY, Stretches
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Callable, Iterable, Sequence
 
     from motorpool._graph import Graph
@@ -45,16 +45,28 @@ class Scheduler:
     Args:
         graph: The nodes, numbered in a topological order.
         stretches: Which of them run one after the other in one worker; by default none.
+        order: All nodes, the most urgent first; by default as they are.
+        lanes: For each node its lane, from 0; by default they have one in common. A stretch has
+            nodes of one lane.
     """
 
-    def __init__(self, graph: Graph, stretches: Stretches | None = None) -> None:
+    def __init__(
+        self, graph: Graph, stretches: Stretches | None = None,
+        order: Sequence[int] | None = None, lanes: Sequence[int] | None = None,
+    ) -> None:  # fmt: skip
         count = len(graph.parents)
         self._graph = graph
         self._stretches = stretches or Stretches(count)
-        self._lengths = graph.path_lengths(range(count))
+        self._order = range(count) if order is None else order
+        self._rank = [0] * count
+        for rank, node in enumerate(self._order):
+            self._rank[node] = rank
         self._missing = [len(parents) for parents in graph.parents]
-        self._ready = [(-self._lengths[i], i) for i in range(count) if not self._missing[i]]
-        heapq.heapify(self._ready)
+        self._lane = [0] * count if lanes is None else lanes
+        self._ready: list[list[int]] = [[] for _ in range(max(self._lane, default=0) + 1)]
+        for node in self._order:  # by rank, so each list is a heap
+            if not self._missing[node]:
+                self._ready[self._lane[node]].append(self._rank[node])
         self.states = [State.WAITING if missing else State.READY for missing in self._missing]
         self._unfinished = count
 
@@ -63,26 +75,27 @@ class Scheduler:
         """Number of nodes that are neither done nor failed nor skipped."""
         return self._unfinished
 
-    @property
-    def ready(self) -> int:
+    def ready(self, lane: int = 0) -> int:
         """Number of nodes that are ready, or a few more: some may have been skipped since."""
-        return len(self._ready)
+        return len(self._ready[lane])
 
-    def pop(self, wanted: Callable[[int], bool] | None = None) -> int | None:
-        """Take the next node to run, or None if none is ready.
+    def pop(self, lane: int = 0, wanted: Callable[[int], bool] | None = None) -> int | None:
+        """Take the next node of a lane to run, or None if none is ready.
 
         Args:
+            lane: Which one.
             wanted: Whether to take it; if it is not wanted, it stays the next one.
         """
-        while self._ready:
-            node = self._ready[0][1]
+        ready = self._ready[lane]
+        while ready:
+            node = self._order[ready[0]]
             if self.states[node] is State.READY:  # else skipped since
                 if wanted is not None and not wanted(node):
                     return None
-                heapq.heappop(self._ready)
+                heapq.heappop(ready)
                 self.states[node] = State.RUNNING
                 return node
-            heapq.heappop(self._ready)
+            heapq.heappop(ready)
         return None
 
     def stretch(self, node: int) -> list[int]:
@@ -95,23 +108,59 @@ class Scheduler:
             node = self._stretches.following[node]
         return found
 
+    def behind(self, wave: Iterable[int], within: Counter[int]) -> list[int]:
+        """Nodes of a lane that wait for nothing but what leaves together with some others of it.
+
+        Args:
+            wave: Running nodes that have been added to what leaves since the last call.
+            within: How many of its parents leave, for each node; brought up to date.
+        """
+        found = []
+        for node in wave:
+            for child in self._graph.children[node]:
+                within[child] += 1
+                if (
+                    within[child] == self._missing[child]
+                    and self.states[child] is State.WAITING
+                    and self._lane[child] == self._lane[node]
+                ):
+                    found.append(child)
+        return found
+
+    def start(self, nodes: Iterable[int]) -> None:
+        """Nodes leave together with those that they wait for."""
+        for node in nodes:
+            self.states[node] = State.RUNNING
+
+    def needs(self, nodes: Sequence[int]) -> list[tuple[int, ...]]:
+        """For each of some nodes that leave together, those before it that it waits for."""
+        if len(nodes) == 1:
+            return [()]
+        gone: set[int] = set()
+        found = []
+        for node in nodes:
+            found.append(tuple(p for p in self._graph.parents[node] if p in gone))
+            gone.add(node)
+        return found
+
     def redo(self, node: int) -> list[int]:
-        """A running node, after those of its stretch that have to run again to give it input.
+        """A running node, after those that have to run again to give it input.
 
         Returns:
             Nothing if it has to wait for another one; then it is no longer running.
         """
-        found = [node]
-        before = self._stretches.before
-        while (node := before[node]) != NOBODY and self.states[node] in _IDLE:
-            found.append(node)
-        if self._missing[found[-1]]:
-            for node in found:
-                self.requeue(node)
-            return []
-        for node in found:
-            self.states[node] = State.RUNNING
-        return found[::-1]
+        found, todo = {node}, [node]
+        while todo:
+            for parent in self._graph.parents[todo.pop()]:
+                state = self.states[parent]
+                if state not in _IDLE and state is not State.DONE:
+                    self.requeue(node)
+                    return []
+                if state in _IDLE and parent not in found:
+                    found.add(parent)
+                    todo.append(parent)
+        self.start(found)
+        return sorted(found)
 
     def requeue(self, node: int) -> None:
         """Put a running node back among the ready ones, or those that wait."""
@@ -119,7 +168,7 @@ class Scheduler:
             self.states[node] = State.WAITING
             return
         self.states[node] = State.READY
-        heapq.heappush(self._ready, (-self._lengths[node], node))
+        heapq.heappush(self._ready[self._lane[node]], self._rank[node])
 
     def undo(self, node: int) -> None:
         """Take a success back: what the node has made is lost, and it has to run again."""
@@ -210,12 +259,12 @@ class Lifetimes:
         outputs: Sequence[Sequence[str]],
         kept: Iterable[str],
     ) -> None:
-        self._inputs, self._outputs = inputs, outputs
         self._kept = frozenset(kept)
         self._readers: dict[str, int] = {}
         for names in inputs:
             for name in names:
                 self._readers[name] = self._readers.get(name, 0) + 1
+        self._inputs, self._outputs = inputs, outputs
 
     def settle(self, node: int) -> list[str]:
         """Note that a node will not read any more; return the datasets that nobody needs now."""
@@ -224,7 +273,6 @@ class Lifetimes:
             self._readers[name] -= 1
             if not self._readers[name] and name not in self._kept:
                 free.append(name)
-        free += [
-            o for o in self._outputs[node] if not self._readers.get(o) and o not in self._kept
-        ]
+        kept, readers = self._kept, self._readers
+        free += [o for o in self._outputs[node] if o not in kept and not readers.get(o)]
         return free

@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
-import os
 import pickle
-import secrets
 import shutil
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from motorpool import _process
+from motorpool._equipment import Equipment, new_key
 from motorpool._failure import unpack
 from motorpool._faults import last_words
 from motorpool._journal import Journal, Started
-from motorpool._logs import LogReader, levels
+from motorpool._logs import LogReader
 from motorpool._mail import Inbox
-from motorpool._plan import Plan, Settings, pickle_hooks
-from motorpool._store import StoredValue
-from motorpool._store_manager import unpicklable_value
+from motorpool._outputs import save_output
+from motorpool._plan import Plan, pickle_hooks
+from motorpool._store import StoredValue, payload_size
+from motorpool._store_manager import payload_in, unpicklable_value
 from motorpool._stretches import NOBODY
 from motorpool._task import Outcome
-from motorpool._transport import POLL_INTERVAL, Transport
+from motorpool._transport import Transport
+from motorpool._trip import rows_of
 from motorpool._worker import JOURNAL, OUTCOMES, envelope_head, owner_tag, run_envelope
 from motorpool.catalog import MemoryDataset
+from motorpool.errors import DatasetError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from concurrent.futures import Executor, Future
 
-    from motorpool._plan import PickledNodes
+    from motorpool._host import Host
+    from motorpool._plan import PickledNodes, Settings
     from motorpool._store import Payload, Store
     from motorpool._stretches import Stretches
     from motorpool._transport import Item, RunCatalog
@@ -46,12 +48,16 @@ class Shipped(Transport):
         settings: What holds for every node.
         store: Where values wait.
         stretches: Who hands what to whom.
+        host: The framework that the run belongs to, or None.
+        peers: The run's other ways, of which some may use the same store.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, each is a part of its own
         self, *, catalog: RunCatalog, nodes: PickledNodes, datasets: dict[str, bytes],
         hook_manager: Any, settings: Settings, store: Store, stretches: Stretches,
+        host: Host | None, peers: Sequence[Transport] = (),
     ) -> None:  # fmt: skip
+        self._host, self._peers = host, peers
         self._catalog = catalog
         self._stretches = stretches
         self._store = store
@@ -59,36 +65,46 @@ class Shipped(Transport):
         self._remote = frozenset(datasets)
         self._settings = settings
         self._values: dict[str, Payload] = {}
-        self._borrowed: list[StoredValue] = []  # kept, so that nobody gives them up meanwhile
+        self._makers: dict[str, int] = {}  # of large values: the workers that may have them mapped
+        self._borrowed: list[Any] = []  # kept, so that nobody gives them up meanwhile
         self._inputs: Sequence[Sequence[str]] = ()
         self._pickled = (nodes, datasets)
         self._hook_manager = hook_manager
         self._journal: Journal | None = None
         self._logs: LogReader | None = None
         self._outcomes: Inbox | None = None
-        self._next_poll = 0.0
+        self._last_poll = 0.0
+        self._sent: set[int] = set()
         self._plan: Payload | None = None
         self._envelope_head = b""
 
-    def open(self, nodes: Sequence[Any]) -> list[str]:
+    def open(self, nodes: Sequence[Any], own: Sequence[Any]) -> list[str]:
         """Put the plan and the inputs of the pipeline into the store.
+
+        Args:
+            nodes: All nodes of the run.
+            own: Those that run here.
 
         Returns:
             What cannot be pickled, in words.
         """
         pickled, datasets = self._pickled
-        hooks, problems = pickle_hooks(self._hook_manager, self._client.dumps)
+        hooks, problems = pickle_hooks(self._hook_manager, self._client.dumps, self._host)
         written = {name for node in nodes for name in node.outputs}
-        reads = {name for node in nodes for name in node.inputs}
+        reads = {name for node in own for name in node.inputs}
         for name in sorted(reads - written - self._remote):
             problems += self._share(name)
+            self._borrowed.append(getattr(self._catalog[name], "source", None))
         if problems:
             return problems
         self._inputs = [[n for n in node.inputs if n not in self._remote] for node in nodes]
-        plan = Plan(settings=self._settings, nodes=pickled, datasets=datasets, hooks=hooks)
+        host = None if self._host is None else self._client.dumps(self._host)
+        key = new_key()
+        sealed = Equipment(datasets, hooks, host).seal(key)
+        plan = Plan(settings=self._settings, nodes=pickled, sealed=sealed)
         # Workers know a plan by its name, which must be no other run's.
         self._plan = self._put(plan, inline=False, owner=f"{self._settings.token}-plan-")
-        self._envelope_head = envelope_head(self._client, self._plan)
+        self._envelope_head = envelope_head(self._client, self._plan, key)
         if self._settings.scratch:
             scratch = Path(self._settings.scratch)
             scratch.mkdir(mode=0o700)
@@ -101,15 +117,11 @@ class Shipped(Transport):
     def _share(self, name: str) -> list[str]:
         """Bring an in-memory input to where workers can read it."""
         dataset = self._catalog[name]
-        source = getattr(dataset, "source", None)
-        if (
-            isinstance(source, StoredValue)
-            and source.client_type is type(self._client)
-            and self._store.holds(source)
-        ):
-            self._borrowed.append(source)
-            self._values[name] = source.payload
-            self._store.adopt(source.payload)
+        found = (peer.payload(name, self._store) for peer in self._peers)
+        known = next((p for p in found if p is not None), payload_in(self._store, dataset))
+        if known is not None:
+            self._values[name] = known
+            self._store.adopt(known)
             return []
         value = dataset.peek() if isinstance(dataset, MemoryDataset) else dataset.load()
         try:
@@ -118,33 +130,66 @@ class Shipped(Transport):
             return [unpicklable_value(name, value, error)]
         return []
 
+    def payload(self, name: str, store: Store) -> Payload | None:
+        """What a value is in a store, if it is there."""
+        return self._values.get(name) if store is self._store else None
+
+    def lend(self, name: str) -> StoredValue:
+        """A value of the store; it is kept there for as long as the loader."""
+        self._store.adopt(self._values[name])
+        return self._store.claim(self._values[name])
+
+    def receive(self, name: str) -> None:
+        """Bring a value from the catalog of the run to the store, unless it is there."""
+        if name not in self._values and (problems := self._share(name)):
+            raise DatasetError(problems[0], dataset=name)
+
     def submit(self, executor: Executor, items: Sequence[Item]) -> Future[bytes]:
         """Send nodes off, with their in-memory inputs."""
         stretches, values, load = self._stretches, self._values, []
         last = NOBODY
-        for i, (node, *rest) in enumerate(items):
+        for i, (node, ticket, attempt, holds, needs) in enumerate(items):
             if self._journal is not None:
-                self._journal.clear(node)
+                if node in self._sent:
+                    self._journal.clear(node)
+                self._sent.add(node)
             follows = last != NOBODY and stretches.before[node] == last
-            inputs = {n: values[n] for n in self._inputs[node] if not follows or n in values}
+            inputs = {n: values[n] for n in self._inputs[node] if not needs or n in values}
             goes_on = i + 1 < len(items) and items[i + 1].node == stretches.following[node]
             handed = stretches.handed[node] if goes_on else ()
-            load.append((node, *rest, inputs, handed, follows))
+            load.append((node, ticket, attempt, holds, inputs, handed, follows, needs))
             last = node
-        return executor.submit(run_envelope, pickle.dumps((self._envelope_head, load), 5))
+        envelope = pickle.dumps((self._envelope_head, load), 5)
+        near = self._near(items) if self._makers and hasattr(executor, "submit_near") else None
+        if near is None:
+            return executor.submit(run_envelope, envelope)
+        future: Future[bytes] = executor.submit_near(near, run_envelope, envelope)  # type: ignore[attr-defined]
+        return future
+
+    def _near(self, items: Sequence[Item]) -> int | None:
+        """The worker that has made the largest of the nodes' inputs, and may have it mapped."""
+        names = {name for item in items for name in self._inputs[item.node]} & self._makers.keys()
+        if not names:
+            return None
+        return self._makers[max(names, key=lambda name: payload_size(self._values[name]))]
 
     def settle(self, result: Any, wanted: Callable[[int, int], bool]) -> list[Outcome]:
         """Register outputs, and unpack failures."""
+        if self._host is not None and self._logs is not None:
+            self._logs.read()  # a host speaks of a node after the node has spoken
         outcomes = []
-        for row in pickle.loads(result):
+        for row in rows_of(result):
             if not wanted(row[0], row[1]):
                 continue
             outcome = Outcome(*row)
             if outcome.failure is None:
                 for name, payload in outcome.outputs.items():
                     self._store.adopt(payload)
-                    self.release(name)  # of an earlier try that had to be taken back
+                    if name in self._values:  # of an earlier try that had to be taken back
+                        self.release(name)
                     self._values[name] = payload
+                    if type(payload) is not bytes:
+                        self._makers[name] = outcome.pid
             else:
                 failure = unpack(outcome.failure, self._client.loads)  # type: ignore[arg-type]
                 outcome = outcome._replace(failure=failure)
@@ -155,21 +200,29 @@ class Shipped(Transport):
         """Remove a value from the store."""
         if name not in self._values:
             return False
+        self._makers.pop(name, None)
         self._store.release(self._values.pop(name))
         return True
 
     def results(self, names: Iterable[str]) -> dict[str, Any]:
-        """The catalog's own datasets; in-memory ones now load from the store."""
-        found = {}
+        """The catalog's own datasets; in-memory ones now load from the store.
+
+        Raises:
+            DatasetError: If one does not take its value. All others have theirs.
+        """
+        found, problems = {}, []
         for name in sorted(names):
             dataset = self._catalog[name]
             if name in self._values and name not in self._remote and not self._is_borrowed(name):
+                self._makers.pop(name, None)
                 source = self._store.claim(self._values.pop(name))
                 if isinstance(dataset, MemoryDataset):
                     dataset.bind(source)
                 else:  # somebody else's in-memory dataset cannot be told to load later
-                    dataset.save(source())
+                    problems += save_output(name, dataset, source)
             found[name] = dataset
+        if problems:
+            raise problems[0]
         return found
 
     def abandon(self, node: int, *, handed: bool = False) -> None:
@@ -212,13 +265,14 @@ class Shipped(Transport):
         if self._journal is not None:
             self._journal.press(waiting)
 
-    def poll(self, *, now: bool = False) -> list[bytes]:
+    def poll(self, interval: float = 0.0) -> list[bytes]:
         """Hand on what workers have logged, and return what is ahead of its future."""
         if self._logs is None or self._outcomes is None:
             return []
-        if not now and time.monotonic() < self._next_poll:
+        now = time.monotonic()
+        if now < self._last_poll + interval:
             return []
-        self._next_poll = time.monotonic() + POLL_INTERVAL
+        self._last_poll = now
         self._logs.read()
         return list(self._outcomes.read())
 
@@ -244,26 +298,3 @@ class Shipped(Transport):
     def _is_borrowed(self, name: str) -> bool:
         source = getattr(self._catalog[name], "source", None)
         return isinstance(source, StoredValue) and source.payload == self._values[name]
-
-
-def run_settings(
-    *, backend: Any, run_id: str, is_async: bool, max_workers: int, store: Store,
-    checkpoint: str | None,
-) -> Settings:  # fmt: skip
-    """What workers are told of a run."""
-    scratch = store.scratch()
-    token = secrets.token_hex(8)
-    local = backend.capabilities.shares_memory
-    return Settings(
-        backend=backend.name,
-        run_id=run_id,
-        is_async=is_async,
-        driver_pid=os.getpid() if local else None,
-        owned=backend.capabilities.restarts,
-        threads=max(1, _process.usable_cores() // max_workers),
-        folders=tuple(getattr(store.client, "folders", ())) if local else (),
-        scratch=str(scratch / token) if scratch and local else None,
-        token=token,
-        log_levels=levels(),
-        checkpoint=checkpoint,
-    )

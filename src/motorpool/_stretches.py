@@ -39,7 +39,7 @@ class Stretches:
     @classmethod
     def of(
         cls, nodes: Sequence[Any], graph: Graph, *, stored: Container[str],
-        once: Sequence[bool],
+        once: Sequence[bool], lanes: Sequence[int | None],
     ) -> Stretches:  # fmt: skip
         """Find the stretches of a graph.
 
@@ -48,11 +48,14 @@ class Stretches:
             graph: Who waits for whom.
             stored: The datasets that must be stored, whoever reads them.
             once: For each node, whether it needs its inputs once only.
+            lanes: For each node the lane that it is of; None for one that has no part in this.
         """
         found = cls(len(nodes))
         for node, children in enumerate(graph.children):
             if len(children) == 1 and len(graph.parents[children[0]]) == 1:
                 child = children[0]
+                if lanes[node] is None or lanes[node] != lanes[child]:
+                    continue
                 found.following[node] = child
                 found.before[child] = node
                 if once[child]:

@@ -52,15 +52,19 @@ class Surroundings:
         self._recursion = sys.getrecursionlimit()
         self._modules = len(sys.modules)
 
-    def accept_imports(self) -> None:
-        """Do so if modules have been imported: what they set is meant for all nodes."""
-        if len(sys.modules) != self._modules:
-            self.accept()
+    def accept_imports(self) -> bool:
+        """Do so if modules have been imported, whose changes are meant for all; say whether."""
+        if len(sys.modules) == self._modules:
+            return False
+        self.accept()
+        return True
 
     def restore(self) -> None:
         """Put back what a node has changed, as far as that is possible."""
-        with contextlib.suppress(Exception):  # a node that has succeeded has succeeded
+        try:  # noqa: SIM105, at each node
             self._restore()
+        except Exception:  # noqa: BLE001, S110, a node that has succeeded has succeeded
+            pass
 
     def _restore(self) -> None:
         if _folder() != self._folder and self._folder is not None:
@@ -68,14 +72,18 @@ class Surroundings:
                 os.chdir(self._folder)
         if _variables() != self._variables:
             self._restore_variables()
-        for number, handler in zip(_SIGNALS, self._handlers, strict=True):
-            if _getsignal(number) is not handler and handler is not None:
-                signal.signal(number, handler)
+        if list(map(_getsignal, _SIGNALS)) != self._handlers:
+            for number, handler in zip(_SIGNALS, self._handlers, strict=True):
+                if _getsignal(number) is not handler and handler is not None:
+                    signal.signal(number, handler)
         if not self._timer and hasattr(signal, "setitimer"):
             signal.setitimer(signal.ITIMER_REAL, 0)
         os.umask(self._mask)
-        for i in range(3):
-            self._restore_stream(i)
+        for i, (fd, name, _) in enumerate(_STREAMS):
+            stream = self._objects[i]
+            same = getattr(sys, name) is stream and not getattr(stream, "closed", False)
+            if not same or _identity(fd) != self._files[i]:
+                self._restore_stream(i)
         self._restore_interpreter()
 
     def _restore_interpreter(self) -> None:

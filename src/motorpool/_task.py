@@ -19,7 +19,17 @@ if TYPE_CHECKING:
 
 
 class NodeCatalog(Protocol):
-    """What a running node loads from and saves to."""
+    """What a running node loads from and saves to.
+
+    Attributes:
+        shown: The catalog that hooks are shown.
+        takes_none: Whether it says itself that None cannot be saved.
+    """
+
+    takes_none: bool
+
+    @property
+    def shown(self) -> Any: ...
 
     def load(self, name: str) -> Any:
         """Load a dataset."""
@@ -77,6 +87,10 @@ class Hooks:
             if hasattr(caller, "get_hookimpls") and caller.get_hookimpls()
         } if self._relay is not None else set()  # fmt: skip
 
+    def __bool__(self) -> bool:
+        """Whether somebody implements any."""
+        return bool(self._active)
+
     def has(self, name: str) -> bool:
         """Whether somebody implements a hook."""
         return name in self._active
@@ -118,62 +132,68 @@ class NodeRun:
         Raises:
             Exception: Whatever the node, a dataset or a hook raises.
         """
-        names = self._node.inputs
+        node, hooks = self._node, self._hooks
+        names = node.inputs
         inputs = dict(zip(names, self._each(self._load, names), strict=True))
-        if self._hooks.has("before_node_run"):
+        if hooks and hooks.has("before_node_run"):
             inputs |= self._replaced_inputs(inputs)
         try:
-            outputs = self._node.run(inputs)
+            outputs = node.run(inputs)
         except Exception as error:
             self._report(error, inputs)
             raise
-        if self._hooks.has("after_node_run"):
-            self._hooks.call("after_node_run", outputs=outputs, **self._context(inputs))
+        if hooks and hooks.has("after_node_run"):
+            hooks.call("after_node_run", outputs=outputs, **self._context(inputs))
             outputs = dict(outputs)  # the hook may have kept its own
-        if is_stream(self._node, outputs):
+        if is_stream(node, outputs):
             for name, chunk in self._chunks(outputs, inputs):
                 self._save((name, Parcel(chunk)))
             self._check_chunks(outputs)
         else:
-            last = not self._hooks.has("after_dataset_saved")
+            last = not (hooks and hooks.has("after_dataset_saved"))
             names = list(outputs)
             self._each(self._save, [(n, Parcel(outputs.pop(n), last=last)) for n in names])
-        for name in getattr(self._node, "confirms", None) or ():
+        for name in getattr(node, "confirms", None) or ():
             self._catalog.confirm(name)
 
     def _each(self, action: Callable[[Any], Any], items: Collection[Any]) -> list[Any]:
         if not self._is_async or len(items) < 2:  # noqa: PLR2004, one item has nothing beside it
-            return [action(item) for item in items]
+            return list(map(action, items))
         with ThreadPoolExecutor(len(items)) as pool:
             return list(pool.map(action, items))
 
     def _load(self, name: str) -> Any:
-        self._hooks.call("before_dataset_loaded", dataset_name=name, node=self._node)
+        hooks = self._hooks
+        if hooks:
+            hooks.call("before_dataset_loaded", dataset_name=name, node=self._node)
         try:
             data = self._catalog.load(name)
         except Exception as error:
             error.add_note(f"while loading the dataset {name!r}")
             raise
-        self._hooks.call("after_dataset_loaded", dataset_name=name, data=data, node=self._node)
+        if hooks:
+            hooks.call("after_dataset_loaded", dataset_name=name, data=data, node=self._node)
         return data
 
     def _save(self, item: tuple[str, Parcel]) -> None:
         name, parcel = item
-        if parcel.value is None:
+        if parcel.value is None and not self._catalog.takes_none:
             raise DatasetError(
                 f"The node {self._node.name!r} returned None for the dataset {name!r}. None "
                 "cannot be saved: return a value, or take the dataset out of the node's outputs.",
                 node=self._node.name,
                 dataset=name,
             )
-        told = {"dataset_name": name, "node": self._node}
-        self._hooks.call("before_dataset_saved", data=parcel.value, **told)
+        told = {"dataset_name": name, "node": self._node} if self._hooks else {}
+        if told:
+            self._hooks.call("before_dataset_saved", data=parcel.value, **told)
         try:
             self._catalog.give(name, parcel)
         except Exception as error:
             error.add_note(f"while saving the dataset {name!r}, a {type(parcel.value).__name__}")
             raise
-        self._hooks.call("after_dataset_saved", data=parcel.value, **told)
+        if told:
+            self._hooks.call("after_dataset_saved", data=parcel.value, **told)
 
     def _replaced_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
         replaced: dict[str, Any] = {}
@@ -220,7 +240,7 @@ class NodeRun:
     def _context(self, inputs: dict[str, Any]) -> dict[str, Any]:
         return {
             "node": self._node,
-            "catalog": self._catalog,
+            "catalog": self._catalog.shown,
             "inputs": inputs,
             "is_async": self._is_async,
             "run_id": self._run_id,
@@ -238,8 +258,8 @@ def is_stream(node: Any, outputs: dict[str, Any]) -> bool:
     any other iterable is a value.
     """
     for value in outputs.values():
-        if not isinstance(value, Iterator):
-            return False
+        if not hasattr(value, "__next__") or not isinstance(value, Iterator):
+            return False  # the first question takes a tenth of the second one's time
     generators = all(isinstance(value, GeneratorType) for value in outputs.values())
     return bool(outputs) and (generators or is_generator(node))
 

@@ -1,33 +1,27 @@
-"""How nodes and data get to workers and back; here, as objects of this process."""
+"""How nodes and data get to workers and back: what every way has in common."""
 
 from __future__ import annotations
 
-import os
-import threading
-import time
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import cloudpickle
-
-from motorpool import _process
-from motorpool._checkpoint import keep_dataset
-from motorpool._datasets import confirm_dataset, dataset_exists, is_ephemeral, release_dataset
-from motorpool._failure import as_failure
-from motorpool._task import Hooks, NodeRun, Outcome
-from motorpool.catalog import MemoryDataset
+from motorpool._datasets import confirm_dataset, dataset_exists, is_ephemeral
+from motorpool.catalog import DataCatalog, MemoryDataset
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from concurrent.futures import Executor, Future
 
     from motorpool._journal import Started
-    from motorpool._store import Parcel
+    from motorpool._store import Parcel, Payload, Store
+    from motorpool._task import Outcome
 
 # How often, in seconds, to look for what workers write while an envelope is under way: soon enough
 # for who watches, and a listing of the folder (50 us) for each outcome would double what a short
 # node costs.
 POLL_INTERVAL = 0.2
+# Of an envelope of more nodes, a worker tells so many at a time; that takes it about so long (s).
+MANY, OFTEN = 128, 0.003
 
 
 class RunCatalog(dict[str, Any]):
@@ -41,14 +35,29 @@ class RunCatalog(dict[str, Any]):
         registered: The names that the user's catalog has.
     """
 
+    takes_none = False
+
     def __init__(self, catalog: Any, names: Iterable[str]) -> None:
         super().__init__()
-        self.registered: set[str] = set()
-        for name in sorted(names):
-            known = name in catalog
-            self[name] = catalog.get(name) if known else MemoryDataset()
-            if known:
-                self.registered.add(name)
+        ordered = sorted(names)
+        if type(catalog) is DataCatalog:  # to ask it for each of 100,000 names takes a while
+            self.registered = set(catalog).intersection(ordered)
+        else:
+            self.registered = {name for name in ordered if name in catalog}
+        for name in ordered:
+            self[name] = catalog.get(name) if name in self.registered else MemoryDataset()
+
+    def part(self, names: Iterable[str]) -> RunCatalog:
+        """Some of the datasets."""
+        part = RunCatalog({}, ())
+        part.update((name, self[name]) for name in sorted(names))
+        part.registered = self.registered.intersection(part)
+        return part
+
+    @property
+    def shown(self) -> RunCatalog:
+        """The catalog that hooks are shown; not kept, as a cycle would keep the values."""
+        return self
 
     def load(self, name: str) -> Any:
         """Load a dataset."""
@@ -80,12 +89,14 @@ class Item(NamedTuple):
         attempt: Which try it is, from 1; one that was lost does not count.
         holds: Whether a failure may stop the run: then the worker itself sees to it that nothing
             is started until `go_on`.
+        needs: Nodes before it in the same envelope that it waits for.
     """
 
     node: int
     ticket: int
     attempt: int
     holds: bool
+    needs: tuple[int, ...]
 
 
 class Transport(ABC):
@@ -111,6 +122,25 @@ class Transport(ABC):
     @abstractmethod
     def results(self, names: Iterable[str]) -> dict[str, Any]:
         """The datasets of these names, able to load after everything here is closed."""
+
+    def payload(self, name: str, store: Store) -> Payload | None:  # noqa: ARG002, where none is
+        """What a value is in a store, if it is there."""
+        return None
+
+    def lend(self, name: str) -> Callable[[], Any] | None:  # noqa: ARG002, as below
+        """What loads a value that was made here, for as long as it is kept.
+
+        Returns:
+            None if the value is in the catalog of the run.
+        """
+        return None
+
+    def receive(self, name: str) -> None:  # noqa: B027, where the catalog itself is used
+        """Bring a value from the catalog of the run to where the workers can read it.
+
+        Raises:
+            DatasetError: If it cannot be brought there.
+        """
 
     def running(self, node: int) -> Started | None:  # noqa: ARG002, for those who can tell
         """Which worker has started a node that it has not finished, where that can be told."""
@@ -151,11 +181,11 @@ class Transport(ABC):
     def press(self, *, waiting: bool) -> None:  # noqa: B027, not every transport has anything to do
         """Let workers know whether nodes wait for them."""
 
-    def poll(self, *, now: bool = False) -> list[Any]:  # noqa: ARG002, not every transport can
+    def poll(self, interval: float = 0.0) -> list[Any]:  # noqa: ARG002, not every transport can
         """Hand on what workers have logged, and return what they have told ahead of futures.
 
         Args:
-            now: Whether to look at once; else it is done every now and then.
+            interval: Seconds since the last look below which it is not worth another one.
 
         Returns:
             Results, for `settle`.
@@ -164,104 +194,3 @@ class Transport(ABC):
 
     def close(self) -> None:  # noqa: B027, not every transport has anything to do
         """Give back what is not a result."""
-
-
-class InProcess(Transport):
-    """Nodes run in this process, on the catalog itself.
-
-    Args:
-        nodes: The nodes.
-        catalog: The run's datasets.
-        hook_manager: A pluggy manager, or None.
-        is_async: Load inputs and save outputs side by side.
-        run_id: The run.
-        checkpoint: Folder to keep in-memory values in, or None.
-    """
-
-    def __init__(
-        self, nodes: Sequence[Any], catalog: RunCatalog, hook_manager: Any, *, is_async: bool,
-        run_id: str, checkpoint: str | None,
-    ) -> None:  # fmt: skip
-        self._nodes = nodes
-        self._catalog = catalog
-        self._hooks = Hooks(hook_manager)
-        self._is_async = is_async
-        self._run_id = run_id
-        self._checkpoint = checkpoint
-        self._stopping = False
-
-    def stop(self) -> None:
-        """Start nothing more."""
-        self._stopping = True
-
-    def go_on(self) -> None:
-        """Start nodes again."""
-        self._stopping = False
-
-    def submit(self, executor: Executor, items: Sequence[Item]) -> Future[list[Outcome]]:
-        """Send nodes off."""
-        return executor.submit(self._run_all, items)
-
-    def _run_all(self, items: Sequence[Item]) -> list[Outcome]:
-        return [self._run(*item) for item in items]
-
-    def _run(self, index: int, ticket: int, attempt: int, holds: bool) -> Outcome:
-        started, clock = time.time(), time.perf_counter()
-        if self._stopping:
-            return Outcome(index, ticket, False, os.getpid(), started, 0.0, {}, None, 0)
-        failure, kept = None, {}
-        try:
-            NodeRun(
-                self._nodes[index], self._catalog, self._hooks, is_async=self._is_async,
-                run_id=self._run_id, attempt=attempt,
-            )()  # fmt: skip
-            kept = self._keep(self._nodes[index].outputs)
-        except BaseException as error:
-            if _in_main_thread() and _is_for_all(error):
-                raise
-            failure = as_failure(error)
-            self._stopping = self._stopping or holds
-        seconds = time.perf_counter() - clock
-        return Outcome(
-            index,
-            ticket,
-            True,
-            os.getpid(),
-            started,
-            seconds,
-            {},
-            failure,
-            _process.peak_memory(),
-            kept,
-        )
-
-    def _keep(self, names: Iterable[str]) -> dict[str, str]:
-        kept: dict[str, str] = {}
-        for name in names if self._checkpoint is not None else ():
-            if is_ephemeral(self._catalog[name]):
-                kept |= keep_dataset(
-                    str(self._checkpoint), name, self._catalog[name], cloudpickle.dumps
-                )
-        return kept
-
-    def settle(self, result: Any, wanted: Callable[[int, int], bool]) -> list[Outcome]:
-        """The outcomes are there already, and the outputs are saved."""
-        return [outcome for outcome in result if wanted(outcome.node, outcome.ticket)]
-
-    def release(self, name: str) -> bool:
-        """Let the dataset free what it holds."""
-        release_dataset(self._catalog[name])
-        return is_ephemeral(self._catalog[name])
-
-    def results(self, names: Iterable[str]) -> dict[str, Any]:
-        """The run's own datasets."""
-        return {name: self._catalog[name] for name in sorted(names)}
-
-
-def _is_for_all(error: BaseException) -> bool:
-    """Whether somebody means the run and not the node: Ctrl-C, or SIGTERM to the command."""
-    return isinstance(error, KeyboardInterrupt | SystemExit) and type(error) is not SystemExit
-
-
-def _in_main_thread() -> bool:
-    return threading.current_thread() is threading.main_thread()

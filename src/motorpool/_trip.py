@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import pickle
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from motorpool._datasets import confirm_dataset
+from motorpool._logs import handle_taken
 from motorpool._process import peak_memory
 from motorpool._store import Parcel
+from motorpool._transport import MANY
 from motorpool.errors import MotorpoolError, NodeError
 
 if TYPE_CHECKING:
@@ -34,7 +37,9 @@ class Load(NamedTuple):
         holds: Whether a failure may stop the run.
         inputs: Its in-memory inputs that are in the store, or small.
         handed: The outputs that only the next node of this envelope reads.
-        follows: Whether it needs what the node before it in this envelope has made.
+        follows: Whether the node before it in this envelope is all that it waits for, and is
+            waited for by nothing else.
+        needs: Nodes before it in this envelope that it waits for.
     """
 
     node: int
@@ -44,6 +49,7 @@ class Load(NamedTuple):
     inputs: dict[str, Payload]
     handed: tuple[str, ...]
     follows: bool
+    needs: tuple[int, ...]
 
 
 class Handed(NamedTuple):
@@ -66,7 +72,7 @@ class Trip:
 
     Attributes:
         handed: Values that only the next node will read, as they are or as copies.
-        stored: What earlier nodes of the present stretch have put into the store.
+        stored: What earlier nodes have put into the store.
     """
 
     def __init__(self, session: Session) -> None:
@@ -74,25 +80,34 @@ class Trip:
         self._began = time.perf_counter()
         self._outcomes: list[Outcome] = []
         self._told = 0
+        self._done: set[int] = set()
         self.handed: dict[str, Handed] = {}
         self.stored: dict[str, Payload] = {}
 
     def run(self, loads: Iterable[tuple[Any, ...]]) -> bytes:
         """Run what can be run, one node after the other; return the outcomes."""
-        broken = False
+        outcomes, broken = self._outcomes, False
+        before: Load | None = None
         for load in map(Load._make, loads):
             if not load.follows:
-                if self._outcomes and self._is_long():
+                if outcomes and self._is_long():
                     break
-                self.stored.clear()
-            elif broken:
+                broken = False
+                if not self._done.issuperset(load.needs):
+                    continue
+            elif before is None or broken or not self._may_go_on(before, outcomes[-1]):
+                broken = True
                 continue
-            self._tell_before(load.node)
+            untold = len(outcomes) - self._told
+            if untold and (untold == MANY or not self._session.is_brisk(load.node)):
+                self._tell()
             outcome = self._session.run(load, self)
-            self._outcomes.append(outcome)
-            self.stored |= outcome.outputs
-            broken = not self._may_go_on(load, outcome)
-        return self._packed(self._outcomes)
+            outcomes.append(outcome)
+            before = load
+            if outcome.failure is None and outcome.ran:
+                self._done.add(load.node)
+                self.stored |= outcome.outputs
+        return self._packed(outcomes)
 
     def must_part(self) -> bool:
         """Whether nothing more should run here, so that values have to be stored."""
@@ -107,18 +122,25 @@ class Trip:
     def _is_long(self) -> bool:
         return time.perf_counter() - self._began > _LONG
 
-    def _tell_before(self, node: int) -> None:
+    def _tell(self) -> None:
         """What is done must not wait for a node that may take long, nor be lost with it."""
-        if self._told < len(self._outcomes) and not self._session.is_brisk(node):
-            with contextlib.suppress(OSError):  # then it is told at the end
-                self._session.tell(self._packed(self._outcomes[self._told :]))
-            self._told = len(self._outcomes)
+        with contextlib.suppress(OSError):  # then it is told at the end
+            self._session.tell(self._packed(self._outcomes[self._told :]))
+        self._told = len(self._outcomes)
 
     def _packed(self, outcomes: list[Outcome]) -> bytes:
         """Outcomes as plain tuples; the last has the peak of memory."""
         if outcomes:
             outcomes[-1] = outcomes[-1]._replace(peak_memory=_gauge.read())
         return pickle.dumps([tuple(outcome) for outcome in outcomes])
+
+
+def rows_of(result: bytes) -> list[tuple[Any, ...]]:
+    """Outcomes as a worker has packed them; what it has logged behind them is handed on."""
+    file = io.BytesIO(result)
+    rows: list[tuple[Any, ...]] = pickle.load(file)
+    handle_taken(file.read())
+    return rows
 
 
 class _Gauge:
@@ -154,7 +176,10 @@ class NodeCatalog:
 
     Attributes:
         outputs: What it has put into the store.
+        shown: The catalog that hooks are shown.
     """
+
+    takes_none = False
 
     def __init__(self, session: Session, load: Load, trip: Trip) -> None:
         self._session = session
@@ -163,18 +188,28 @@ class NodeCatalog:
         self._taken: dict[str, Handed] = {}
         self.outputs: dict[str, Payload] = {}
 
+    @property
+    def shown(self) -> NodeCatalog:
+        """The catalog that hooks are shown."""
+        return self
+
+    def dataset(self, name: str) -> Any | None:
+        """A dataset that this worker uses itself, or None if its value is in memory."""
+        return self._session.dataset(name)
+
     def load(self, name: str) -> Any:
         """Load a dataset."""
-        if name in self._load.inputs:
-            return self._session.get(self._load.inputs[name])
+        payload = self._load.inputs.get(name)
+        if payload is not None:
+            return self._session.get(payload)
         if self._load.follows:
             if name in self._trip.handed:
                 self._taken[name] = self._trip.handed.pop(name)  # free when the node has ended
             if name in self._taken:
                 value, copy = self._taken[name]
                 return value if copy is None else self._session.get(copy)
-            if name in self._trip.stored:
-                return self._session.get(self._trip.stored[name])
+        if name in self._trip.stored:
+            return self._session.get(self._trip.stored[name])
         dataset = self._session.dataset(name)
         if dataset is None:
             raise NodeError(f"The dataset {name!r} is not among this node's.", dataset=name)
@@ -191,7 +226,7 @@ class NodeCatalog:
             dataset.save(parcel.value)
         elif name not in self._load.handed:
             payload = self._put(parcel)
-            if name in self.outputs:
+            if name in self.outputs:  # the chunk before
                 self._session.discard(self.outputs[name])
             self.outputs[name] = payload
         elif parcel.is_all():

@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Any
 from motorpool._suggest import unknown_names
 from motorpool._task import is_generator
 from motorpool.errors import MissingInputError, ValidationError
+from motorpool.pipeline import Pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from motorpool.backend import Capabilities
+    from motorpool.backend import ExecutorBackend
+
+# How many problems to report at once.
+_MOST_PROBLEMS = 20
 
 
 def check_kinds(pipeline: Any, catalog: Any) -> None:
@@ -20,7 +24,8 @@ def check_kinds(pipeline: Any, catalog: Any) -> None:
     Raises:
         ValidationError: If not; says what to pass.
     """
-    if not all(hasattr(pipeline, n) for n in ("nodes", "node_dependencies", "inputs", "outputs")):
+    parts = ("nodes", "node_dependencies", "inputs", "outputs")
+    if type(pipeline) is not Pipeline and not all(hasattr(pipeline, part) for part in parts):
         raise ValidationError(
             f"{_short(pipeline)} is no pipeline. Pass Pipeline([node(...), ...]), or anything "
             "with nodes, node_dependencies, inputs() and outputs()."
@@ -81,20 +86,20 @@ def _names(catalog: Any) -> Iterable[str]:
 
 def node_problems(
     nodes: Iterable[Any],
-    capabilities: Capabilities,
+    backend: ExecutorBackend,
     *,
     is_async: bool,
     timeout: float | None,
-    alternatives: Callable[[], list[str]],
+    alternatives: Callable[[], str],
 ) -> list[str]:
     """What stands against running these nodes so, in words.
 
     Args:
         nodes: The nodes.
-        capabilities: What the backend can do.
+        backend: Where they are to run.
         is_async: Whether inputs and outputs are loaded and saved side by side.
         timeout: The run-wide deadline, in seconds.
-        alternatives: Names the backends that can end a running node; called if need be.
+        alternatives: Says which backends can end a running node; called if need be.
     """
     nodes = list(nodes)
     problems = []
@@ -104,26 +109,34 @@ def node_problems(
             for node in nodes
             if is_generator(node)
         ]
-    if not capabilities.ends_nodes:
-        timed = [node.name for node in nodes if getattr(node, "timeout", None) is not None]
+    if not backend.capabilities.ends_nodes:
+        timed = [
+            f"node {node.name!r}" for node in nodes if getattr(node, "timeout", None) is not None
+        ]
         if timeout is not None:
-            timed.insert(0, "every node of the run")
-        if timed:
-            problems.append(
-                f"a timeout is set for {', '.join(timed[:10])}, but this backend cannot end a "
-                f"running node. These can: {', '.join(alternatives())}."
-            )
+            timed = ["every node of the run"]
+        able = alternatives() if timed else ""
+        problems += [
+            f"{who} has a timeout, but the backend {backend.name!r} cannot end a running node. "
+            f"{able}"
+            for who in timed
+        ]
     return problems
 
 
-def raise_problems(problems: Sequence[str], backend: str) -> None:
+def raise_problems(problems: Sequence[str], backends: Sequence[str]) -> None:
     """Report all problems together.
 
     Raises:
         ValidationError: If there are any.
     """
     if problems:
-        lines = "\n".join(f"  - {problem}" for problem in problems)
+        lines = "\n".join(f"  - {problem}" for problem in problems[:_MOST_PROBLEMS])
+        if len(problems) > _MOST_PROBLEMS:
+            lines += f"\n  and {len(problems) - _MOST_PROBLEMS} more"
+        names = ", ".join(map(repr, backends))
+        where = f"the backend {names}" if len(backends) == 1 else f"the backends {names}"
         raise ValidationError(
-            f"This pipeline cannot run on the backend {backend!r}:\n{lines}", backend=backend
+            f"This pipeline cannot run on {where}:\n{lines}",
+            backend=backends[0] if len(backends) == 1 else None,
         )

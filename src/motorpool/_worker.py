@@ -23,7 +23,8 @@ import cloudpickle
 from motorpool import _process
 from motorpool._allocate import allocating
 from motorpool._checkpoint import keep_payload
-from motorpool._failure import Failure, as_failure, pack
+from motorpool._equipment import Equipment
+from motorpool._failure import Failure, as_failure, explain_readonly, pack
 from motorpool._faults import FaultWriter
 from motorpool._journal import Journal
 from motorpool._logs import LogWriter, redirect
@@ -35,6 +36,7 @@ from motorpool._task import Hooks, NodeRun, Outcome
 from motorpool._trip import NodeCatalog, Trip
 
 if TYPE_CHECKING:
+    from motorpool._host import Host
     from motorpool._plan import Settings
     from motorpool._store import Payload, Ref, StoreClient
     from motorpool._trip import Load
@@ -54,17 +56,18 @@ def run_envelope(data: bytes) -> bytes:
         data: Pickle of what leads to the run, from `envelope_head`; and of `Load`s, as tuples.
 
     Returns:
-        Pickle of a list of outcomes, as plain tuples. What has none was not started.
+        Pickle of a list of outcomes, as plain tuples. What has none was not started. Behind it
+        what was logged, where no file takes that; see `LogWriter.take`.
     """
     head, loads = pickle.loads(data)
     session = _session(head)
     session.begin()
-    return Trip(session).run(loads)
+    return Trip(session).run(loads) + session.words()
 
 
-def envelope_head(client: StoreClient, plan: Payload) -> bytes:
-    """What leads a worker to a run: how to read values, and where the plan is."""
-    head: bytes = cloudpickle.dumps((client, plan))
+def envelope_head(client: StoreClient, plan: Payload, key: bytes) -> bytes:
+    """What leads a worker to a run: how to read values, where the plan is, and its key."""
+    head: bytes = cloudpickle.dumps((client, plan, key))
     return head
 
 
@@ -76,9 +79,11 @@ def _session(head: bytes) -> Session:
 class Session:
     """A run, as one worker knows it."""
 
-    def __init__(self, client: Any, plan: Ref) -> None:
+    def __init__(self, client: Any, plan: Ref, key: bytes) -> None:
         self._client: StoreClient = client
         self._plan: Plan = client.get(plan)
+        equipment = Equipment.unseal(self._plan.sealed, key)
+        self._pickled_datasets = equipment.datasets
         settings = self._plan.settings
         self._scratch = Path(settings.scratch) if settings.scratch else None
         self._journal = Journal(self._scratch / JOURNAL) if self._scratch else None
@@ -86,18 +91,25 @@ class Session:
         self._seconds: dict[int, float] = {}  # that each function took when it last ran
         self._datasets: dict[str, Any] = {}
         self._owned = _set_up(settings)
-        self._hooks = Hooks(load_hooks(self._plan.hooks, client.loads))
+        host = equipment.host
+        self._host: Host | None = None if host is None else client.loads(host)
+        self._hooks = Hooks(load_hooks(equipment.hooks, client.loads))
         self._hooks.call(
             "motorpool_worker_started", backend=settings.backend, run_id=settings.run_id
         )
         if self._owned is not None:
             self._owned.surroundings.accept()
+            redirect(self._owned.log, settings.log_levels)  # imports may have changed it
 
     def begin(self) -> None:
         """An envelope has come: what this process writes belongs to this run."""
         if self._owned is not None:
             self._owned.log.point_to(self._scratch)
             self._owned.faults.point_to(self._scratch)
+
+    def words(self) -> bytes:
+        """What has been logged and cannot be read elsewhere."""
+        return b"" if self._owned is None else self._owned.log.take()
 
     @property
     def stopping(self) -> bool:
@@ -122,9 +134,11 @@ class Session:
         failure, kept = self._try(load, catalog, trip)
         seconds = time.perf_counter() - clock
         self._seconds[self._plan.nodes.function_of[index]] = seconds
-        with contextlib.suppress(OSError):  # what cannot be given back now goes with the run
+        try:
             catalog.end()
             self._client.end_node(goes_on=bool(trip.handed))
+        except OSError:  # what cannot be given back now goes with the run
+            pass
         if self._owned is not None:
             self._owned.surroundings.restore()
         if self._journal is not None:
@@ -146,28 +160,28 @@ class Session:
         try:
             node = self.node(load.node)
             with allocating(partial(self._allocate, load.node)):
+                seen = catalog if self._host is None else self._host.view(catalog)
                 NodeRun(
-                    node, catalog, self._hooks, is_async=settings.is_async,
+                    node, seen, self._hooks, is_async=settings.is_async,
                     run_id=settings.run_id, attempt=load.attempt,
                 )()  # fmt: skip
             if load.handed and trip.must_part():
                 catalog.part()
-            kept = self._keep(catalog.outputs)
+            if settings.checkpoint is not None:
+                kept = self._keep(settings.checkpoint, catalog.outputs)
         except BaseException as error:  # noqa: BLE001, the worker outlives whatever a node raises
             _end_if_forked(me, error)
             if self._client.readonly:
-                _explain_readonly(error)
+                explain_readonly(error)
             failure = pack(as_failure(error), self._client.dumps, self._client.loads)
             catalog.drop()
         _end_if_forked(me, None)
         return failure, kept
 
-    def _keep(self, outputs: dict[str, Payload]) -> dict[str, str]:
-        folder = self._plan.settings.checkpoint
+    def _keep(self, folder: str, outputs: dict[str, Payload]) -> dict[str, str]:
         kept: dict[str, str] = {}
-        if folder is not None:
-            for name, payload in outputs.items():
-                kept |= keep_payload(folder, name, payload, self._client)
+        for name, payload in outputs.items():
+            kept |= keep_payload(folder, name, payload, self._client)
         return kept
 
     def node(self, index: int) -> Any:
@@ -176,9 +190,11 @@ class Session:
 
     def dataset(self, name: str) -> Any | None:
         """A dataset that workers use themselves, or None."""
-        if name not in self._datasets and name in self._plan.datasets:
-            self._datasets[name] = self._loaded(self._plan.datasets[name])
-        return self._datasets.get(name)
+        if name not in self._pickled_datasets:
+            return None
+        if name not in self._datasets:
+            self._datasets[name] = self._loaded(self._pickled_datasets[name])
+        return self._datasets[name]
 
     def _allocate(self, node: int, nbytes: int) -> memoryview | None:
         return self._client.allocate(nbytes, owner_tag(self._plan.settings.token, node))
@@ -225,10 +241,13 @@ class Session:
         return self._functions[index]
 
     def _loaded(self, pickled: Any) -> Any:
-        """Unpickle; what imports change in this process by the way is meant for all nodes."""
+        """Unpickle; what imports change in this process by the way is meant for all nodes.
+
+        But for where log records go.
+        """
         value = self._client.loads(pickled)
-        if self._owned is not None:
-            self._owned.surroundings.accept_imports()
+        if self._owned is not None and self._owned.surroundings.accept_imports():
+            redirect(self._owned.log, self._plan.settings.log_levels)
         return value
 
 
@@ -239,15 +258,6 @@ def _end_if_forked(worker: int, error: BaseException | None) -> None:
     with contextlib.suppress(Exception):
         sys.stdout.flush()
     os._exit(0 if error is None or getattr(error, "code", 1) in {0, None} else 1)
-
-
-def _explain_readonly(error: BaseException) -> None:
-    text = str(error).lower()
-    if "read-only" in text or "readonly" in text:
-        error.add_note(
-            "The run has readonly_inputs=True: a node that changes an input makes a copy first, "
-            "as by `data = data.copy()`; or leave it out, and each node has a copy of its own."
-        )
 
 
 def owner_tag(token: str, node: int, *, handed: bool = False) -> str:

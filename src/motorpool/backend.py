@@ -65,7 +65,8 @@ class Capabilities:
             `WorkerCrashedError`, and goes on. Without it the engine looks at the journal, and
             reruns suspects one by one.
         kills_workers: One worker can be killed without harm to the others.
-        places_tasks: A task can be sent to a worker of one's choice.
+        places_tasks: The executor has `submit_near(pid, fn, *args)`, which prefers a worker of the
+            caller's choice if that is free.
         restarts: The engine may get a new executor when this one has broken.
     """
 
@@ -167,12 +168,17 @@ class ExecutorBackend(ABC):
     ) -> Store:
         """Open the store that carries values between workers, for one run or several.
 
+        Where workers do not share this host's memory, values travel by way of the driver.
+
         Args:
             memory_limit: Bytes to take of shared memory at most; None for half of what is free.
-            readonly_inputs: Whether nodes may not write to what they read.
+            readonly_inputs: Whether nodes may not write to what they read; what has travelled is
+                the reader's own in any case.
         """
-        from motorpool._store import FileStore  # noqa: PLC0415, same
+        from motorpool._store import FileStore, InBandStore  # noqa: PLC0415, same
 
+        if not self.capabilities.shares_memory:
+            return InBandStore(type(self).dumps, type(self).loads)
         return FileStore.create(
             type(self).dumps, type(self).loads, memory_limit=memory_limit,
             readonly=readonly_inputs,
@@ -185,6 +191,9 @@ class ExecutorBackend(ABC):
         They then leave Ctrl-C to the driver, and end with it even before their first node.
         """
         return functools.partial(_process.start_worker, os.getpid())
+
+    def warm_up(self) -> None:  # noqa: B027, not every backend has anything to do
+        """Begin to start what takes long, and return at once: there will be a run soon."""
 
     def worker_pids(self, executor: Executor) -> list[int]:  # noqa: ARG002, part of the contract
         """Process ids of the executor's live workers, as far as it can tell."""

@@ -59,7 +59,7 @@ class MemoryDataset:
     _EPHEMERAL = True
 
     def __init__(self, data: Any = _EMPTY, *, copy_mode: CopyMode | None = None) -> None:
-        if copy_mode not in {None, "assign", "copy", "deepcopy"}:
+        if copy_mode is not None and copy_mode not in {"assign", "copy", "deepcopy"}:
             raise DatasetError(
                 f"The copy mode {copy_mode!r} is unknown: use 'assign', 'copy' or 'deepcopy'."
             )

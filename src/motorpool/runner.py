@@ -11,7 +11,7 @@ from motorpool.errors import ValidationError
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from concurrent.futures import Executor
 
     from motorpool._abstract_runner import OnFailure
@@ -41,6 +41,9 @@ class _BackendRunner(AbstractRunner):
         if own is not _BackendRunner._get_executor:
             return super()._get_backend()  # a subclass has its own executor
         return self._backend
+
+    def _own_backend(self) -> str | None:
+        return self._backend.name
 
     def _get_executor(self, max_workers: int) -> Executor:
         return self._backend.get_executor(max_workers)
@@ -94,6 +97,8 @@ class ParallelRunner(_BackendRunner):
         memory_limit: Bytes of shared memory that values may take, such as "4GiB".
         readonly_inputs: Whether large inputs cannot be written to, instead of copies on write.
         fuse: Whether values of a linear stretch of nodes stay in one worker, uncopied.
+        backends: What nodes mean by the backend that they name: a backend with options, or an
+            executor of yours; by default the installed backend of this name.
         **backend_options: Options of the backend, if it is given by name.
 
     Raises:
@@ -117,14 +122,23 @@ class ParallelRunner(_BackendRunner):
         memory_limit: int | str | None = None,
         readonly_inputs: bool = False,
         fuse: bool = True,
+        backends: Mapping[str, str | ExecutorBackend | Executor] | None = None,
         **backend_options: Any,
     ) -> None:
         options = {
             "on_failure": on_failure, "retries": retries, "timeout": timeout,
             "observers": observers, "runs_folder": runs_folder, "checkpoint": checkpoint,
             "memory_limit": memory_limit, "readonly_inputs": readonly_inputs, "fuse": fuse,
+            "backends": backends,
         }  # fmt: skip
         super().__init__(backend, max_workers, is_async, options, backend_options)
+
+    def warm_up(self) -> None:
+        """Begin to start what takes long, and return at once: there will be a run soon.
+
+        Where workers are forked from a server, it starts, and imports what they need.
+        """
+        self._backend.warm_up()
 
     def _validate_catalog(self, catalog: RunCatalog) -> dict[str, bytes] | None:
         if self._backend.capabilities.isolation.in_process:

@@ -205,7 +205,7 @@ def test_lost_try_leaves_nothing_in_the_store(process_backend):
         os._exit(1)
 
     def files(runner):
-        store = runner._resources._store
+        store = runner._resources.places[""].store
         return [
             p.name
             for p in store.scratch().iterdir()
@@ -269,7 +269,7 @@ def test_forked_child_leaves_the_parents_workers_and_results_alone():
     pipe = pipeline(node(np.arange, "n", "big"))
     with ParallelRunner("direct", max_workers=1) as runner:
         result = runner.run(pipe, {"n": 50_000})
-        executor = runner._resources._pool.executor
+        executor = runner._resources.places[""].pool.executor
         child = os.fork()
         if child == 0:
             code = 1

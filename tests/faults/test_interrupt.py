@@ -6,12 +6,14 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from motorpool._interrupts import Interrupts
+from motorpool.cli._signals import Signals, Terminated
 
 BACKENDS = ["direct", "process", "loky", "multiprocess", "threads", "sequential"]
 _PATIENCE = 20.0
@@ -84,11 +86,35 @@ def test_what_breaks_after_a_signal_is_the_signals_doing():
 
     def start():
         with Interrupts(lambda: None, active=True):
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)  # kill may reach another thread first
             raise EOFError
 
-    with pytest.raises(KeyboardInterrupt):
-        start()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job ignores it
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            start()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_that_python_swallows_comes_again(number):
+    """As in the callback of a weak reference, of which imports have many."""
+
+    class Swallows:
+        def __del__(self):
+            signal.raise_signal(number)
+
+    def wait():
+        Swallows()
+        threading.Event().wait(_PATIENCE)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job ignores it
+    try:
+        with Signals(), pytest.raises((KeyboardInterrupt, Terminated)):
+            wait()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 CELL = """

@@ -1,12 +1,16 @@
 """Nodes that travel together: what they hand to each other, and who is blamed when one breaks."""
 
+import dataclasses
+import gc
 import os
 import resource
 import signal
 import tempfile
 import time
+import weakref
 from pathlib import Path
 from random import Random
+from typing import ClassVar
 
 import functions
 import numpy as np
@@ -16,7 +20,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_graph import acyclic
 
-from motorpool import ParallelRunner, allocate, create_hook_manager, node, pipeline
+from motorpool import (
+    MemoryDataset,
+    ParallelRunner,
+    allocate,
+    create_hook_manager,
+    node,
+    pipeline,
+)
 from motorpool._graph import Graph
 from motorpool._mail import Inbox, Outbox
 from motorpool._scheduler import Scheduler, State
@@ -47,7 +58,9 @@ def test_stretches_and_losses_leave_no_node_out(parents, random):
     graph = Graph.from_parents(parents)
     nodes = [node(add, [f"o{p}" for p in sorted(set(ps))] or None, f"o{i}", name=f"n{i}")
              for i, ps in enumerate(parents)]  # fmt: skip
-    stretches = Stretches.of(nodes, graph, stored=(), once=[True] * len(nodes))
+    stretches = Stretches.of(
+        nodes, graph, stored=(), once=[True] * len(nodes), lanes=[0] * len(nodes)
+    )
     scheduler = Scheduler(graph, stretches)
     while scheduler.unfinished:
         batch = scheduler.stretch(scheduler.pop())
@@ -124,6 +137,19 @@ def test_what_somebody_else_has_is_copied_for_the_next_node(process_backend, run
         assert [result[f"o{i}"].load() for i in range(4)] == [5.0] * 4
 
 
+def test_values_of_a_run_go_with_its_result(any_backend):
+    """At once, and not at Python's next collection."""
+    with ParallelRunner(any_backend, max_workers=1) as runner:
+        gc.disable()
+        try:
+            result = runner.run(pipeline(chain(np.ones)), {"x": 100_000})
+            dataset = weakref.ref(result["out"])
+            del result
+            assert dataset() is None
+        finally:
+            gc.enable()
+
+
 def test_copies_for_the_next_node_leave_no_files(process_backend):
     """Nor does a chain of tables hold more than a chain of arrays."""
 
@@ -139,7 +165,7 @@ def test_copies_for_the_next_node_leave_no_files(process_backend):
             result = runner.run(pipeline(chain(table, *[more] * 8)), {"x": 1_000_000})
             assert (result["out"].load()["a"] == np.arange(1_000_000) + 8).all()
             del result
-        folder = Path(runner._resources._store.client.folders[0])
+        folder = Path(runner._resources.places[""].store.client.folders[0])
         held = sum(p.stat().st_size for p in folder.glob("**/*") if p.is_file())
         assert held < 4 * 8_000_000
         assert not list(folder.glob("*-handed-*"))
@@ -350,7 +376,7 @@ def test_suspect_whose_input_cannot_be_made_is_not_tried():
     """The one before it has failed, or waits for its next try."""
     graph = Graph.from_parents([[], [0]])
     nodes = [node(increment, "x", "a", name="a"), node(increment, "a", "b", name="b")]
-    stretches = Stretches.of(nodes, graph, stored=(), once=[True, True])
+    stretches = Stretches.of(nodes, graph, stored=(), once=[True, True], lanes=[0, 0])
     for fate in ("failed", "running"):
         scheduler = Scheduler(graph, stretches)
         assert scheduler.stretch(scheduler.pop()) == [0, 1]
@@ -409,7 +435,7 @@ def test_array_that_was_handed_on_goes_with_its_worker(process_backend):
         for _ in range(3):
             with pytest.raises(WorkerCrashedError):
                 runner.run(pipeline(chain(make, functions.kill_self)), {"x": 500_000})
-        folder = Path(runner._resources._store.client.folders[0])
+        folder = Path(runner._resources.places[""].store.client.folders[0])
         assert sum(p.stat().st_size for p in folder.glob("**/*.part")) == 0
         counts = [
             runner.run(pipeline(chain(make, look)), {"x": 500_000})["out"].load()[0]
@@ -435,3 +461,171 @@ def test_message_that_finds_no_room_does_not_spoil_the_next(tmp_path):
     outbox.write(b"third")
     outbox.close()
     assert list(Inbox(tmp_path, ".test").read()) == [b"first", b"third"]
+
+
+class Counted:
+    """Knows how many of its kind live."""
+
+    living: ClassVar = weakref.WeakSet()
+    most = 0
+
+    def __init__(self):
+        self.living.add(self)
+        Counted.most = max(Counted.most, len(self.living))
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("backend", ["threads", "sequential"])
+def test_values_of_a_chain_in_this_process_are_released_as_it_goes(backend):
+    """Nodes that take a while go back to the driver one by one, although they are a stretch."""
+    Counted.most = 0
+    pipe = pipeline(chain(*[lambda _: Counted()] * 20, lambda _: 1))
+    data = {"x": MemoryDataset(0, copy_mode="assign")}
+    assert ParallelRunner(backend).run(pipe, data)["out"].load() == 1
+    assert Counted.most <= 2 * 3  # a deep copy when it is saved, and one when it is read
+
+
+@pytest.mark.parametrize("backend", ["threads", "sequential"])
+def test_after_a_failure_in_a_stretch_nothing_that_needs_it_runs(backend, tmp_path):
+    """Neither in the envelope nor later; what is tried again goes on from there."""
+    path = tmp_path / "ran"
+    tries = []
+
+    def fail_once(x):
+        tries.append(x)
+        if len(tries) == 1:
+            raise ValueError("once")
+        return x
+
+    parts = [note_and_add(path, "a"), fail_once, note_and_add(path, "c")]
+    runner = ParallelRunner(backend)
+    with pytest.raises(ValueError, match="once"):
+        runner.run(pipeline(chain(*parts)), {"x": 0})
+    assert path.read_text().split() == ["a"]
+    tries.clear()
+    result = ParallelRunner(backend, retries=1).run(pipeline(chain(*parts)), {"x": 0})
+    assert (result["out"].load(), len(tries)) == (2, 2)
+    assert path.read_text().split() == ["a", "a", "c"]
+
+
+def grid(width, steps, function=add):
+    """Each node of a row waits for its neighbours in the row above."""
+
+    def name(step, column):
+        return f"v{step}_{column}"
+
+    return [
+        node(function, [name(step - 1, c) for c in range(column - 1, column + 2) if 0 <= c < width]
+             if step else "x", name(step, column), name=f"n{step}_{column}")
+        for step in range(steps) for column in range(width)
+    ]  # fmt: skip
+
+
+def in_plain_python(width, steps, x):
+    row = [x] * width
+    for _ in range(steps - 1):
+        row = [sum(row[max(0, c - 1) : c + 2]) for c in range(width)]
+    return row
+
+
+@pytest.mark.parametrize("fuse", [True, False])
+def test_short_nodes_travel_with_those_that_they_wait_for(any_backend, fuse):
+    """Values of one envelope's nodes are found by later nodes of it; others' come with it."""
+    pipe = pipeline(grid(5, 40))
+    with ParallelRunner(any_backend, max_workers=2, fuse=fuse) as runner:
+        for x in (1, 3):  # at first nothing is known of how long they take
+            result = runner.run(pipe, {"x": x})
+            assert [result[f"v39_{c}"].load() for c in range(5)] == in_plain_python(5, 40, x)
+
+
+def test_large_values_within_an_envelope(process_backend):
+    """As those of other envelopes: each reader has its own, and all are given back."""
+
+    def grow(*parts):
+        total = np.sum(parts, axis=0) if len(parts) > 1 else parts[0]
+        parts[0][:] = -1  # its own copy
+        return np.full(20_000, total.flat[0])
+
+    nodes = [node(lambda x: np.full(20_000, float(x)), "x", f"v0_{c}", name=f"n0_{c}")
+             for c in range(3)]  # fmt: skip
+    nodes += [n for n in grid(3, 6, grow) if not n.name.startswith("n0")]
+    with ParallelRunner(process_backend, max_workers=2) as runner:
+        for x in (1, 2):
+            result = runner.run(pipeline(nodes), {"x": x})
+            found = [result[f"v5_{c}"].load()[0] for c in range(3)]
+            assert found == in_plain_python(3, 6, float(x))
+
+
+@pytest.mark.parametrize("policy", ["stop", "continue"])
+def test_failure_within_an_envelope_keeps_back_what_needs_it(any_backend, policy):
+    """And only that; it is one failure, and the rest of the pipeline is as without envelopes."""
+
+    def add_or_fail(*parts):
+        if sum(parts) == 3 * 7:
+            raise ValueError("enough")
+        return sum(parts)
+
+    nodes = grid(3, 4, add_or_fail)
+    nodes += [node(add, "x", f"free{i}", name=f"free{i}") for i in range(20)]
+    runner = ParallelRunner(any_backend, max_workers=2, on_failure=policy)
+    with runner:
+        runner.run(pipeline(nodes), {"x": 1})  # so that it is known how short they are
+        seen = Told()
+        runner._settings = dataclasses.replace(runner._settings, observers=(seen,))
+        with pytest.raises(ValueError, match="enough") as caught:
+            runner.run(pipeline(nodes), {"x": 3})  # 3, 3, 3 -> 6, 9, 6 -> 15, 21, 15
+    assert "in node 'n2_1'" in caught.value.__notes__[0]
+    ran = {e.node for e in seen.events if isinstance(e, NodeCompleted)}
+    if policy == "continue":
+        assert ran == {n.name for n in nodes} - {"n2_1", "n3_0", "n3_1", "n3_2"}
+
+
+def test_crash_within_an_envelope_blames_the_right_node(process_backend, roll_call):
+    """Those that it waited for are done or done again, at no charge; those behind it never run."""
+    path = roll_call.path
+
+    def note_or_die(*parts):
+        append(path, str(sum(parts)))
+        if sum(parts) == 6 * 7:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return sum(parts)
+
+    def run(x, runner):
+        return runner.run(pipeline(grid(2, 8, note_or_die)), {"x": x})
+
+    with ParallelRunner(process_backend, max_workers=2, on_failure="continue") as runner:
+        for _ in range(3):
+            run(1, runner)  # from then on, all nodes are known to be short, and travel together
+        with pytest.raises(BaseExceptionGroup) as caught:
+            run(21, runner)  # 21, 21 -> 42, 42
+    assert {error.node for error in caught.value.exceptions} == {"n1_0", "n1_1"}
+    assert all(isinstance(error, WorkerCrashedError) for error in caught.value.exceptions)
+    assert "84" not in Path(path).read_text().split()
+
+
+def test_retry_within_an_envelope(any_backend, tmp_path):
+    """A node that fails once is tried again, and then what waited for it runs."""
+    path = str(tmp_path / "tries")
+
+    def add_or_fail_once(*parts):
+        if sum(parts) == 6:
+            append(path, "try")
+            if len(Path(path).read_text().split()) == 1:
+                raise ValueError("once")
+        return sum(parts)
+
+    pipe = pipeline(grid(2, 6, add_or_fail_once))
+    with ParallelRunner(any_backend, max_workers=2, retries=1) as runner:
+        assert runner.run(pipe, {"x": 1})["v5_0"].load() == 32
+        assert runner.run(pipe, {"x": 3})["v5_0"].load() == 96
+    assert len(Path(path).read_text().split()) == 3  # two nodes come to 6
+
+
+class Told:
+    """Keeps all events."""
+
+    def __init__(self):
+        self.events = []
+
+    def on_event(self, event):
+        self.events.append(event)

@@ -1,5 +1,6 @@
 """Rows of the failure table that need a process, a file system or a machine of their own."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -101,7 +102,10 @@ def test_outcome_after_a_node_has_raised(any_backend, run, roll_call, recorder, 
 
 def _lock_folders(pid):
     """The run directories that a process holds."""
-    links = [os.readlink(p) for p in Path(f"/proc/{pid}/fd").iterdir()]
+    links = []
+    for path in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # the process goes on meanwhile
+            links.append(os.readlink(path))
     return [Path(x).parent for x in links if "motorpool-" in x and x.endswith("/lock")]
 
 

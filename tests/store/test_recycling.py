@@ -255,7 +255,7 @@ def test_allocated_array_that_is_not_returned_is_given_back(process_backend):
     nodes = [node(waste, "x" if not i else f"y{i - 1}", f"y{i}") for i in range(4)]
     with ParallelRunner(process_backend, max_workers=1) as runner:
         runner.run(pipeline(nodes), {"x": 1})
-        store = runner._resources._store
+        store = runner._resources.places[""].store
         held = sum(p.stat().st_size for p in Path(store.client.folders[0]).glob("**/*"))
         assert held < 2 * 10 * N * 8
 
@@ -411,12 +411,12 @@ def test_worker_that_is_killed_while_it_writes_leaves_no_half_value(recorder, ag
     def kill_while_it_writes(runner):
         folder = None
         while not ended.wait(0.002):
-            store = runner._resources._store
-            folder = Path(store.client.folders[0]) if store else None
+            place = runner._resources.places.get("")
+            folder = Path(place.store.client.folders[0]) if place else None
             for part in folder.glob("*.part") if folder else ():
                 with contextlib.suppress(OSError):
                     if part.stat().st_size > count:
-                        os.kill(runner._resources._pool.worker_pids()[0], signal.SIGKILL)
+                        os.kill(place.pool.worker_pids()[0], signal.SIGKILL)
                         return
 
     pipe = pipeline([node(functions.make_range, "n", "large", name="make", retries=1)])
@@ -432,5 +432,5 @@ def test_worker_that_is_killed_while_it_writes_leaves_no_half_value(recorder, ag
             watcher.join()
         assert (result.load() == np.arange(count)).all()
         assert [e.attempt for e in recorder.of(NodeFailed)] == [1]
-        folder = Path(runner._resources._store.client.folders[0])
+        folder = Path(runner._resources.places[""].store.client.folders[0])
         assert not list(folder.glob("**/*.part"))

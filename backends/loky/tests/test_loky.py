@@ -1,11 +1,22 @@
-"""What is loky's own; the rest of its behaviour is tested with all other backends."""
+"""What is loky's own, beside what the kit tests."""
 
+import re
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
 from motorpool import ParallelRunner, node, pipeline, registry
 from motorpool.errors import BackendOptionError
+from motorpool.testing import BackendConformance
+
+
+class TestLoky(BackendConformance):
+    """By the kit."""
+
+    backend = "loky"
 
 
 def test_entry_point_leads_here():
@@ -26,3 +37,29 @@ def test_bad_option_is_an_error():
     """Before any worker starts."""
     with pytest.raises(BackendOptionError, match="idle_timeout must be positive, not -1"):
         ParallelRunner("loky", idle_timeout=-1)
+
+
+def _deaf_to_interrupts(pid):
+    """Whether a process blocks or ignores SIGINT, as Linux tells of it."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return any(
+        int(re.search(rf"{key}:\s*(\w+)", status)[1], 16) & 2 for key in ("SigBlk", "SigIgn")
+    )
+
+
+def start_two():
+    """Start workers; they are seen long before they are up."""
+    executor = registry.get("loky")().get_executor(2)
+    future = executor.submit(len, "xy")
+    deaf = [_deaf_to_interrupts(pid) for pid in executor._processes]
+    assert future.result() == 2
+    executor.shutdown()
+    return deaf
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
+def test_no_worker_hears_an_interrupt_while_it_starts():
+    """The first pool of a process starts resource trackers, which unblock it."""
+    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import test_loky; "
+    code += "assert test_loky.start_two() == [True, True]"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

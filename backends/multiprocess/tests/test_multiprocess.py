@@ -1,4 +1,4 @@
-"""What is multiprocess's own; the rest of its behaviour is tested with all other backends."""
+"""What is multiprocess's own, beside what the kit tests."""
 
 import subprocess
 import sys
@@ -8,6 +8,13 @@ import numpy as np
 import pyarrow as pa
 
 from motorpool import ParallelRunner, node, pipeline, registry
+from motorpool.testing import BackendConformance
+
+
+class TestMultiprocess(BackendConformance):
+    """By the kit."""
+
+    backend = "multiprocess"
 
 
 def test_entry_point_leads_here():

@@ -72,7 +72,7 @@ class TaskBoard:
 
     def _dispatch(self) -> None:
         """Give waiting tasks to workers; the pool's thread starts more if there are too few."""
-        while self._pending and (member := self._choose()) is not None:
+        while self._pending and (member := self._choose(self._pending[0].near)) is not None:
             task = self._pending.popleft()
             if not task.running and not task.future.set_running_or_notify_cancel():
                 continue
@@ -83,18 +83,22 @@ class TaskBoard:
         if self._wants_more():
             self._bell.ring()
 
-    def _choose(self) -> Member | None:
-        """An idle worker; else, if there are to be no more, for short tasks a nearly idle one."""
-        nearly = None
+    def _choose(self, near: int | None) -> Member | None:
+        """An idle worker; else, if there are to be no more, for short tasks a nearly idle one.
+
+        Args:
+            near: Process id of the worker to take, of several that would do.
+        """
+        idle = nearly = None
         for member in self._members:
             if member.stopped_at is not None or member.served == self._max_tasks:
                 continue
-            if not member.tasks:
-                return member
-            if len(member.tasks) == 1 and nearly is None:
+            if not member.tasks and (idle is None or member.pid == near):
+                idle = member
+            elif len(member.tasks) == 1 and (nearly is None or member.pid == near):
                 nearly = member
         full = len(self._members) == self._max_workers
-        return nearly if full and self._average < SHORT else None
+        return idle or (nearly if full and self._average < SHORT else None)
 
     def _wants_more(self) -> bool:
         room = len(self._members) < (1 if self._scarce else self._max_workers)

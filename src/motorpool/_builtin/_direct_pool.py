@@ -68,9 +68,14 @@ class DirectPool(TaskBoard):
         atexit.register(self._at_exit)
 
     def submit(
-        self, call: tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
-    ) -> Future[Any]:
+        self, call: tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]],
+        near: int | None = None,
+    ) -> Future[Any]:  # fmt: skip
         """Queue a call.
+
+        Args:
+            call: A function, its arguments and its keyword arguments.
+            near: Process id of the worker that it had best run on.
 
         Raises:
             RuntimeError: After `shutdown`.
@@ -80,7 +85,7 @@ class DirectPool(TaskBoard):
         if os.getpid() != self._owner:
             raise RuntimeError("the workers belong to the process that this one was forked from")
         number = next(self._numbers)
-        task = Task(number, Future(), call_frame(number, call, self._dumps))
+        task = Task(number, Future(), call_frame(number, call, self._dumps), near)
         with self._lock:
             if self._broken:
                 raise BrokenExecutor(self._broken)

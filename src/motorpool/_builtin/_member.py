@@ -30,12 +30,14 @@ class Task:
         number: What the frames call it.
         future: The caller's.
         frame: What to send.
+        near: Process id of the worker that it had best run on, if it matters.
         running: Whether the future says that it runs; such a task cannot be cancelled any more.
     """
 
     number: int
     future: Future[Any]
     frame: bytes
+    near: int | None = None
     running: bool = False
 
 

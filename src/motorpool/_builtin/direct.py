@@ -7,10 +7,10 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from motorpool._builtin._context import StartMethod, worker_context
 from motorpool._builtin._direct_pool import DirectPool
 from motorpool.backend import Capabilities, ExecutorBackend, Isolation
 from motorpool.hookspecs import hookimpl
+from motorpool.processes import StartMethod, start_server, worker_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,6 +55,20 @@ class DirectExecutor(Executor):
         """
         return self._pool.submit((fn, args, kwargs))
 
+    def submit_near(self, pid: int, fn: Callable[..., Any], /, *args: Any) -> Future[Any]:
+        """Queue a call that had best run on one worker; on another one, if that is free first.
+
+        Args:
+            pid: Process id of the worker.
+            fn: What to call.
+            *args: With what.
+
+        Raises:
+            RuntimeError: After `shutdown`.
+            BrokenExecutor: If workers cannot be started.
+        """
+        return self._pool.submit((fn, args, {}), near=pid)
+
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more tasks, and end the workers when they have done what there is."""
         self._pool.shutdown(wait=wait, cancel_futures=cancel_futures)
@@ -94,7 +108,9 @@ class DirectBackend(ExecutorBackend):
     """Runs nodes in processes with a pipe each: fast, and exact about who crashed."""
 
     name = "direct"
-    capabilities = Capabilities(isolation=Isolation.PROCESS, exact_blame=True, kills_workers=True)
+    capabilities = Capabilities(
+        isolation=Isolation.PROCESS, exact_blame=True, kills_workers=True, places_tasks=True
+    )
     options_type = DirectOptions
 
     def _get_executor(self, max_workers: int) -> Executor:
@@ -103,6 +119,10 @@ class DirectBackend(ExecutorBackend):
             context=worker_context(self.options.start_method),
             max_tasks_per_child=self.options.max_tasks_per_child,
         )
+
+    def warm_up(self) -> None:
+        """Start the server that workers are forked from."""
+        start_server(self.options.start_method)
 
     def worker_pids(self, executor: Executor) -> list[int]:
         """Process ids of the live workers."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any
 
-from motorpool._builtin._context import StartMethod, worker_context
 from motorpool.backend import Capabilities, ExecutorBackend, Isolation
 from motorpool.hookspecs import hookimpl
+from motorpool.processes import StartMethod, start_server, worker_context
 
 if TYPE_CHECKING:
     import threading
@@ -71,6 +71,10 @@ class ProcessBackend(ExecutorBackend):
             max_tasks_per_child=self.options.max_tasks_per_child,
             initializer=self.initializer,
         )
+
+    def warm_up(self) -> None:
+        """Start the server that workers are forked from."""
+        start_server(self.options.start_method)
 
     def worker_pids(self, executor: Executor) -> list[int]:
         """Process ids of the live workers."""

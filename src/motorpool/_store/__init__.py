@@ -23,6 +23,7 @@ from motorpool._store._contract import (
 from motorpool._store._directory import try_lock, unlock
 from motorpool._store._file_store import FileStore
 from motorpool._store._files import INLINE_LIMIT, FileClient
+from motorpool._store._in_band import InBandClient, InBandStore
 from motorpool._store._locks import share_lock
 from motorpool._store._parcel import Parcel
 from motorpool._store._pickling import dumps, reduce_out_of_band
@@ -33,6 +34,8 @@ __all__ = [
     "INLINE_LIMIT",
     "FileClient",
     "FileStore",
+    "InBandClient",
+    "InBandStore",
     "Parcel",
     "Payload",
     "Ref",

@@ -16,6 +16,8 @@ import time
 import weakref
 from pathlib import Path
 
+from motorpool._interrupts import Interrupts
+
 try:
     import fcntl
 except ImportError:  # Windows
@@ -81,12 +83,13 @@ class RunDirectory:
         self.path = parent / name
         if os.name == "nt":  # which renames no directory that holds an open file
             new = self.path
-        new.mkdir(mode=0o700)
-        lock = os.open(new / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
-        try_lock(lock)
-        if new != self.path:
-            new.rename(self.path)
-        self.remove = weakref.finalize(self, _remove, self.path, lock, os.getpid())
+        with Interrupts(lambda: None, active=True):  # else one in between would leave it behind
+            new.mkdir(mode=0o700)
+            lock = os.open(new / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+            try_lock(lock)
+            if new != self.path:
+                new.rename(self.path)
+            self.remove = weakref.finalize(self, _remove, self.path, lock, os.getpid())
 
 
 def sweep(parent: Path) -> list[Path]:

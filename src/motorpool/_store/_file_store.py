@@ -71,11 +71,13 @@ class FileStore(Store):
 
     def adopt(self, payload: Payload) -> None:
         """Count a value's files as used."""
-        self._books.adopt(keys_of(payload))
+        if not isinstance(payload, bytes):
+            self._books.adopt(keys_of(payload))
 
     def release(self, payload: Payload) -> None:
         """Count a value's files as used once less; maps of them stay valid."""
-        self._books.release(keys_of(payload))
+        if not isinstance(payload, bytes):
+            self._books.release(keys_of(payload))
 
     def holds(self, value: StoredValue) -> bool:
         """Whether a value lies in these files, or in one that nobody moves."""

@@ -123,6 +123,8 @@ class FileClient:
 
     def end_node(self, *, goes_on: bool = False) -> None:
         """Forget what was read, and give back what was allocated and not returned."""
+        if not self._sources and not self._made:
+            return
         kept = []
         for source in self._sources:
             if goes_on and source.cell() is not None:

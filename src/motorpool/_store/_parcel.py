@@ -32,8 +32,10 @@ class Parcel:
         Its memory is its own, and no variable, view or cache anywhere has it, not even weakly. Of
         other values that cannot be told: what is inside of them may be somebody's.
         """
+        if not self._last or type(self.value).__name__ != "ndarray":
+            return False
         numpy = sys.modules.get("numpy")
-        if not self._last or numpy is None or type(self.value) is not numpy.ndarray:
+        if numpy is None or type(self.value) is not numpy.ndarray:
             return False
         if sys.getrefcount(self.value) != _ALONE or weakref.getweakrefcount(self.value):
             return False
@@ -41,7 +43,7 @@ class Parcel:
 
     def may_be_spent(self) -> bool:
         """Whether it is all of a value that is worth giving its pages back one by one."""
-        if not can_give_up or not self.is_all():
+        if not self.is_all() or not can_give_up:
             return False
         flags = self.value.flags
         return bool(flags.contiguous | flags.f_contiguous) and self.value.nbytes >= _LEAST

@@ -25,6 +25,24 @@ class Names(click.ParamType):  # type: ignore[type-arg,unused-ignore]
         return names
 
 
+class Numbers(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """Positive whole numbers with commas in between."""
+
+    name = "1,2,..."
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> list[int]:
+        """Split at the commas."""
+        if isinstance(value, list):
+            return value
+        try:
+            numbers = [int(text) for text in value.split(",")]
+        except ValueError:
+            numbers = []
+        if not numbers or min(numbers) < 1:
+            self.fail(f"{value!r} is not of the form 1,2,4, with numbers from 1", param, ctx)
+        return numbers
+
+
 class Assignment(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     """A backend's option."""
 

@@ -12,16 +12,14 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.logging import RichHandler
-from rich.markup import escape
-from rich.table import Table
 
 from motorpool import ParallelRunner, Retry, registry
 from motorpool._failure import RemoteTraceback, format_error
+from motorpool._imports import need_modules
+from motorpool._libraries import libraries_of
 from motorpool._suggest import unknown_names
+from motorpool.cli._observers import EventFile, Outcome
 from motorpool.cli._parameters import Assignment, selection
-from motorpool.cli._progress import EventFile, Outcome, ProgressBar
 from motorpool.cli._signals import INTERRUPTED, TERMINATED, Signals, Terminated
 from motorpool.cli._target import load_catalog, load_pipeline
 from motorpool.errors import (
@@ -87,18 +85,17 @@ def run(  # noqa: PLR0913, one argument an option
 
     TARGET is package.module:attr, file.py, file.py:attr, or a folder that holds pipeline.py.
     """
-    console = Console(stderr=True)
-    show_bar = console.is_terminal if progress is None else progress
+    place = registry.resolve(backend, dict(options))
+    need_modules(libraries_of(target))
+    place.warm_up()  # while the pipeline and the rest of this are imported
     outcome = Outcome()
     observers: list[Any] = [outcome]
-    observers += [ProgressBar(console)] if show_bar else []
     observers += [EventFile(events)] if events else []
-    _set_up_logging(console, verbose=not show_bar)
+    observers += _watching(show_bar=sys.stderr.isatty() if progress is None else progress)
     runner = ParallelRunner(
-        backend, max_workers, is_async, on_failure=on_failure, timeout=timeout,
+        place, max_workers, is_async, on_failure=on_failure, timeout=timeout,
         retries=Retry(retries, retry_delay), observers=observers, checkpoint=checkpoint,
         memory_limit=memory_limit, readonly_inputs=readonly_inputs, fuse=not no_fuse,
-        **dict(options),
     )  # fmt: skip
     runner._wants_results = False  # noqa: SLF001, nobody can load them when the command is over
     pipeline, module = load_pipeline(target)
@@ -184,19 +181,29 @@ def _threads_are_left() -> bool:
     return any(not t.daemon for t in threading.enumerate() if t is not threading.main_thread())
 
 
-def _set_up_logging(console: Console, *, verbose: bool) -> None:
-    if verbose:
-        logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-        logging.getLogger().setLevel(logging.INFO)
-    else:
+def _watching(*, show_bar: bool) -> list[Any]:
+    """Set up what people see of a run: a progress bar, or else log lines."""
+    bars: list[Any] = []
+    if show_bar:  # rich takes as long to import as a small run takes
+        from rich.console import Console  # noqa: PLC0415
+        from rich.logging import RichHandler  # noqa: PLC0415
+
+        from motorpool.cli._progress import ProgressBar  # noqa: PLC0415
+
+        console = Console(stderr=True)
         handler = RichHandler(console=console, show_path=False)
         logging.basicConfig(format="%(name)s: %(message)s", handlers=[handler])
+        bars = [ProgressBar(console)]
+    else:
+        logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+        logging.getLogger().setLevel(logging.INFO)
     # What it would say of resuming is said here as a command.
     logging.getLogger("motorpool").addFilter(
         lambda record: (
             not str(record.msg).startswith(("There are %d nodes", "No nodes ran", "Or resume"))
         )
     )
+    return bars
 
 
 def _show_failure(error: BaseException) -> None:
@@ -216,25 +223,25 @@ def _show_failure(error: BaseException) -> None:
 
 
 def _show_summary(summary: RunSummary, skipped: dict[str, list[str]]) -> None:
-    table = Table(show_header=False, box=None, pad_edge=False)
     total = summary.completed + len(summary.failed) + summary.skipped
-    done = f"{summary.completed} of {total} completed" if total else "nothing to do"
-    table.add_row("nodes", done)
-    if not total:
-        Console(stderr=True).print(table)
-        return
+    rows = [("nodes", f"{summary.completed} of {total} completed" if total else "nothing to do")]
     if summary.failed:
-        table.add_row("failed", escape(", ".join(summary.failed)))
+        rows.append(("failed", ", ".join(summary.failed)))
     for reason, names in skipped.items():
         more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-        table.add_row("skipped", escape(f"{', '.join(names[:_MOST_NAMES])}{more}: {reason}"))
-    workers = "1 worker" if summary.max_workers == 1 else f"{summary.max_workers} workers"
-    table.add_row("backend", f"{summary.backend}, {workers}")
-    table.add_row("wall time", f"{summary.wall_time:.2f} s")
-    table.add_row("time in nodes", f"{summary.node_time:.2f} s")
-    table.add_row("speed-up", f"{summary.speedup:.2f} x against one worker's time")
-    table.add_row("peak memory", f"{summary.peak_memory / 2**20:.0f} MiB at most, all processes")
-    Console(stderr=True).print(table)
+        rows.append(("skipped", f"{', '.join(names[:_MOST_NAMES])}{more}: {reason}"))
+    if total:
+        workers = "1 worker" if summary.max_workers == 1 else f"{summary.max_workers} workers"
+        memory = f"{summary.peak_memory / 2**20:.0f} MiB at most, all processes"
+        rows += [
+            ("backend", f"{summary.backend}, {workers}"),
+            ("wall time", f"{summary.wall_time:.2f} s"),
+            ("time in nodes", f"{summary.node_time:.2f} s"),
+            ("speed-up", f"{summary.speedup:.2f} x against one worker's time"),
+            ("peak memory", memory),
+        ]
+    for name, text in rows:
+        click.echo(f"{name:<13}  {text}", err=True)
 
 
 def _show_hint(start: list[str], summary: RunSummary) -> None:

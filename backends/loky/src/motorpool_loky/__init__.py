@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from multiprocessing import resource_tracker as python_tracker
 from typing import TYPE_CHECKING
 
 import loky
@@ -37,12 +38,16 @@ class _Executor(loky.ProcessPoolExecutor):  # type: ignore[misc]
     """Starts workers with Ctrl-C blocked, until they say that they leave it to the driver."""
 
     def _adjust_process_count(self) -> None:
-        resource_tracker.ensure_running()  # which would unblock it
+        for tracker in (resource_tracker, python_tracker):  # starting one would unblock it
+            tracker.ensure_running()
         with interrupts_deferred(forking=False):
             super()._adjust_process_count()
 
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002
-        """End the workers; loky cannot cancel, and whoever kills them has no need to."""
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End the workers; loky's own cannot cancel what is queued."""
+        if cancel_futures:
+            for item in list(self._pending_work_items.values()):
+                item.future.cancel()
         super().shutdown(wait=wait)
 
 

@@ -11,9 +11,9 @@ import dill
 import multiprocess
 
 from motorpool import hookimpl
-from motorpool._builtin._context import worker_context
 from motorpool._builtin.direct import DirectBackend, DirectExecutor
 from motorpool.backend import reduce_out_of_band
+from motorpool.processes import start_server, worker_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -68,6 +68,10 @@ class MultiprocessBackend(DirectBackend):
             loads=type(self).loads,
             max_tasks_per_child=self.options.max_tasks_per_child,
         )
+
+    def warm_up(self) -> None:
+        """Start the server that workers are forked from."""
+        start_server(self.options.start_method, multiprocess)
 
     @staticmethod
     def dumps(obj: Any, buffer_callback: Callable[[Any], Any] | None = None) -> bytes:

@@ -1,4 +1,4 @@
-"""Process contexts whose workers do not import the user's script again.
+"""For pools of processes: contexts whose workers do not import the user's script again.
 
 With `spawn` and `forkserver`, multiprocessing runs the main module once more in every worker: slow
 for a script that loads data, and a RuntimeError for one without an `if __name__ == "__main__"`.
@@ -8,23 +8,29 @@ Nodes reach workers by value (cloudpickle, dill), so no worker needs it.
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
+import json
 import multiprocessing
 import os
 import sys
 import threading
 from typing import TYPE_CHECKING, Any, Literal
 
-from motorpool import _process
+from motorpool import _imports, _preload, _process
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import ModuleType
 
+__all__ = ["StartMethod", "default_start_method", "start_server", "worker_context"]
+
+#: How a process starts.
 StartMethod = Literal["fork", "forkserver", "spawn"]
 
-# What every worker imports; a forkserver that has them starts a worker in 14 ms, not in 350.
-_PRELOAD = ["motorpool._worker"]
+# What every worker imports; a forkserver that has them starts a worker in 14 ms, not in 350. The
+# last imports what the pipeline needs.
+_PRELOAD = ["motorpool._worker", "motorpool._preload"]
 _KNOWN_METHODS = frozenset({"fork", "forkserver", "spawn"})
 _launching = threading.Lock()
 
@@ -44,28 +50,48 @@ def default_start_method() -> StartMethod:
 
 
 def worker_context(start_method: StartMethod | None, package: ModuleType = multiprocessing) -> Any:
-    """A context for worker processes.
+    """A context for worker processes, for a pool that takes one of multiprocessing's.
+
+    Beside leaving the main module alone, it gives workers the environment that this process has
+    when they start, defers Ctrl-C while a process starts, and lets the
+    server that processes are forked from import what the pipeline needs.
 
     Args:
         start_method: How to start them; None for the default of the platform.
         package: `multiprocessing`, or a package with the same modules.
+
+    Returns:
+        A context of its own, with which nothing else is started.
     """
     method = start_method or default_start_method()
     context = package.get_context(method)
-    process_class = context.Process
-    spawn = importlib.import_module(f"{package.__name__}.spawn")
     if method == "forkserver":
         _add_preload(package)
+    process = _worker_process(context.Process, package, method)
+    worker_context_class = type(
+        "WorkerContext", (type(context),), {"Process": process, "__module__": __name__}
+    )
+    return worker_context_class()
 
-    class WorkerProcess(process_class):  # type: ignore[misc, valid-type]
+
+def _worker_process(process_class: Any, package: ModuleType, method: StartMethod) -> Any:
+    """A class of processes like a context's own, which start as workers should."""
+    spawn = importlib.import_module(f"{package.__name__}.spawn")
+
+    class WorkerProcess(process_class):  # type: ignore[misc]
         """Starts without the main module; pickles as the class that the package knows."""
+
+        _target: Any
 
         def start(self) -> None:
             if method != "fork" and os.name != "nt":
                 # It would unblock Ctrl-C when it starts, in the midst of what follows.
                 importlib.import_module(f"{package.__name__}.resource_tracker").ensure_running()
+            if method == "forkserver" and self._target is not None:
+                # The server has the environment of the time when it started.
+                self._target = functools.partial(_in_environment, dict(os.environ), self._target)
             # Until it returns, nobody knows the process and could end it.
-            with _process.interrupts_deferred(forking=method == "fork"):
+            with _process.interrupts_deferred(forking=method == "fork"), _telling(method):
                 super().start()
 
         @staticmethod
@@ -76,10 +102,17 @@ def worker_context(start_method: StartMethod | None, package: ModuleType = multi
         def __reduce__(self) -> tuple[Any, ...]:
             return object.__new__, (process_class,), self.__dict__
 
-    worker_context_class = type(
-        "WorkerContext", (type(context),), {"Process": WorkerProcess, "__module__": __name__}
-    )
-    return worker_context_class()
+    return WorkerProcess
+
+
+def _in_environment(
+    environment: dict[str, str], target: Callable[..., None], *args: Any, **kwargs: Any
+) -> None:
+    """What a worker calls first: have the environment that its driver has."""
+    for name in os.environ.keys() - environment.keys():
+        del os.environ[name]
+    os.environ.update(environment)
+    target(*args, **kwargs)
 
 
 @contextlib.contextmanager
@@ -103,6 +136,38 @@ def _without_main(spawn: Any) -> Iterator[None]:
             yield
         finally:
             spawn.get_preparation_data = original
+
+
+def start_server(start_method: StartMethod | None, package: ModuleType = multiprocessing) -> None:
+    """Start the process that workers are forked from, if there is to be one; without waiting.
+
+    Args:
+        start_method: As for `worker_context`.
+        package: Likewise.
+    """
+    if (start_method or default_start_method()) != "forkserver":
+        return
+    _add_preload(package)
+    forkserver, spawn, tracker = (
+        importlib.import_module(f"{package.__name__}.{name}")
+        for name in ("forkserver", "spawn", "resource_tracker")
+    )
+    tracker.ensure_running()
+    with _process.interrupts_deferred(forking=False), _telling("forkserver"), _without_main(spawn):
+        forkserver.ensure_running()
+
+
+@contextlib.contextmanager
+def _telling(method: str) -> Iterator[None]:
+    """Let a forkserver that is started now know what the pipeline needs."""
+    if method != "forkserver":
+        yield
+        return
+    os.environ[_preload.VARIABLE] = json.dumps([_imports.needed(), sys.path])
+    try:
+        yield
+    finally:
+        os.environ.pop(_preload.VARIABLE, None)
 
 
 def _add_preload(package: ModuleType) -> None:

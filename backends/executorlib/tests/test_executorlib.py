@@ -1,0 +1,15 @@
+"""What is executorlib's own, beside what the kit tests."""
+
+from motorpool import registry
+from motorpool.testing import BackendConformance
+
+
+class TestExecutorlib(BackendConformance):
+    """By the kit."""
+
+    backend = "executorlib"
+
+
+def test_entry_point_leads_here():
+    """Found by name, and nowhere mentioned in the engine."""
+    assert registry.get("executorlib").__module__ == "motorpool_executorlib"

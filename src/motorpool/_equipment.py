@@ -1,0 +1,47 @@
+"""What workers are sent beside nodes, unreadable in files: it may hold passwords.
+
+A plan may lie in shared memory or, where that is short, on a disk. Its key goes with each
+envelope, through pipes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import secrets
+from typing import NamedTuple, Self
+
+
+class Equipment(NamedTuple):
+    """What workers need beside nodes, each thing pickled.
+
+    Attributes:
+        datasets: The datasets that are loaded and saved by workers, by name.
+        hooks: Project name, specifications and plug-ins of the hook manager; or None.
+        host: The framework that the run belongs to, or None.
+    """
+
+    datasets: dict[str, bytes]
+    hooks: bytes | None
+    host: bytes | None
+
+    def seal(self, key: bytes) -> bytes:
+        """Make it unreadable to who does not have the key."""
+        return _combine(pickle.dumps(tuple(self)), key)
+
+    @classmethod
+    def unseal(cls, sealed: bytes, key: bytes) -> Self:
+        """Make it readable again."""
+        return cls(*pickle.loads(_combine(sealed, key)))
+
+
+def new_key() -> bytes:
+    """A key for one seal; a second one with the same key would give both away."""
+    return secrets.token_bytes(32)
+
+
+def _combine(data: bytes, key: bytes) -> bytes:
+    """Combine data with what SHAKE-256 makes of a key; done twice, that is the data again."""
+    stream = hashlib.shake_256(key).digest(len(data))
+    number = int.from_bytes(data, "little") ^ int.from_bytes(stream, "little")
+    return number.to_bytes(len(data), "little")

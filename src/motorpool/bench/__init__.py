@@ -1,0 +1,1 @@
+"""Measures backends: on the user's own pipeline, and on standard graphs."""

@@ -1,0 +1,85 @@
+"""Tells whether two processes have come to the same value, without bringing them together.
+
+What is hashed is a pickle in which equal values look alike: a set comes in no order of its own,
+and whether two equal texts are one object does not show.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from types import CodeType, FunctionType
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_KINDS: dict[type, str] = {
+    type(None): "none", bool: "bool", int: "long", float: "float", bytes: "bytes",
+    bytearray: "bytearray", pickle.PickleBuffer: "picklebuffer", str: "str", tuple: "tuple",
+    list: "list", dict: "dict", type: "type",
+}  # fmt: skip
+_PLAIN = (str, bytes, int, float)
+_Python: Any = pickle._Pickler  # noqa: SLF001, the other one cannot be changed
+
+
+def digest_of(value: Any) -> str | None:
+    """A short text that is equal for equal values, or None if the value cannot be pickled."""
+    try:
+        return _hash(value)
+    except Exception:  # noqa: BLE001, whatever pickling raises, it cannot be compared
+        return None
+
+
+def _hash(value: Any) -> str:
+    stream = _Stream()
+    _Pickler(stream, protocol=5, buffer_callback=stream.add).dump(value)
+    return stream.hash.hexdigest()
+
+
+class _Stream:
+    """A file that keeps nothing but a hash of what is written to it."""
+
+    def __init__(self) -> None:
+        self.hash = hashlib.blake2b(digest_size=16)
+
+    def write(self, data: Any) -> int:
+        """Take note of some bytes."""
+        self.hash.update(data)
+        return len(data)
+
+    def add(self, buffer: pickle.PickleBuffer) -> None:
+        """Take note of a large one, which does not go into the pickle."""
+        self.hash.update(buffer.raw())
+
+
+class _Pickler(_Python):  # type: ignore[misc]
+    """What it writes is never read again."""
+
+    # Made anew, for dill changes that of its base.
+    dispatch: ClassVar[dict[type, Callable[..., None]]] = {
+        kind: getattr(_Python, f"save_{name}") for kind, name in _KINDS.items()
+    }
+
+    def memoize(self, obj: Any) -> None:
+        """Do not tell one text that is there twice from two that are equal."""
+        if not isinstance(obj, _PLAIN):
+            super().memoize(obj)
+
+    def reducer_override(self, obj: Any) -> Any:
+        """Let arrays look alike that lie in memory in different ways."""
+        if type(obj).__name__ != "ndarray" or obj.dtype.hasobject or obj.flags.c_contiguous:
+            return NotImplemented
+        return obj.copy(order="C").__reduce_ex__(5)
+
+    def _save_set(self, obj: Any) -> None:
+        self.save((type(obj).__name__, sorted(map(_hash, obj))))
+
+    def _save_function(self, obj: FunctionType) -> None:
+        """By what it does; where it was made matters to nobody."""
+        code = obj.__code__
+        plain = [const for const in code.co_consts if not isinstance(const, CodeType)]
+        self.save((obj.__qualname__, code.co_code, code.co_names, plain))
+
+    dispatch[set] = dispatch[frozenset] = _save_set
+    dispatch[FunctionType] = _save_function

@@ -1,0 +1,97 @@
+"""Fresh processes that measure, one at a time, and what becomes of them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from motorpool import _process
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+# Seconds that a trial which was told to end may take to end its workers.
+_GRACE = 2.0
+_LAST_LINE = 300
+
+
+class Trials:
+    """Runs measurements; leaves no process and no file behind.
+
+    Args:
+        module: The module to run, as `python -m` does: reads what to do from standard input, and
+            writes an answer to the file that it is told of; both as JSON.
+    """
+
+    def __init__(self, module: str) -> None:
+        self._command = [sys.executable, "-m", module]
+        self._folder = tempfile.TemporaryDirectory(prefix="motorpool-bench-")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:  # fmt: skip
+        self._folder.cleanup()
+
+    def run(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Run one measurement, and wait for it.
+
+        Args:
+            order: What to do.
+
+        Returns:
+            The answer; only `error`, in words, if there is none.
+        """
+        answer, log = Path(self._folder.name, "answer"), Path(self._folder.name, "log")
+        answer.unlink(missing_ok=True)
+        runs = str(Path(self._folder.name, "runs"))
+        told = json.dumps({**order, "answer": str(answer), "driver": os.getpid(), "runs": runs})
+        with log.open("wb") as output:
+            process = subprocess.Popen(  # noqa: S603, this Python
+                self._command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C is for this process, which ends that one
+                env={**os.environ, "PYTHONHASHSEED": "0"}, text=True,
+            )  # fmt: skip
+            try:
+                process.communicate(told)
+            except BaseException:
+                _end(process)
+                raise
+        if answer.exists():
+            found: dict[str, Any] = json.loads(answer.read_text())
+            return found
+        return {"error": _last_words(process.returncode, log)}
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """Ask a trial to end, and see to it."""
+    started = _process.descendants(process.pid)
+    process.terminate()
+    try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_GRACE)
+    finally:  # somebody may be impatient
+        if process.poll() is None:
+            for pid in (*started, *_process.descendants(process.pid)):
+                with contextlib.suppress(OSError):
+                    os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+            process.kill()
+            process.wait()
+
+
+def _last_words(code: int, log: Path) -> str:
+    """Why a process has ended without an answer."""
+    how = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+    lines = log.read_text(errors="replace").strip().splitlines()
+    said = f": {lines[-1][:_LAST_LINE]}" if lines else ""
+    return f"its process ended with {how}{said}"

@@ -1,0 +1,176 @@
+"""`motorpool bench`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from motorpool._preparation import Preparation
+from motorpool.bench._advice import advise, warnings
+from motorpool.bench._comparison import Comparison, Suite, cases
+from motorpool.bench._graphs import PATTERNS
+from motorpool.bench._measures import ENOUGH, ranked
+from motorpool.bench._page import page
+from motorpool.bench._pyperf import comparison_json, suite_json
+from motorpool.bench._tables import comparison_table, failures, suite_table
+from motorpool.bench._trials import Trials
+from motorpool.cli._parameters import Names, Numbers
+from motorpool.cli._signals import INTERRUPTED, TERMINATED, Signals, Terminated
+from motorpool.cli._target import load_catalog, load_pipeline
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from motorpool.bench._measures import Case, Record
+
+_TRIAL = "motorpool.cli._bench_trial"
+_PAYLOADS = (16, 131072)
+# Narrower, the table would break its lines.
+_WIDTH = 160
+
+
+@click.command()
+@click.argument("target", required=False)
+@click.option("--catalog", metavar="REF", help="Where the catalog is, if not beside the pipeline.")
+@click.option("--backends", type=Names(), help="By default all that are installed.")
+@click.option("-w", "--max-workers", type=Numbers(),
+              help="Numbers of workers; by default one a core.")  # fmt: skip
+@click.option("--repeat", type=click.IntRange(min=1), metavar="N",
+              help=f"How often; by default {ENOUGH}, the least for an interval of 95 %, and 3 "
+              "for the suite.")  # fmt: skip
+@click.option("--suite", is_flag=True, help="Measure standard graphs instead of a pipeline.")
+@click.option("--graphs", type=Names(), help="Of the suite: " + ", ".join(PATTERNS) + ".")
+@click.option("--payloads", type=Numbers(),
+              help="Of the suite: bytes that each node passes on; by default "
+              f"{','.join(map(str, _PAYLOADS))}.")  # fmt: skip
+@click.option("--json", "json_file", type=click.Path(dir_okay=False, writable=True),
+              metavar="FILE", help="Write what was measured, as pyperf does.")  # fmt: skip
+@click.option("--html", "html_file", type=click.Path(dir_okay=False, writable=True),
+              metavar="FILE", help="Write a page with plots.")  # fmt: skip
+def bench(  # noqa: PLR0913, one argument an option
+    *, target: str | None, catalog: str | None, backends: list[str] | None,
+    max_workers: list[int] | None, repeat: int | None, suite: bool, graphs: list[str] | None,
+    payloads: list[int] | None, json_file: str | None, html_file: str | None,
+) -> int:  # fmt: skip
+    """Run the pipeline in TARGET on each backend, and say which one is best for it.
+
+    Each measurement is a process of its own: it runs the pipeline once while workers have yet to
+    start (cold), and once more (warm). The pipeline does all that it does, again and again, and
+    writes its files each time. With --suite, standard graphs are measured, and no target is named.
+    """
+    if suite is (target is not None):
+        raise click.UsageError("Name a TARGET, or --suite, and not both.")
+    if not suite and (graphs or payloads):
+        raise click.UsageError("--graphs and --payloads go with --suite.")
+    if suite and html_file:
+        raise click.UsageError("--html shows the runs of a pipeline; for --suite there is --json.")
+    for file in filter(None, (json_file, html_file)):
+        if not Path(file).absolute().parent.is_dir():
+            raise click.UsageError(f"There is no folder to write {file!r} to.")
+    chosen = cases(backends or [], max_workers or [])
+    if suite:
+        return _bench_suite(chosen, graphs, payloads or list(_PAYLOADS), repeat or 3, json_file)
+    return _bench_target(str(target), catalog, chosen, repeat or ENOUGH, json_file, html_file)
+
+
+def _bench_target(
+    target: str, catalog: str | None, chosen: list[Case], repeat: int, json_file: str | None,
+    html_file: str | None,
+) -> int:  # fmt: skip
+    _check_target(target, catalog)
+    with Trials(_TRIAL) as trials:
+        order = {"kind": "target", "target": target, "catalog": catalog}
+        comparison = Comparison(trials, order, chosen)
+        code = _supervise(repeat * len(chosen), lambda tell: comparison.run(repeat, tell))
+    records = comparison.records
+    done = ranked(records)
+    _show(records, done)
+    if done and json_file:
+        Path(json_file).write_text(json.dumps(comparison_json(records)))
+    if html_file and (done or not code):
+        Path(html_file).write_text(page(records, target), encoding="utf-8")
+    return code or (0 if done else 1)
+
+
+def _check_target(target: str, catalog: str | None) -> None:
+    """A mistake is one now, and not once a trial."""
+    pipeline, module = load_pipeline(target)
+    if not list(pipeline.nodes):
+        raise click.UsageError(f"{target}: the pipeline has no nodes, so there is no difference.")
+    Preparation(
+        pipeline, load_catalog(catalog, module), only_missing_outputs=False, run_id=None,
+        resume=False, runs=False, wants_results=True,
+    )  # fmt: skip
+
+
+def _show(records: list[Record], done: list[Record]) -> None:
+    """What differs, the table, what failed, and the advice."""
+    console = _console()
+    texts = warnings(done)
+    for text in texts:
+        console.print(text, style="red", soft_wrap=True, markup=False)
+    if done:
+        console.print(comparison_table(done))
+    for line in failures(records):
+        console.print(line, soft_wrap=True, markup=False)
+    if done and not texts:
+        console.print("All runs gave the same outputs.")
+    console.print(advise(done), soft_wrap=True, markup=False)
+
+
+def _bench_suite(
+    chosen: list[Case], graphs: list[str] | None, payloads: list[int], repeat: int,
+    json_file: str | None,
+) -> int:  # fmt: skip
+    unknown = sorted(set(graphs or ()) - set(PATTERNS))
+    if unknown:
+        raise click.UsageError(f"There are no graphs {unknown}; there are {', '.join(PATTERNS)}.")
+    with Trials(_TRIAL) as trials:
+        suite = Suite(trials, chosen, graphs or list(PATTERNS), payloads)
+        code = _supervise(repeat * suite.total, lambda tell: suite.run(repeat, tell))
+    console = _console()
+    console.print("METG(50 %): the shortest node for which half of the workers' time is useful")
+    console.print(suite_table(suite.found))
+    for reason in suite.reasons():
+        console.print(reason, soft_wrap=True, markup=False)
+    figures = suite_json(suite.found)
+    if json_file and figures["benchmarks"]:
+        Path(json_file).write_text(json.dumps(figures))
+    return code
+
+
+def _console() -> Console:
+    """One that breaks no line of a table, however wide the terminal is."""
+    return Console(highlight=False, width=max(_WIDTH, Console().width), soft_wrap=True)
+
+
+def _supervise(total: int, work: Callable[[Callable[[str], None]], None]) -> int:
+    """Work with a progress bar; an interrupt ends it early, with what there is."""
+    console = Console(stderr=True)
+    bar = Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        console=console, disable=not console.is_terminal,
+    )  # fmt: skip
+    with Signals() as signals, bar:
+        task: Any = bar.add_task("starting", total=total)
+        begun = False
+
+        def tell(what: str) -> None:
+            nonlocal begun
+            bar.update(task, description=what, advance=1 if begun else 0)
+            begun = True
+
+        try:
+            work(tell)
+            bar.update(task, completed=total)
+        except (KeyboardInterrupt, Terminated) as error:
+            signals.ignore()
+            interrupted = isinstance(error, KeyboardInterrupt)
+            click.echo("Interrupted." if interrupted else "Terminated.", err=True)
+            return INTERRUPTED if interrupted else TERMINATED
+    return 0

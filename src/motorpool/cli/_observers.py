@@ -1,0 +1,63 @@
+"""Observers for the command line: what is written to a file, and what is said in the end."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import IO, TYPE_CHECKING, Any
+
+from motorpool._failure import summary_of
+from motorpool.events import NodeSkipped, RunFinished
+
+if TYPE_CHECKING:
+    from motorpool.events import Event
+
+
+class EventFile:
+    """Writes each event as a line of JSON.
+
+    Args:
+        file: Where to write.
+    """
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+        self._encode = json.JSONEncoder(default=_plain).encode
+        self._fields: dict[type[Event], list[str]] = {}
+
+    def on_event(self, event: Event) -> None:
+        """Write a line: the fields of the event, and its class as `event`."""
+        kind = type(event)
+        if kind not in self._fields:
+            self._fields[kind] = [field.name for field in dataclasses.fields(event)]
+        line: dict[str, Any] = {"event": kind.__name__}
+        for name in self._fields[kind]:
+            line[name] = getattr(event, name)
+        self._file.write(self._encode(line) + "\n")
+        if isinstance(event, RunFinished):
+            self._file.flush()
+
+
+class Outcome:
+    """Keeps the last word of a run, which is said after a failure as well."""
+
+    wants = (NodeSkipped, RunFinished)
+
+    def __init__(self) -> None:
+        self.finished: RunFinished | None = None
+        self.skipped: dict[str, list[str]] = {}  # by reason
+
+    def on_event(self, event: Event) -> None:
+        """Remember the end, and what was skipped and why."""
+        if isinstance(event, NodeSkipped):
+            self.skipped.setdefault(event.reason, []).append(event.node)
+        elif isinstance(event, RunFinished):
+            self.finished = event
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    if isinstance(value, BaseException):
+        return summary_of(value)
+    return str(value)

@@ -1,0 +1,249 @@
+"""Kedro's runners, with our engine underneath."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from typing import TYPE_CHECKING, Any, Self
+
+import kedro.runner
+from kedro.framework.hooks.manager import _NullPluginManager
+from kedro.io import DatasetError
+
+import motorpool
+from motorpool import errors, registry
+from motorpool._imports import need, need_modules
+from motorpool._options import option_types
+from motorpool._preparation import Preparation, new_run_id
+from motorpool.backend import worker_count
+from motorpool.kedro import _parameters, _project
+from motorpool.kedro._datasets import Datasets
+from motorpool.kedro._host import KedroHost
+from motorpool.kedro._narrator import Narrator
+from motorpool.kedro._relay import Switchboard
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from concurrent.futures import Executor
+
+    from kedro.io import CatalogProtocol
+    from kedro.pipeline import Pipeline
+
+    from motorpool.events import Observer
+
+_SYNCHRONOUS = (
+    "Using synchronous mode for loading and saving data. Use the --async flag for potential "
+    "performance gains. https://docs.kedro.org/en/stable/build/run_a_pipeline/"
+    "#load-and-save-asynchronously"
+)
+# Takes a second to import; MemoryDataset looks for pandas at each value.
+_IN_EACH_WORKER = ("kedro.pipeline", "motorpool.kedro._host", "motorpool.kedro._project", "pandas")
+# What Kedro's own runner takes its start method from.
+_START_METHOD = "KEDRO_MP_CONTEXT"
+
+
+class _Engine(motorpool.ParallelRunner):
+    """Our runner, on the executor of a subclass that has its own."""
+
+    factory: Any = None
+
+    def _get_executor(self, max_workers: int) -> Executor:
+        executor: Executor = self.factory(max_workers)
+        return executor
+
+
+class EngineRunner:
+    """What our runners of Kedro have in common: they hand `_run` to the engine.
+
+    Used as a context manager, a runner keeps its workers for all runs within.
+    """
+
+    _is_async: bool
+    _max_workers: int
+    #: The runner whose log lines people know; ours come from the same logger.
+    _kedro_class: type[Any]
+
+    def _set_up(
+        self, backend: Any, observers: tuple[Observer, ...], values: dict[str, Any]
+    ) -> None:
+        backend, settings, options = _parameters.read(backend, values)
+        _add_start_method(backend, options)
+        self._is_async = settings.is_async
+        self._hooks_in_driver = settings.hooks == "driver"
+        own = type(self)._get_executor  # noqa: SLF001
+        kind = motorpool.ParallelRunner if own is EngineRunner._get_executor else _Engine
+        self._engine = kind(
+            backend, settings.max_workers, settings.is_async, on_failure=settings.on_failure,
+            retries=settings.retries, timeout=settings.timeout,
+            observers=observers, runs_folder=settings.runs_folder,
+            checkpoint=settings.checkpoint, memory_limit=settings.memory_limit,
+            readonly_inputs=settings.readonly_inputs, fuse=settings.fuse, **options,
+        )  # fmt: skip
+        if kind is _Engine:
+            self._engine.factory = self._get_executor  # type: ignore[attr-defined]
+        self._max_workers = self._engine._all_workers()  # noqa: SLF001, ours as well
+        self._in_process = (
+            kind is not _Engine and self._engine._backend.capabilities.isolation.in_process  # noqa: SLF001
+        )
+        need_modules(_IN_EACH_WORKER)
+        need_modules(_project.libraries())
+        self._engine.warm_up()  # the session has yet to load catalog and pipelines
+
+    def __del__(self) -> None:
+        """Nothing to do: Kedro's own shuts a manager down here, which ours does not have."""
+
+    def __enter__(self) -> Self:
+        self._engine.__enter__()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._engine.close()
+
+    def close(self) -> None:
+        """End the workers; results that are still held go on loading."""
+        self._engine.close()
+
+    @classmethod
+    def _validate_max_workers(cls, max_workers: int | None) -> int:
+        return worker_count(max_workers)
+
+    @property
+    def _logger(self) -> logging.Logger:
+        return logging.getLogger(self._kedro_class.__module__)
+
+    def _get_executor(self, max_workers: int) -> Executor:
+        return self._engine._get_executor(max_workers)  # noqa: SLF001, ours as well
+
+    def _run(
+        self,
+        pipeline: Pipeline,
+        catalog: CatalogProtocol[Any, Any],
+        hook_manager: Any = None,
+        run_id: str | None = None,
+    ) -> None:
+        if not self._is_async and self._kedro_class is not kedro.runner.ThreadRunner:
+            self._logger.info(_SYNCHRONOUS)
+        manager = None if isinstance(hook_manager, _NullPluginManager) else hook_manager
+        datasets = _datasets_of(pipeline, catalog)
+        need(datasets.types())
+        narrator = Narrator(self._logger)
+        prepared = Preparation(
+            pipeline, datasets, only_missing_outputs=False, run_id=run_id or new_run_id(),
+            resume=False, runs=self._engine._settings.runs_folder,  # noqa: SLF001, ours as well
+            wants_results=True, host=KedroHost(catalog, datasets, narrator),
+        )  # fmt: skip
+        try:
+            with self._hooks_of(manager, prepared.nodes, catalog) as hooks:
+                self._engine._run(prepared, hooks)  # noqa: SLF001, ours as well
+        except BaseException as error:
+            refused = _refused(error)
+            if narrator.started:
+                found = [n for n in prepared.nodes if n.name in narrator.done]
+                done = [n for n in found if refused not in n.outputs]
+                self._suggest_resume_scenario(pipeline, done, catalog)  # type: ignore[attr-defined]
+            if refused is not None:
+                raise DatasetError(f"{refused}: {error.__cause__}") from error.__cause__
+            raise
+
+    @contextlib.contextmanager
+    def _hooks_of(self, manager: Any, nodes: list[Any], catalog: Any) -> Iterator[Any]:
+        """The hook manager for the engine: the caller's, or one that asks here."""
+        if manager is None or self._in_process or not self._hooks_in_driver:
+            yield manager
+            return
+        with Switchboard(manager, nodes, catalog) as switchboard:
+            yield switchboard.manager()
+
+
+def _datasets_of(pipeline: Pipeline, catalog: Any) -> Datasets:
+    confirmed = {name for node in pipeline.nodes for name in node.confirms}
+    written = {name for node in pipeline.nodes for name in node.outputs}
+    return Datasets(catalog, sorted(pipeline.datasets() | confirmed), written)
+
+
+def _refused(error: BaseException) -> str | None:
+    """Name of an output that its dataset has refused when all was done, if that is the error."""
+    ours = isinstance(error, errors.DatasetError) and isinstance(error.__cause__, DatasetError)
+    return error.dataset if ours else None  # type: ignore[attr-defined]
+
+
+def _add_start_method(backend: Any, options: dict[str, Any]) -> None:
+    """Take the start method from where Kedro's runner does, if the backend has that option."""
+    wanted = os.environ.get(_START_METHOD)
+    if not wanted or not isinstance(backend, str) or "start_method" in options:
+        return
+    if "start_method" in option_types(registry.get(backend).options_type):
+        options["start_method"] = wanted
+
+
+class ParallelRunner(EngineRunner, kedro.runner.ParallelRunner):
+    """Runs a Kedro pipeline in parallel, on any backend.
+
+    Args:
+        max_workers: Number of workers; by default as many as there are cores to use. At most 61
+            on Windows.
+        is_async: Load a node's inputs and save its outputs side by side, with threads.
+        backend: Name of an installed backend, a backend, or any `concurrent.futures.Executor`.
+        observers: Told of everything that happens.
+        **settings: `on_failure`, `retries`, `timeout`, `memory_limit`, `readonly_inputs`, `fuse`,
+            `runs_folder` and `checkpoint`, as `motorpool.ParallelRunner` has them, but without
+            journals by default; `hooks`: "workers" calls hooks where the node runs, on a copy of
+            their object, "driver" calls them in this process; and the backend's own options. All
+            may be texts, as on a command line.
+
+    Raises:
+        WorkerCountError: If the number of workers is not a positive whole number.
+        BackendError: If there is no such backend, or an option is unknown or of the wrong type.
+        ValidationError: If a setting is of the wrong type.
+    """
+
+    _kedro_class = kedro.runner.ParallelRunner
+    #: The backend, if none is named.
+    default_backend = "direct"
+
+    def __init__(
+        self,
+        max_workers: int | None = None,
+        is_async: bool = False,
+        *,
+        backend: Any = None,
+        observers: tuple[Observer, ...] = (),
+        **settings: Any,
+    ) -> None:
+        values = {"max_workers": max_workers, "is_async": is_async, **settings}
+        self._set_up(backend or self.default_backend, observers, values)
+
+
+class ThreadRunner(EngineRunner, kedro.runner.ThreadRunner):
+    """Runs a Kedro pipeline in threads of this process.
+
+    Args:
+        max_workers: Number of threads; by default as many as there are cores to use.
+        is_async: Load a node's inputs and save its outputs side by side, with more threads.
+        **settings: As for `ParallelRunner`.
+    """
+
+    _kedro_class = kedro.runner.ThreadRunner
+
+    def __init__(
+        self, max_workers: int | None = None, is_async: bool = False, **settings: Any
+    ) -> None:
+        observers = settings.pop("observers", ())
+        values = {"max_workers": max_workers, "is_async": is_async, **settings}
+        self._set_up("threads", observers, values)
+
+
+class SequentialRunner(EngineRunner, kedro.runner.SequentialRunner):  # type: ignore[misc]
+    """Runs the nodes of a Kedro pipeline one after the other, in this process.
+
+    Args:
+        is_async: Load a node's inputs and save its outputs side by side, with threads.
+        **settings: As for `ParallelRunner`.
+    """
+
+    _kedro_class = kedro.runner.SequentialRunner
+
+    def __init__(self, is_async: bool = False, **settings: Any) -> None:
+        observers = settings.pop("observers", ())
+        self._set_up("sequential", observers, {"max_workers": 1, "is_async": is_async, **settings})

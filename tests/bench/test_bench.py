@@ -1,0 +1,262 @@
+"""`motorpool bench`: what is measured, what is said of it, and what is left behind."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pyperf
+import pytest
+
+PIPELINE = """
+import os, sys, time
+from motorpool import node, pipeline as make
+
+def work(x):
+    time.sleep(0.01)
+    return [x] * 3
+
+def add(*parts):
+    return sum(map(sum, parts))
+
+pipeline = make([
+    *(node(work, "x", f"y{i}", name=f"work{i}") for i in range(4)),
+    node(add, [f"y{i}" for i in range(4)], "total"),
+])
+catalog = {"x": 2}
+"""
+
+
+@pytest.fixture
+def temporary():
+    """A folder for temporary files, whose name is short enough for sockets in it."""
+    with tempfile.TemporaryDirectory(prefix="mp-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def bench(tmp_path, temporary):
+    """Run the command in a folder with a pipeline."""
+
+    def run(*arguments, pipeline=PIPELINE, code=0):
+        (tmp_path / "tried.py").write_text(pipeline)
+        done = subprocess.run(
+            [sys.executable, "-m", "motorpool", "bench", *arguments], capture_output=True,
+            text=True, timeout=100, cwd=tmp_path, check=False,
+            env={**os.environ, "TMPDIR": str(temporary), "COLUMNS": "80"},
+        )  # fmt: skip
+        assert done.returncode == code, done.stdout + done.stderr
+        assert not list(temporary.iterdir())
+        return done
+
+    return run
+
+
+def rows(text):
+    """The lines of the table, by backend and workers."""
+    found = re.findall(r"^(\w+, \d+) +(.*)$", text, re.MULTILINE)
+    return {case: re.split(r"  +", cells) for case, cells in found}
+
+
+class Tags(HTMLParser):
+    """What a page is made of; every element that is opened is closed."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.seen, self.links = [], [], []
+        self.feed(text)
+        assert not self.open
+
+    def handle_starttag(self, tag, attributes):
+        self.seen.append(tag)
+        self.links += [value for name, value in attributes if name in {"src", "href"}]
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.seen.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_table_advice_and_files(bench, tmp_path):
+    """Each backend has a row; what pyperf reads and the page say the same."""
+    done = bench("tried.py", "--backends", "direct,sequential", "--max-workers", "1,2",
+                 "--repeat", "2", "--json", "out.json", "--html", "out.html")  # fmt: skip
+    table = rows(done.stdout)
+    assert set(table) == {"direct, 1", "direct, 2", "sequential, 1"}
+    assert min(float(cells[1]) for cells in table.values()) == 1.0
+    assert "All runs gave the same outputs." in done.stdout
+    assert re.search(r"^Take (direct|sequential) with \d workers?", done.stdout, re.MULTILINE)
+    suite = pyperf.BenchmarkSuite.load(str(tmp_path / "out.json"))
+    names = {f"{case.replace(', ', '-')}-{kind}" for case in table for kind in ("cold", "warm")}
+    assert set(suite.get_benchmark_names()) == names
+    warm = suite.get_benchmark("sequential-1-warm")
+    assert warm.get_nvalue() == 2
+    assert warm.median() >= 0.04  # four sleeps, one after the other
+    page = Tags((tmp_path / "out.html").read_text())
+    assert not page.links
+    assert page.seen.count("svg") == 2 + 3  # by backend, by workers, a time line each
+    assert page.seen.count("rect") == 2 * 3 + 5 * 3
+
+
+def test_backend_that_fails_is_a_row_with_the_reason(bench):
+    """The others are measured all the same."""
+    timed = PIPELINE.replace('"total")', '"total", timeout=5)')
+    done = bench("tried.py", "--backends", "direct,threads", "--repeat", "1", pipeline=timed)
+    assert [case.split(",")[0] for case in rows(done.stdout)] == ["direct"]
+    reason = re.search(r"^threads, \d+: failed: (.*)$", done.stdout, re.MULTILINE)[1]
+    assert "timeout" in reason
+    assert "direct" in reason
+
+
+def test_pipeline_that_fails_everywhere(bench):
+    """Exit code 1; how a process died is said."""
+    dying = PIPELINE.replace("time.sleep(0.01)", "os._exit(5)")
+    done = bench("tried.py", "--backends", "direct,sequential", "--repeat", "3", pipeline=dying,
+                 code=1)  # fmt: skip
+    assert re.search(
+        r"^direct, \d: failed: .*WorkerCrashedError.*'work\d'", done.stdout, re.MULTILINE
+    )
+    assert "sequential, 1: failed: its process ended with exit code 5" in done.stdout
+    assert "No backend has run the pipeline without a failure." in done.stdout
+
+
+def test_outputs_that_differ_from_run_to_run_tell_nothing(bench):
+    """And so they are no sign that backends differ."""
+    pipeline = PIPELINE.replace("return [x] * 3", "return [time.time()]")
+    done = bench("tried.py", "--backends", "sequential,threads", "--repeat", "1",
+                 pipeline=pipeline)  # fmt: skip
+    assert "Outputs differ from run to run on one backend, so they were not compared: total" in (
+        done.stdout
+    )
+
+
+def test_outputs_that_cannot_be_pickled_are_not_compared(bench):
+    """And it is said."""
+    pipeline = PIPELINE.replace("sum(map(sum, parts))", '__import__("threading").Lock()').replace(
+        '{"x": 2}', '{"x": 2, "total": MemoryDataset(copy_mode="assign")}'
+    )
+    pipeline = "from motorpool import MemoryDataset\n" + pipeline
+    done = bench("tried.py", "--backends", "sequential", "--repeat", "1", pipeline=pipeline)
+    assert "Outputs that cannot be pickled were not compared: total" in done.stdout
+
+
+def test_outputs_that_differ_between_backends(bench, tmp_path):
+    """A pipeline that asks where it runs: the same on each backend, and not on both."""
+    pipeline = PIPELINE.replace(
+        "return [x] * 3", "return [2 if 'forkserver' in str(sys.orig_argv) else 3]"
+    )
+    done = bench("tried.py", "--backends", "direct,sequential", "--repeat", "2",
+                 "--html", "o.html", "--json", "o.json", pipeline=pipeline)  # fmt: skip
+    assert "Outputs differ between backends: total" in done.stdout.splitlines()[0]
+    assert "Outputs differ between backends: total" in (tmp_path / "o.html").read_text()
+    noted = json.loads((tmp_path / "o.json").read_text())["metadata"]["motorpool_warnings"]
+    assert noted == "Outputs differ between backends: total"
+
+
+def test_backend_that_fails_later_is_not_recommended(bench):
+    """However good its first runs were."""
+    moody = PIPELINE.replace(
+        "    time.sleep(0.01)\n",
+        "    from pathlib import Path\n    Path('runs').open('a').write('x')\n"
+        "    if 'threads' in ORDER and len(Path('runs').read_text()) > 14:\n"
+        "        raise RuntimeError('disk full')\n",
+    )
+    moody = moody.replace(
+        "import os", "import threading\nORDER = [t.name for t in threading.enumerate()]\nimport os"
+    ).replace("'threads' in ORDER and", "threading.current_thread().name != 'MainThread' and")
+    done = bench("tried.py", "--backends", "threads,sequential", "--repeat", "2", "-w", "2",
+                 pipeline=moody)  # fmt: skip
+    assert re.search(
+        r"^threads, 2(, after \d good runs)?: failed: .*disk full", done.stdout, re.MULTILINE
+    )
+    assert set(rows(done.stdout)) == {"sequential, 1"}
+    assert "Only sequential with 1 worker could run it" in done.stdout
+
+
+def test_a_missing_input_is_one_mistake(bench):
+    """And not one for each backend."""
+    done = bench("tried.py", pipeline=PIPELINE.replace('{"x": 2}', '{"y": 2}'), code=2)
+    assert done.stderr.count("Pipeline input(s) ['x'] not found") == 1
+
+
+def test_pipeline_without_nodes(bench):
+    """Nothing to compare."""
+    done = bench("tried.py", pipeline="from motorpool import pipeline as p\npipeline = p([])",
+                 code=2)  # fmt: skip
+    assert "the pipeline has no nodes" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "Name a TARGET, or --suite"),
+        (["tried.py", "--suite"], "Name a TARGET, or --suite"),
+        (["tried.py", "--backends", "derict"], "derict"),
+        (["tried.py", "--max-workers", "0"], "'0' is not of the form 1,2,4, with numbers from 1"),
+        (["tried.py", "--html", "no/such/folder.html"], "There is no folder"),
+        (["trid.py"], "tried.py"),
+        (["--suite", "--graphs", "star"], "There are no graphs ['star']"),
+        (["tried.py", "--graphs", "tree"], "--graphs and --payloads go with --suite"),
+    ],
+)
+def test_mistakes_are_told_before_anything_runs(bench, arguments, said):
+    """In a line, with what there is."""
+    assert said in bench(*arguments, code=2).stderr
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupt_ends_it_early_with_what_there_is(tmp_path, temporary, number, code):
+    """No process and no file is left; the table has what was measured."""
+    (tmp_path / "tried.py").write_text(PIPELINE + SECOND_RUN_WAITS)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "motorpool", "bench", "tried.py", "--repeat", "2",
+         "--backends", "sequential"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path,
+        env={**os.environ, "TMPDIR": str(temporary)},
+    )  # fmt: skip
+    until = time.monotonic() + 60
+    while not (tmp_path / "waits").exists():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    process.send_signal(number)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == code, errors
+    assert "sequential, 1" in rows(output)
+    assert not list(temporary.iterdir())
+    waiting = int((tmp_path / "waits").read_text())
+    with pytest.raises(ProcessLookupError):
+        os.kill(waiting, 0)
+
+
+SECOND_RUN_WAITS = """
+from pathlib import Path
+if Path("loaded-twice").exists() and "_bench_trial" in str(sys.orig_argv):
+    Path("waits.new").write_text(str(os.getpid()))
+    Path("waits.new").rename("waits")
+    time.sleep(60)
+elif "_bench_trial" in str(sys.orig_argv):
+    Path("loaded-twice").touch()
+"""
+
+
+def test_suite(bench, tmp_path):
+    """A standard graph on a backend, with a figure, or how to read the lack of one."""
+    done = bench("--suite", "--graphs", "tree", "--backends", "direct,sequential",
+                 "--max-workers", "2", "--payloads", "16", "--repeat", "1",
+                 "--json", "out.json")  # fmt: skip
+    lines = done.stdout.splitlines()
+    assert lines[1].split("  ")[0] == "graph, payload"
+    assert re.fullmatch(r"tree, 16 B( +(never|\S+ [mu]s \(\S+ - \S+\)))+ *", lines[2])
+    assert {"direct, 2", "sequential, 1"} <= set(re.findall(r"\w+, \d", lines[1]))
+    found = json.loads(Path(tmp_path / "out.json").read_text())["benchmarks"]
+    for benchmark in found:
+        assert benchmark["runs"][0]["values"][0] > 0

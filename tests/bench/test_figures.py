@@ -1,0 +1,217 @@
+"""What is made of measurements: intervals, ratios, sentences, and whether values are equal."""
+
+import math
+import pickle
+import statistics
+from dataclasses import dataclass, replace
+from random import Random
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from motorpool.bench._advice import advise
+from motorpool.bench._digest import digest_of
+from motorpool.bench._graphs import PATTERNS, pipeline_of, tasks
+from motorpool.bench._measures import Case, Measured, Record, interval, ranked, useful_time
+from motorpool.bench._metg import find_metg
+from motorpool.bench._units import seconds, size, span
+
+
+@dataclass
+class Point:
+    """A value with others inside."""
+
+    name: str
+    tags: set
+
+
+def run(wall, *, nodes=10, node_time=1.0, workers=2, bound=0.5):
+    return Measured(
+        wall=wall, node_time=node_time, bound=bound, nodes=nodes, workers=workers, nbytes=0,
+        peak_memory=0, digests={}, bars=[],
+    )  # fmt: skip
+
+
+def record(backend, walls, workers=2, cold=None, **figures):
+    made = Record(Case(backend, workers))
+    made.warm = [run(wall, workers=workers, **figures) for wall in walls]
+    made.cold = [run(wall, workers=workers, **figures) for wall in cold or walls]
+    return made
+
+
+@given(st.lists(st.floats(0.001, 1000), min_size=1, max_size=40))
+def test_interval_holds_the_median(values):
+    """And lies within what was measured; of few values it is all of them."""
+    found = interval(values)
+    assert min(values) <= found.low <= found.median <= found.high <= max(values)
+    assert found.median == statistics.median(values)
+    assert found.sure == (len(values) >= 6)
+    if len(values) < 9:
+        assert (found.low, found.high) == (min(values), max(values))
+
+
+@pytest.mark.parametrize("count", [6, 9, 15, 30])
+def test_interval_covers_the_true_median(count):
+    """In 95 of 100 samples or more, whatever the distribution; the next narrower one does not."""
+    random = Random(count)
+    covered = 0
+    for _ in range(2000):
+        found = interval([random.expovariate(1.0) for _ in range(count)])
+        covered += found.low <= math.log(2) <= found.high
+    assert covered / 2000 > 0.935
+
+
+VALUES = [
+    lambda: {f"s{i}" for i in range(100)},
+    lambda: [Point("a", {"x", "y", "zz"}), frozenset(range(50))],
+    lambda: {"k": [1, 2.5, None, "text" * 3], "l": ("text" * 3, b"b")},
+    lambda: np.arange(30_000.0).reshape(100, 300)[:, ::2],
+    lambda: pd.DataFrame({"n": range(100), "t": [f"t{i % 3}" for i in range(100)]}),
+    lambda: lambda x: [y + 1 for y in x],
+]
+
+
+@pytest.mark.parametrize("make", VALUES)
+def test_equal_values_have_equal_digests(make):
+    """However often they have been to another process."""
+    value = make()
+    assert digest_of(value) == digest_of(make()) is not None
+    if not callable(value):
+        there = pickle.loads(pickle.dumps(value, 5))
+        back = pickle.loads(pickle.dumps(there, 5))
+        assert digest_of(there) == digest_of(back) == digest_of(value)
+
+
+def test_order_of_a_set_does_not_count():
+    """Two equal sets may go through their members in different orders."""
+    one, other = set(), set()
+    for i in range(200):
+        one.add(f"s{i}")
+        other.add(f"s{199 - i}")
+    assert digest_of(one) == digest_of(other)
+
+
+def test_other_values_have_other_digests():
+    """A member, a cell, a type."""
+    assert digest_of({1, 2}) != digest_of({1, 3}) != digest_of(frozenset({1, 3}))
+    array = np.zeros(100_000)
+    before = digest_of(array)
+    array[99_999] = 1
+    assert digest_of(array) != before
+    assert digest_of("1") != digest_of(1)
+    assert digest_of(__import__("threading").Lock()) is None
+
+
+def test_advice_names_the_fastest_and_how_far_it_is_ahead():
+    """With the reason; a failed one is left out."""
+    fast, slow = record("a", [1.0] * 6), record("b", [2.0] * 6)
+    broken = record("c", [0.1] * 6)
+    broken.error = "it died"
+    text = advise(ranked([slow, broken, fast]))
+    assert text == (
+        "Take a with 2 workers: 1 s, 2.00 times as fast as the next, b with 2 workers; 50 % of its"
+        " workers' time is of use."
+    )
+
+
+def test_advice_does_not_choose_between_equals():
+    """Of those that are as fast, the fewest workers are taken; 2 % matter to nobody."""
+    cases = [record("a", [1.0] * 6, workers=4), record("b", [1.02] * 6, workers=1),
+             record("c", [1.01] * 6)]  # fmt: skip
+    text = advise(ranked(cases))
+    assert text.startswith(
+        "Take b with 1 worker: 1.02 s, and as far as was measured a with 4 workers and c with 2 "
+        "workers are as fast;"
+    )
+
+
+def test_advice_of_few_runs_is_a_hint():
+    """One run each is no reason to prefer what is 10 % ahead; half the time is, with a caveat."""
+    text = advise(ranked([record("a", [1.0]), record("b", [1.1])]))
+    assert "b with 2 workers is as fast" in text
+    assert text.endswith("With fewer than 6 runs of each, take that as a hint.")
+    text = advise(ranked([record("a", [1.0]), record("b", [2.0])]))
+    assert "2.00 times as fast as the next" in text
+
+
+def test_advice_on_cold_starts():
+    """Only where another one is ahead, by more than a little."""
+    first = record("a", [1.0] * 6, cold=[5.0] * 6)
+    other = record("b", [2.0] * 6, cold=[3.0] * 6)
+    assert "b with 2 workers is ahead, with 3 s from a cold start against 5 s" in advise(
+        ranked([first, other])
+    )
+    other.cold = [run(4.95)] * 6
+    assert "cold start" not in advise(ranked([first, other]))
+
+
+@pytest.mark.parametrize(
+    ("figures", "reason"),
+    [
+        ({"node_time": 0.001, "bound": 0.0005}, "nodes are short (100 us) and starting each"),
+        ({"node_time": 1.0, "bound": 2.0}, "few nodes can run at the same time"),
+    ],
+)
+def test_advice_says_why_workers_are_idle(figures, reason):
+    """Short nodes, or a narrow pipeline."""
+    assert reason in advise(ranked([record("a", [2.2] * 6, **figures)]))
+
+
+def test_time_that_nodes_wait_for_each_other_is_of_no_use():
+    """Threads that share a lock are busy all the time, and get nowhere."""
+    alone = record("sequential", [1.0] * 6, workers=1, node_time=1.0, bound=1.0)
+    threads = record("threads", [1.0] * 6, node_time=2.0, bound=1.0)
+    useful = useful_time([alone, threads])
+    assert threads.efficiency(useful) == 0.5
+    assert alone.efficiency(useful) == 1.0
+    assert threads.overhead(useful) == pytest.approx(0.05)  # half a second of ten nodes
+
+
+def test_metg_is_where_half_of_the_time_is_useful():
+    """Found between two durations, from whichever side the search comes."""
+    for overhead in (3e-6, 40e-6, 5e-3, 60e-3):
+        found = find_metg(lambda d, o=overhead: d / (d + o))
+        assert found == pytest.approx(overhead, rel=0.1)
+
+
+def test_metg_of_what_never_gets_beyond_a_half():
+    """As of two threads that run in turn."""
+    assert find_metg(lambda _: 0.5) == math.inf
+    assert find_metg(lambda _: 0.99) == 0.0
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_standard_graphs(pattern):
+    """About as many nodes as asked for, parents first; the pipeline has the same edges."""
+    graph = tasks(pattern, 4, 16)
+    assert abs(len(graph) - 64) <= 8
+    seen = set()
+    for name, parents in graph:
+        assert seen.issuperset(parents)
+        seen.add(name)
+    pipe = pipeline_of(graph, 1, 3)
+    edges = sum(map(len, pipe.node_dependencies.values()))
+    assert edges == sum(len(parents) for _, parents in graph)
+    assert bool(edges) == (pattern != "trivial")
+    assert tasks(pattern, 4, 16) == graph
+
+
+def test_figures_are_short():
+    """Three digits, in the unit that suits them; an interval in one unit."""
+    assert [seconds(v) for v in (1234.5, 1.5, 0.0123456, 12e-6, math.inf)] == [
+        "1234 s", "1.5 s", "12.3 ms", "12 us", "never",
+    ]  # fmt: skip
+    assert span(0.9, 0.0005, 1.5) == "900 ms (0.5 - 1500)"
+    assert [size(v) for v in (16, 2048, 5 * 2**20, 3 * 2**30)] == [
+        "16 B", "2 KiB", "5 MiB", "3 GiB",
+    ]  # fmt: skip
+
+
+def test_bound_scales_with_useful_time():
+    """Of a run whose nodes waited for cores, the longest path is that much shorter."""
+    waited = run(1.0, node_time=4.0, bound=2.0)
+    assert waited.overhead(1.0) == pytest.approx(0.05)
+    assert replace(waited, node_time=0.0).overhead(1.0) == 0.1

@@ -1,0 +1,3 @@
+"""A project for tests."""
+
+__version__ = "0.1"

@@ -1,0 +1,164 @@
+"""A real project, run by the real command line: one flag is changed, and nothing else."""
+
+import os
+import re
+import signal
+import time
+
+import pytest
+from kedro_projects import KEDRO, Project
+
+OURS = "motorpool.kedro.ParallelRunner"
+START_METHODS = ("fork", "forkserver", "spawn")
+# Each start method and each backend once; what the two have to do with each other, the kit tests.
+WAYS = [
+    *(f"backend=direct,start_method={how}" for how in START_METHODS),
+    "backend=process,start_method=forkserver", "backend=multiprocess,start_method=fork",
+    "backend=loky,hooks=driver",
+]  # fmt: skip
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A copy of the project."""
+    return Project(tmp_path / "kp")
+
+
+@pytest.fixture(scope="session")
+def reference(tmp_path_factory):
+    """What Kedro's SequentialRunner makes of it."""
+    of = Project(tmp_path_factory.mktemp("reference") / "kp")
+    of.run("--runner=SequentialRunner")
+    return of.outputs(), of.hooks()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_outputs_and_hooks_are_those_of_the_sequential_runner(project, reference, way):
+    """On each backend, however its workers start; the project is configured once a worker."""
+    workers = 1 if "spawn" in way else 2  # each imports all of it, for four seconds
+    printed = project.run(f"--runner={OURS}", f"--runner-params={way},max_workers={workers}")
+    assert project.outputs() == reference[0]
+    assert project.hooks() == reference[1]
+    assert "Completed 12 out of 12 tasks" in printed
+    assert "Pipeline execution completed successfully" in printed
+    assert printed.count("logging configuration") == 1  # the driver's, and no worker's
+    assert printed.count("cleaning 4 rows") == 1
+    if "driver" in way:
+        assert re.search(r"^seen 12 in", project.log.read_text(), flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("kind", ["ThreadRunner", "SequentialRunner"])
+def test_runners_within_the_process(project, reference, kind):
+    """The same, with the hooks' own objects."""
+    project.run(f"--runner=motorpool.kedro.{kind}")
+    assert project.outputs() == reference[0]
+    assert project.hooks() == reference[1]
+    assert "seen 12" in project.log.read_text()
+
+
+PARTS = """
+import sys
+from pathlib import Path
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+from motorpool.kedro import ParallelRunner
+
+bootstrap_project(Path.cwd())
+with ParallelRunner(max_workers=2) as runner:
+    for part in (
+        {"tags": ["first"]},
+        {"from_nodes": ["scale"], "to_nodes": ["fit", "keep"]},
+        {"namespaces": ["eu"]},
+        {"pipeline_names": ["scores"], "only_missing_outputs": True},
+    ):
+        with KedroSession.create() as session:
+            session.run(runner=runner, **part)
+            print("part")
+"""
+
+
+def test_parts_of_a_pipeline(project):
+    """Chosen by nodes, tags, namespaces, and by what is missing; each goes on from the last."""
+    printed = project.python(PARTS)
+    assert printed.count("\npart") == 4, printed[-3000:]
+    ran = re.findall(r"^before (\S+) ", project.log.read_text(), flags=re.MULTILINE)
+    assert set(ran[:2]) == {"clean", "copy"}
+    assert ran[2:] == ["scale", "fit", "keep", "eu.score", "us.score"]
+    assert "Skipping 1 nodes with existing outputs: eu.score" in printed
+
+
+def test_failure_names_its_node_and_says_how_to_go_on(project):
+    """And the suggested command finishes the run."""
+    printed = project.run(
+        f"--runner={OURS}", "--pipelines=fail", "--runner-params=on_failure=continue", code=1
+    )
+    assert "ValueError: this node always fails" in printed
+    assert "in node 'fail'" in printed
+    assert '--from-nodes "fail"' in printed
+    assert "Completed 10 out of 11 tasks" in printed
+    assert "error fail ValueError ['companies']" in project.hooks()
+
+
+def test_interrupt_ends_all_of_it(project):
+    """Ctrl-C to the process group: no worker is left, and the way to go on is said."""
+    process = project.start(KEDRO, "run", f"--runner={OURS}", "--pipelines=wait")
+    deadline = time.monotonic() + 60
+    while "before wait" not in (project.log.read_text() if project.log.exists() else ""):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    printed, _ = process.communicate(timeout=20)
+    assert process.returncode != 0
+    assert "No nodes ran. Repeat the previous command" in printed
+    deadline = time.monotonic() + 5  # the server of workers goes when it sees the driver gone
+    while _group_lives(process.pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _group_lives(pid):
+    try:
+        os.killpg(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_credentials_are_neither_printed_nor_kept(project):
+    """Not in the log, nor in a file that the run leaves."""
+    printed = project.run(f"--runner={OURS}", "--runner-params=runs_folder=runs")
+    assert "xyzzy-not-a-secret-4711" not in printed
+    files = [f for f in project.folder.rglob("*") if f.is_file() and "conf" not in f.parts]
+    assert any("runs" in f.parts for f in files)
+    assert not [f for f in files if b"xyzzy-not-a-secret-4711" in f.read_bytes()]
+
+
+MANY_RUNS = """
+import sys
+from pathlib import Path
+from kedro.framework.session import KedroSession, KedroServiceSession
+from kedro.framework.startup import bootstrap_project
+from motorpool.kedro import ParallelRunner
+
+bootstrap_project(Path.cwd())
+with ParallelRunner(max_workers=1) as runner:
+    for _ in range(2):
+        with KedroSession.create() as session:
+            found = session.run(runner=runner, node_names=["clean", "scale"])
+            print("rows", len(found["scaled"].load()))
+    with KedroServiceSession.create() as session:
+        for _ in range(2):
+            found = session.run(runner=runner, node_names=["clean", "scale"])
+            print("rows", len(found["scaled"].load()))
+print("after", len(found["scaled"].load()))
+"""
+
+
+def test_sessions_with_many_runs_keep_their_workers(project):
+    """One worker serves them all, and results load when it is gone."""
+    printed = project.python(MANY_RUNS)
+    assert printed.count("rows 3") == 4, printed[-3000:]
+    assert "after 3" in printed
+    workers = re.findall(r"^before .* in ([0-9]+)$", project.log.read_text(), flags=re.MULTILINE)
+    assert len(workers) == 8
+    assert len(set(workers)) == 1
