@@ -66,6 +66,35 @@ def touch(path):
     return str(path)
 
 
+# What never comes is a failure; what comes late, on a busy machine, is none.
+LIMIT = 300.0
+
+
+def wait_until(condition, seconds=LIMIT):
+    """Look again and again; whether the condition has come true."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.005)
+    return True
+
+
+def wait_for(path):
+    """Wait for a file, which another node or the driver makes."""
+    if not wait_until(Path(path).exists):
+        raise TimeoutError(f"{path} has not come")
+    return str(path)
+
+
+def is_alive(pid):
+    """Whether a process runs; one that has ended and is not waited for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
 def append(path, line):
     with Path(path).open("a") as file:
         file.write(f"{line}\n")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import mmap
 import signal
 import time
-from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +19,10 @@ if TYPE_CHECKING:
 
 # How often, in seconds, to look at the workers' memory; a look takes 20 us a worker.
 _INTERVAL = 0.2
-# A worker's death is noticed sooner than this (s); an older kill was of some other process.
-_AFTERMATH = 2.0
+# A worker that is missing may be the one that was killed, until the engine hears of its death (s).
+# That takes milliseconds, and seconds on a machine with ten times more to do than it has cores.
+_GRACE = 30.0
+_KILLED = 1 << (signal.SIGKILL - 1) if hasattr(signal, "SIGKILL") else 0
 _PAGE = mmap.PAGESIZE
 
 
@@ -29,21 +30,32 @@ class MemoryWatch:
     """Looks at the workers' memory, and at the kernel's count of kills."""
 
     def __init__(self) -> None:
-        self._counted = _cgroup.oom_kills() or 0
-        self._readings: deque[tuple[float, int]] = deque()
+        self._counted = self._kills = _cgroup.oom_kills() or 0
+        self._well: set[int] = set()
+        self._missing_since: float | None = None
         self._looked = 0.0
         self._held: dict[int, int] = {}
 
     def look(self, pids: Iterable[int]) -> None:
-        """Note what each worker holds, and how often the kernel has killed."""
-        now = time.monotonic()
-        self._readings.append((now, _cgroup.oom_kills() or 0))
-        while self._readings[0][0] < now - _AFTERMATH:  # that long ago, and no worker of ours died
-            self._counted = max(self._counted, self._readings.popleft()[1])
+        """Note what each worker holds, and how often the kernel has killed.
+
+        Kills that were counted before this look, and that all workers have survived, were of other
+        processes.
+        """
+        now, kills = time.monotonic(), _cgroup.oom_kills() or 0
+        well = set()
         for pid in pids:
             held = resident_memory(pid)
             if held:  # a process that has ended, and is not reaped yet, holds nothing
                 self._held[pid] = held
+                well.add(pid)
+        if self._kills > self._counted:
+            well = {pid for pid in well if not _is_being_killed(pid)}
+        if self._well - well:
+            self._missing_since = now
+        if self._missing_since is None or now > self._missing_since + _GRACE:
+            self._counted = max(self._counted, self._kills)
+        self._kills, self._well = kills, well
 
     def is_due(self) -> bool:
         """Whether it is time for another look; then the next one is put off."""
@@ -77,6 +89,16 @@ class MemoryWatch:
             "peak": _cgroup.memory_peak(),
             "limit": _cgroup.memory_limit(),
         }
+
+
+def _is_being_killed(pid: int) -> bool:
+    """Whether a process has a SIGKILL that it has not died of yet."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return False
+    pending = (line.split()[1] for line in lines if line.startswith(("SigPnd:", "ShdPnd:")))
+    return any(int(mask, 16) & _KILLED for mask in pending)
 
 
 def resident_memory(pid: int) -> int | None:

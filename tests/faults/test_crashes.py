@@ -89,16 +89,18 @@ def test_what_a_hanging_node_has_started_ends_with_it(process_backend, run, tmp_
 
     def call_tool(path):
         tool = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-        Path(path).write_text(str(tool.pid))
+        Path(path + ".new").write_text(str(tool.pid))
+        os.rename(path + ".new", path)
         tool.wait()
 
     told = tmp_path / "pid"
-    with pytest.raises(NodeTimeoutError):
-        run(process_backend, pipeline(node(call_tool, "p", "y", timeout=2)), {"p": str(told)})
-    deadline = time.monotonic() + 10
-    while Path("/proc", told.read_text(), "cmdline").exists() and time.monotonic() < deadline:
-        threading.Event().wait(0.01)
-    assert not Path("/proc", told.read_text(), "cmdline").exists()
+    limit = 1.0
+    while not told.exists():  # a limit that is too short for the node to begin proves nothing
+        pipe = pipeline(node(call_tool, "p", "y", timeout=limit))
+        with pytest.raises(NodeTimeoutError):
+            run(process_backend, pipe, {"p": str(told)})
+        limit *= 2
+    assert functions.wait_until(lambda: not functions.is_alive(told.read_text()))
 
 
 def test_timeout_of_the_run_holds_for_every_node(process_backend, run):
@@ -106,7 +108,7 @@ def test_timeout_of_the_run_holds_for_every_node(process_backend, run):
     pipe = pipeline(
         [
             node(functions.hang, "x", "a", name="stuck"),
-            node(lambda x: time.sleep(0.7) or x, "x", "b", name="slow", timeout=60),
+            node(lambda x: time.sleep(0.7) or x, "x", "b", name="slow", timeout=functions.LIMIT),
         ]
     )
     with pytest.raises(NodeTimeoutError) as caught:
@@ -118,11 +120,8 @@ def test_kill_ends_running_nodes(process_backend, run, tmp_path):
     """What runs beside the failing node is ended, and the run with it."""
     started = tmp_path / "started"
 
-    def wait_for(path):
-        import pathlib
-
-        while not pathlib.Path(path).exists():
-            threading.Event().wait(0.01)
+    def wait_and_fail(path):
+        functions.wait_for(path)
         raise ValueError("enough")
 
     def start_and_hang(path):
@@ -130,7 +129,7 @@ def test_kill_ends_running_nodes(process_backend, run, tmp_path):
         threading.Event().wait()
 
     pipe = pipeline(
-        [node(start_and_hang, "p", "a", name="hangs"), node(wait_for, "p", "b", name="fails")]
+        [node(start_and_hang, "p", "a", name="hangs"), node(wait_and_fail, "p", "b", name="fails")]
     )
     with pytest.raises(ValueError, match="enough"):
         run(process_backend, pipe, {"p": str(started)}, on_failure="kill")
@@ -289,27 +288,29 @@ def test_forked_child_leaves_the_parents_workers_and_results_alone():
 def test_death_of_an_idle_worker_is_nobodys_fault(process_backend, run, tmp_path, recorder):
     """A node leaves a thread that kills its worker later, while another node runs elsewhere."""
 
-    def wait_for(path):
-        while not path.exists():
-            time.sleep(0.01)
-
     def leave_a_bomb(path):
         pid = os.getpid()
 
         def kill():
-            wait_for(Path(path, "go"))
+            functions.wait_for(f"{path}/go")
             os.kill(pid, signal.SIGKILL)
 
-        wait_for(Path(path, "tries"))  # the other node is at work in the other worker
+        functions.wait_for(f"{path}/tries")  # the other node is at work in the other worker
         threading.Thread(target=kill, daemon=True).start()
+        Path(path, "pid").write_text(str(pid))
         return path
 
     def innocent(path):
         append(f"{path}/tries", "x")
-        time.sleep(0.3)  # the node beside it has ended, and its worker is idle
+        functions.wait_for(f"{path}/bomb is done")  # so that its worker is idle
         Path(path, "go").touch()
-        time.sleep(0.7)  # and dies meanwhile
+        functions.wait_until(lambda: not functions.is_alive(Path(path, "pid").read_text()))
         return len(Path(path, "tries").read_text().split())
+
+    class Watch:
+        def on_event(self, event):
+            if isinstance(event, NodeCompleted) and event.node == "bomb":
+                (tmp_path / "bomb is done").touch()
 
     pipe = pipeline(
         [
@@ -317,7 +318,7 @@ def test_death_of_an_idle_worker_is_nobodys_fault(process_backend, run, tmp_path
             node(innocent, "path", "tries", name="innocent"),
         ]
     )
-    result = run(process_backend, pipe, {"path": str(tmp_path)}, observers=[recorder])
+    result = run(process_backend, pipe, {"path": str(tmp_path)}, observers=[recorder, Watch()])
     assert recorder.of(NodeFailed) == []
     assert result["tries"].load() >= 1
 
@@ -344,22 +345,56 @@ def test_pool_that_breaks_while_a_worker_is_being_started_is_broken():
     executor = registry.get("process")().get_executor(2)
     first = executor.submit(hang, None)
     start_process = executor._mp_context.Process
-    deadline = time.monotonic() + 20
 
     def start_late(*args, **kwargs):
         while not executor.started[0].pid:
             pass
         os.kill(executor.started[0].pid, signal.SIGKILL)
-        while not executor._call_queue._reader.closed and time.monotonic() < deadline:
-            threading.Event().wait(0.01)
+        functions.wait_until(lambda: executor._call_queue._reader.closed)
         return start_process(*args, **kwargs)
 
     executor._mp_context.Process = start_late
     with pytest.raises(BrokenExecutor):
         executor.submit(hang, None)
     with pytest.raises(BrokenExecutor):
-        first.result(timeout=20)
+        first.result()
     executor.shutdown()
+
+
+def test_worker_killed_while_it_waits_for_work_does_not_keep_a_pool_from_ending(tmp_path):
+    """It had the lock that the others need to hear that they are to end."""
+    executor = registry.get("process")().get_executor(2)
+    busy = executor.submit(functions.wait_for, tmp_path / "gate")
+    idle = executor.submit(os.getpid).result()
+    manager, lock = executor._executor_manager_thread, executor._call_queue._rlock
+    look, may_look = manager.wait_result_broken_or_wakeup, threading.Event()
+    results = executor._result_queue._reader
+
+    def look_when_there_is_a_result():
+        may_look.wait()
+        functions.wait_until(results.poll)
+        return look()
+
+    manager.wait_result_broken_or_wakeup = look_when_there_is_a_result
+    executor.submit(
+        increment, 1
+    )  # the idle worker runs it, and the pool's thread waits from now on
+
+    def is_taken():
+        if lock.acquire(timeout=0):
+            lock.release()
+            return False
+        return True
+
+    assert functions.wait_until(lambda: executor._call_queue.empty() and is_taken())
+    os.kill(idle, signal.SIGKILL)
+    functions.touch(tmp_path / "gate")
+    ending = threading.Thread(target=executor.shutdown)
+    ending.start()
+    assert functions.wait_until(lambda: executor._shutdown_thread)
+    may_look.set()
+    ending.join()
+    assert busy.result() == str(tmp_path / "gate")
 
 
 def test_broken_executor_of_somebody_else_says_what_ran(run):

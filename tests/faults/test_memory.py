@@ -1,6 +1,8 @@
 """A real control group with little memory, and nodes that want more."""
 
 import json
+import os
+import subprocess
 
 import pytest
 
@@ -23,16 +25,27 @@ def endless(folder):
         hold.append(b"x" * 10_000_000)
         time.sleep(0.005)
 
+def is_alive(pid):
+    try:
+        return open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
 def large(folder, me, other):
     note(me)
-    open(f"{folder}/{me}", "w").close()
+    with open(f"{folder}/{me}.new", "w") as file:
+        file.write(str(os.getpid()))
+    os.rename(f"{folder}/{me}.new", f"{folder}/{me}")
     while not os.path.exists(f"{folder}/{other}"):
         time.sleep(0.005)
+    beside = open(f"{folder}/{other}").read()
     hold = []
     for _ in range(11):  # 220 MB: room for one of them
         hold.append(b"x" * 20_000_000)
         time.sleep(0.02)
-    time.sleep(0.5)
+    open(f"{folder}/{me} has it", "w").close()
+    while is_alive(beside) and not os.path.exists(f"{folder}/{other} has it"):
+        time.sleep(0.005)
     return me
 
 def small(folder, number):
@@ -104,20 +117,49 @@ def test_nodes_that_are_too_much_together_run_one_after_the_other(process_backen
     assert any(starved for _, _, starved in found["lost"])
 
 
-def test_kill_of_another_process_is_forgotten(monkeypatch):
-    """The count is the group's, or the machine's: what rose long ago was somebody else's death."""
-    count, now = [5], [1000.0]
+@pytest.fixture
+def kills(monkeypatch):
+    """The kernel's count of processes that it has killed, to be set."""
+    count = [5]
     monkeypatch.setattr(_cgroup, "oom_kills", lambda: count[0])
-    monkeypatch.setattr(_memory.time, "monotonic", lambda: now[0])
+    return count
+
+
+def test_kill_is_taken_once_and_for_a_death_by_sigkill(kills):
+    """Or for one of which nothing is known."""
     watch = _memory.MemoryWatch()
-    count[0] = 6
-    assert not watch.take_kill(-11)  # not by SIGKILL, so not for want of memory
+    kills[0] = 6
+    assert not watch.take_kill(-11)
     assert watch.take_kill(-9)
     assert not watch.take_kill(-9)
-    count[0] = 7  # somebody else's
-    for _ in range(20):
-        now[0] += 0.2
-        watch.look([])
-    assert not watch.take_kill(-9)
-    count[0] = 8
+    kills[0] = 7
     assert watch.take_kill(None)
+
+
+def test_kill_that_all_workers_have_survived_was_of_another_process(kills):
+    """The count is the group's, or the machine's."""
+    watch = _memory.MemoryWatch()
+    watch.look([os.getpid()])
+    kills[0] = 6
+    watch.look([os.getpid()])  # it may be killed just now
+    watch.look([os.getpid()])
+    assert not watch.take_kill(-9)
+    kills[0] = 7
+    assert watch.take_kill(-9)
+
+
+def test_kill_is_kept_for_a_worker_that_is_missing(kills, monkeypatch):
+    """However long it takes to hear of its death, on a machine that is busy; and not for ever."""
+    now = [1000.0]
+    monkeypatch.setattr(_memory.time, "monotonic", lambda: now[0])
+    worker = subprocess.Popen(["sleep", "600"])
+    watch = _memory.MemoryWatch()
+    watch.look([os.getpid(), worker.pid])
+    kills[0] = 6
+    worker.kill()
+    worker.wait()
+    for seconds, kept in [(20, True), (20, False)]:
+        for _ in range(seconds * 5):
+            now[0] += 0.2
+            watch.look([os.getpid()])
+        assert (watch._counted < 6) == kept

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -13,8 +14,7 @@ from motorpool.hookspecs import hookimpl
 from motorpool.processes import StartMethod, start_server, worker_context
 
 if TYPE_CHECKING:
-    import threading
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
     from concurrent.futures import Future
 
 # Processes to remember past their end, which with `max_tasks_per_child` comes often; each holds a
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 _MANY = 100
 # How long (s) a pool's thread may take to reap workers that have ended.
 _REAP_TIME = 5.0
+# How long (s) a lock that nobody needs may be taken, and no worker end: one that lives takes
+# microseconds. What is killed too soon has nothing left to do.
+_LOCKED_OUT = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,8 +123,13 @@ class _Executor(ProcessPoolExecutor):
         super().__init__(max_workers, mp_context=mp_context, **options)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Remember the pool's thread, which ends when its workers have."""
-        self.manager = getattr(self, "_executor_manager_thread", None) or self.manager
+        """Remember the pool's thread, which ends when its workers have, and see that they can."""
+        manager = getattr(self, "_executor_manager_thread", None)
+        self.manager = manager or self.manager
+        if manager is not None:
+            lock = getattr(self._call_queue, "_rlock")  # noqa: B009, mypy does not know it
+            args = (manager, lock, self._pending_work_items, self.started)
+            threading.Thread(target=_end_locked_out, args=args, daemon=True).start()
         super().shutdown(wait=wait, cancel_futures=cancel_futures)
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
@@ -150,6 +158,34 @@ class _Executor(ProcessPoolExecutor):
         if wakeup is not None:
             with self._shutdown_lock:
                 wakeup.wakeup()
+
+
+def _end_locked_out(
+    manager: threading.Thread, lock: Any, work: Mapping[int, Any], started: Sequence[Any]
+) -> None:
+    """While a pool's thread waits for its workers to end, kill those that never would.
+
+    Workers share the lock of the queue that they read from. One that is killed while it waits for
+    work takes the lock along; if the pool has been shut down before it noticed, it waits for the
+    others for ever (python/cpython#94777).
+
+    Args:
+        manager: The thread.
+        lock: Of the queue.
+        work: What the pool still has to do.
+        started: The workers' processes.
+    """
+    before = 0
+    while manager.is_alive():
+        manager.join(_LOCKED_OUT)
+        running = [process for process in started if _is_running(process)]
+        if not work and running and len(running) == before:
+            if lock.acquire(timeout=_LOCKED_OUT):  # who had it lives
+                lock.release()
+            else:
+                for process in running:
+                    process.kill()
+        before = len(running)
 
 
 @hookimpl
