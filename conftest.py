@@ -18,16 +18,30 @@ import pytest
 from motorpool import ParallelRunner, node, pipeline, registry
 from motorpool.errors import BrokenBackendError
 
+pytest_plugins = ["second_look"]
+
+# Where one code path decides, the gate tries it on our own pool, on one that workers share, and in
+# this process; `just matrix` on all other backends as well. The kit tries each of them.
+_IN_THE_GATE = {"direct", "process", "threads", "sequential"}
 # Helpers of the standard library and of loky that live as long as the interpreter.
 _HELPERS = ("forkserver", "resource_tracker")
-_PATIENCE = 5.0
+_PATIENCE = 60.0
 _numbers = itertools.count()
 
 
-def pytest_configure():
-    """Let tests of Ctrl-C not depend on the shell: its background jobs ignore it, and theirs."""
+def pytest_configure(config):
+    """Make sessions alike, whatever shell and machine they run on."""
+    # Background jobs of a shell ignore Ctrl-C, and what they start does.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    _keep_compiled_modules(config.rootpath / ".pycache")
+
+
+def _keep_compiled_modules(folder):
+    """Even where this is turned off, for else each process would compile all that it imports."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ.setdefault("PYTHONPYCACHEPREFIX", str(folder))
+    sys.dont_write_bytecode, sys.pycache_prefix = False, os.environ["PYTHONPYCACHEPREFIX"]
 
 
 def pytest_xdist_auto_num_workers():
@@ -35,14 +49,21 @@ def pytest_xdist_auto_num_workers():
     return 2 * len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
 
 
-def pytest_collection_modifyitems(items):
-    """Begin with the tests that may take longest, so that nobody waits for one in the end."""
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    """Say what is left to `just matrix`; begin with the tests that may take longest."""
+    others = set(registry.names()) - _IN_THE_GATE
+    for item in items:
+        values = item.callspec.params.values() if hasattr(item, "callspec") else ()
+        if any(isinstance(v, str) and v in others for v in values):
+            item.add_marker(pytest.mark.matrix)
 
     def patience(item):
         mark = item.get_closest_marker("timeout")
         return mark.args[0] if mark is not None and mark.args else 0
 
-    items.sort(key=patience, reverse=True)
+    if not config.getoption("random_order", False):
+        items.sort(key=patience, reverse=True)
 
 
 def _parents():

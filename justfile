@@ -1,5 +1,18 @@
-# Everything that CI checks.
-check: lint types layers test
+# The gate, which a commit must pass: formatting, lint, types, layers, tests, and a smoke on each other Python.
+check:
+    uv run python tools/check.py
+
+# All tests on every Python that is here, and once with the lowest dependencies.
+matrix *arguments:
+    uv run python tools/matrix.py {{arguments}}
+
+# What starts, kills or times processes, so many times over on busy cores.
+stress rounds="10" *arguments:
+    uv run python tools/stress.py {{rounds}} {{arguments}}
+
+# Random pipelines with random faults at random moments.
+soak minutes="10":
+    uv run python benchmarks/soak.py --minutes {{minutes}}
 
 # Formatting and lint.
 lint:
@@ -20,6 +33,6 @@ types:
 layers:
     uv run lint-imports
 
-# All tests.
+# The tests of the gate, or those that are named.
 test *arguments:
     uv run pytest {{arguments}}

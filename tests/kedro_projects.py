@@ -33,7 +33,7 @@ class Project:
 
     def python(self, code):
         """Run a script in the project; return what it printed."""
-        printed, _ = self.start(sys.executable, "-u", "-c", code).communicate(timeout=100)
+        printed, _ = self.start(sys.executable, "-u", "-c", code).communicate(timeout=300)
         return printed
 
     def run(self, *arguments, code=0, **variables):
@@ -41,7 +41,7 @@ class Project:
         shutil.rmtree(self.folder / "out", ignore_errors=True)
         self.log.unlink(missing_ok=True)
         process = self.start(KEDRO, "run", *arguments, **variables)
-        printed, _ = process.communicate(timeout=100)
+        printed, _ = process.communicate(timeout=300)
         assert process.returncode == code, printed[-5000:]
         return printed
 

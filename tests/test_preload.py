@@ -81,7 +81,7 @@ def test_worker_finds_libraries_imported(backend, tmp_path):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT.replace("BACKEND", backend))
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True,
-                          timeout=60, cwd=tmp_path, check=False)  # fmt: skip
+                          timeout=300, cwd=tmp_path, check=False)  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout == "['pandas']\n"
 
@@ -102,6 +102,6 @@ def test_library_that_starts_a_thread_is_left_out(tmp_path):
     told = json.dumps([modules, [str(tmp_path)]])
     environ = {name: text for name, text in os.environ.items() if name != "OMP_NUM_THREADS"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
-                          timeout=60, env={**environ, VARIABLE: told}, check=False)  # fmt: skip
+                          timeout=300, env={**environ, VARIABLE: told}, check=False)  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout == "['colorsys', 'fractions']\n1 False False\n"

@@ -148,7 +148,7 @@ print(max(sent[:2]))
 """
     (tmp_path / "script.py").write_text(script)
     command = [sys.executable, str(tmp_path / "script.py"), str(tmp_path / "runs")]
-    first, second = (int(subprocess.check_output(command, timeout=60)) for _ in range(2))
+    first, second = (int(subprocess.check_output(command, timeout=300)) for _ in range(2))
     assert first == 1
     assert second > 1
 

@@ -39,6 +39,7 @@ def environment(tmp_path):
     }  # fmt: skip
 
 
+@pytest.mark.matrix
 @pytest.mark.skipif(shutil.which("uv") is None, reason="the page builds with uv")
 @pytest.mark.skipif(sys.platform == "win32", reason="the page's commands are for a Unix shell")
 def test_commands_of_the_page(environment, tmp_path):
@@ -48,7 +49,7 @@ def test_commands_of_the_page(environment, tmp_path):
     script = "\n".join(line for line in lines if line not in NOT_RUN)
     done = subprocess.run(
         ["sh", "-ex", "-c", script], cwd=tmp_path, env=environment, capture_output=True,
-        text=True, check=False, timeout=110,
+        text=True, check=False, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     (wheel,) = (tmp_path / "motorpool-farm/dist").glob("*.whl")

@@ -31,7 +31,7 @@ def check(tmp_path):
     def check(*arguments):
         done = subprocess.run(
             [sys.executable, "-m", "motorpool", "check", *arguments],
-            capture_output=True, text=True, cwd=tmp_path, check=False, timeout=100,
+            capture_output=True, text=True, cwd=tmp_path, check=False, timeout=300,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "COLUMNS": "80"},
         )  # fmt: skip
         return done.returncode, done.stdout, done.stderr

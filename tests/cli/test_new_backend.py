@@ -50,7 +50,7 @@ def test_what_it_writes_passes_its_own_tests(tmp_path, monkeypatch):
     env["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     tests = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "motorpool.testing._plugin"],
-        cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=100,
+        cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
     assert tests.returncode == 0, tests.stdout
     assert int(re.search(r"(\d+) passed", tests.stdout)[1]) > 40

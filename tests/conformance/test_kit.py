@@ -77,7 +77,7 @@ def suite(pytester, request, monkeypatch, tmp_path):
         text = SUITE.format(here=here, backend=backend, patience=patience)
         pytester.makepyfile(test_it=text + lines)
         return pytester.runpytest_subprocess(
-            "-p", "motorpool.testing._plugin", "-rA", *arguments, timeout=100
+            "-p", "motorpool.testing._plugin", "-rA", *arguments, timeout=300
         )
 
     return suite

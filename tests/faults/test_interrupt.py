@@ -11,20 +11,18 @@ import time
 from pathlib import Path
 
 import pytest
+from functions import LIMIT, wait_until
 
 from motorpool._interrupts import Interrupts
 from motorpool.cli._signals import Signals, Terminated
 
 BACKENDS = ["direct", "process", "loky", "multiprocess", "threads", "sequential"]
-_PATIENCE = 20.0
 
 
 def check_end(process, code, *, starting=False):
     """Exit code, and nothing left; how long it takes is measured by `benchmarks/soak.py`."""
-    began = time.monotonic()
-    _, errors = process.communicate(timeout=30)
-    while process.members() and time.monotonic() - began < _PATIENCE:
-        time.sleep(0.02)
+    _, errors = process.communicate(timeout=LIMIT)
+    wait_until(lambda: not process.members())
     # An interrupt in an import may leave Python to end by the signal, which a shell calls 130 too.
     assert process.returncode in ({code, -signal.SIGINT} if starting else {code}), errors
     assert not process.members()
@@ -50,9 +48,8 @@ def test_signal_to_the_group_ends_everything(start, backend, number, code):
 def test_signal_at_any_moment_of_the_start(start, backend, delay):
     """From the command's first line on: while modules load, and while workers come up."""
     process = start(backend)
-    while not _catches(process.pid, signal.SIGTERM):
-        time.sleep(0.005)
-    time.sleep(delay)
+    assert wait_until(lambda: _catches(process.pid, signal.SIGTERM))
+    time.sleep(delay)  # at several moments; each will do
     os.killpg(process.pid, signal.SIGINT)
     check_end(process, 130, starting=True)
 
@@ -71,10 +68,8 @@ def test_second_signal_does_not_hang(start, backend):
     for _ in range(3):
         os.killpg(process.pid, signal.SIGINT)
         time.sleep(0.03)
-    _, errors = process.communicate(timeout=30)
-    deadline = time.monotonic() + _PATIENCE
-    while process.members() and time.monotonic() < deadline:
-        time.sleep(0.02)
+    _, errors = process.communicate(timeout=LIMIT)
+    wait_until(lambda: not process.members())
     assert process.returncode == 130, errors
     assert errors.count("Interrupted.") == 1
     assert not process.members()
@@ -107,7 +102,7 @@ def test_signal_that_python_swallows_comes_again(number):
 
     def wait():
         Swallows()
-        threading.Event().wait(_PATIENCE)
+        threading.Event().wait(LIMIT)
 
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job ignores it
     try:
@@ -119,35 +114,39 @@ def test_signal_that_python_swallows_comes_again(number):
 
 CELL = """
 import threading
+from pathlib import Path
 from motorpool import ParallelRunner, node, pipeline
 
-pipe = pipeline([node(lambda x: threading.Event().wait(60), "x", f"y{i}") for i in range(4)])
-print("running", flush=True)
-ParallelRunner("BACKEND", max_workers=2).run(pipe, {"x": 1})
+def hang(path):
+    Path(path).touch()
+    threading.Event().wait(600)
+
+pipe = pipeline([node(hang, "path", f"y{i}") for i in range(4)])
+ParallelRunner("BACKEND", max_workers=2).run(pipe, {"path": PATH})
 """
 NEXT_CELL = """
 pipe = pipeline(node(len, "word", "n"))
 print(ParallelRunner("BACKEND", max_workers=2).run(pipe, {"word": "again"})["n"].load())
 """
 CLIENT = """
-import json, sys, time
+import json, os, sys, time
 from jupyter_client.manager import start_new_kernel
 
 def reply(number):
     while True:
-        message = client.get_shell_msg(timeout=60)
+        message = client.get_shell_msg(timeout=300)
         if message["parent_header"].get("msg_id") == number:
             return message["content"]
 
 def wait_for(text):
-    while text not in str(client.get_iopub_msg(timeout=60)["content"].get("text", "")):
+    while text not in str(client.get_iopub_msg(timeout=300)["content"].get("text", "")):
         pass
 
-first, second = sys.argv[1:]
-manager, client = start_new_kernel(kernel_name="python3", startup_timeout=60)
+first, second, path = sys.argv[1:]
+manager, client = start_new_kernel(kernel_name="python3", startup_timeout=300)
 number = client.execute(first)
-wait_for("running")
-time.sleep(1)
+while not os.path.exists(path):
+    time.sleep(0.01)
 manager.interrupt_kernel()
 answer = reply(number)
 number = client.execute(second)
@@ -158,12 +157,13 @@ manager.shutdown_kernel(now=True)
 
 
 @pytest.mark.parametrize("backend", ["direct", "process", "loky", "multiprocess"])
-def test_kernel_of_a_notebook_survives(backend):
+def test_kernel_of_a_notebook_survives(backend, tmp_path):
     """The interrupted cell ends with KeyboardInterrupt, and the next one runs."""
-    cells = [cell.replace("BACKEND", backend) for cell in (CELL, NEXT_CELL)]
+    path = str(tmp_path / "running")
+    cells = [c.replace("BACKEND", backend).replace("PATH", repr(path)) for c in (CELL, NEXT_CELL)]
     done = subprocess.run(
-        [sys.executable, "-c", CLIENT, *cells], capture_output=True, text=True, check=False,
-        timeout=100,
+        [sys.executable, "-c", CLIENT, *cells, path], capture_output=True, text=True, check=False,
+        timeout=LIMIT,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1]) == ["error", "KeyboardInterrupt", "ok"]

@@ -7,7 +7,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import functions
@@ -84,7 +83,7 @@ def project(tmp_path, monkeypatch):
     def run(*arguments):
         return subprocess.run(
             command(*arguments), cwd=tmp_path, capture_output=True, text=True, check=False,
-            timeout=60,
+            timeout=functions.LIMIT,
         )  # fmt: skip
 
     run.folder, run.command = tmp_path, command
@@ -144,14 +143,11 @@ def test_run_whose_driver_was_killed_is_resumed(process_backend, project):
     )
     driver = subprocess.Popen(command, cwd=project.folder, stderr=subprocess.PIPE, text=True)
     path = project.folder / "roll-call"
-    deadline = time.monotonic() + 60
-    while not (path.exists() and {"fragile", "side"} <= set(path.read_text().split())):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    assert functions.wait_until(
+        lambda: path.exists() and {"fragile", "side"} <= set(path.read_text().split())
+    )
     (journal,) = (project.folder / ".motorpool/runs").glob("*/journal.jsonl")
-    while journal.read_text().count('"completed"') < 3:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    assert functions.wait_until(lambda: journal.read_text().count('"completed"') == 3)
     alive = project("run", "pipeline.py", "--resume")
     assert alive.returncode == 2
     assert "is still under way" in alive.stderr

@@ -8,6 +8,7 @@ import signal
 import tempfile
 import time
 import weakref
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import ClassVar
@@ -251,7 +252,7 @@ def test_innocent_stretch_is_run_again_from_its_last_stored_value(
     def wait(x):
         if not os.path.exists(second):  # the second time, nobody breaks anything
             append(second, "here")
-            time.sleep(30)
+            time.sleep(functions.LIMIT)
         return x + 1
 
     def crash(_x):
@@ -290,10 +291,7 @@ def test_what_is_done_is_told_while_the_stretch_goes_on(process_backend, run, tm
                 told.touch()
 
     def wait(_x):
-        deadline = time.monotonic() + 20
-        while not told.exists() and time.monotonic() < deadline:
-            time.sleep(0.01)
-        return told.exists()
+        return functions.wait_until(told.exists)
 
     pipe = pipeline(chain(increment, wait, identity))
     assert run(process_backend, pipe, {"x": 1}, observers=[Watch()])["out"].load()
@@ -301,41 +299,47 @@ def test_what_is_done_is_told_while_the_stretch_goes_on(process_backend, run, tm
 
 def test_failure_elsewhere_stops_a_stretch_between_two_nodes(process_backend, run, tmp_path):
     """It does not go on to its end."""
-    path, failed = str(tmp_path / "roll-call"), str(tmp_path / "failed")
+    path, stopped = str(tmp_path / "roll-call"), str(tmp_path / "stopped")
 
     def first(x):
         append(path, "n0")
-        while not os.path.exists(failed):
-            time.sleep(0.01)
-        time.sleep(0.2)
+        functions.wait_for(stopped)
         return x
 
     def fail(_x):
-        while not os.path.exists(path):
-            time.sleep(0.01)
-        append(failed, "now")
+        functions.wait_for(path)
         raise ValueError("stop")
 
+    class Watch:
+        def on_event(self, event):
+            if isinstance(event, NodeSkipped) and event.node == "later0":  # workers know by then
+                functions.touch(stopped)
+
     nodes = [*chain(first, note_and_add(path, "n1"), identity), node(fail, "x", "bad", name="bad")]
+    nodes += [node(identity, "out", f"later{i}", name=f"later{i}") for i in range(2)]
     with pytest.raises(ValueError, match="stop"):
-        run(process_backend, pipeline(nodes), {"x": 1})
+        run(process_backend, pipeline(nodes), {"x": 1}, observers=[Watch()])
     assert (tmp_path / "roll-call").read_text().split() == ["n0"]
 
 
-def test_long_stretches_make_way_for_each_other(process_backend, run, recorder):
-    """Three chains on two workers: the third does not wait for another to end."""
+def test_long_stretches_make_way_for_each_other(process_backend, run, tmp_path):
+    """Three chains on two workers: none can end before all have begun."""
+
+    def step(x, chain, number):
+        (tmp_path / f"{chain}{number}").touch()
+        if number == 7:
+            return functions.wait_until(lambda: all((tmp_path / f"{c}0").exists() for c in "abc"))
+        return time.sleep(0.05) or x
+
     nodes = []
     for c in "abc":
         names = ["x", *(f"{c}{i}" for i in range(8))]
         nodes += [
-            node(lambda x: time.sleep(0.05) or x, names[i], names[i + 1], name=f"{c}-{i}")
+            node(partial(step, chain=c, number=i), names[i], names[i + 1], name=f"{c}-{i}")
             for i in range(8)
         ]
-    run(process_backend, pipeline(nodes), {"x": 1}, observers=[recorder])
-    done = [e.node for e in sorted(recorder.of(NodeCompleted), key=lambda e: e.started)]
-    last_first = max(done.index(f"{c}-0") for c in "abc")
-    first_last = min(done.index(f"{c}-7") for c in "abc")
-    assert last_first < first_last
+    result = run(process_backend, pipeline(nodes), {"x": 1})
+    assert [result[f"{c}7"].load() for c in "abc"] == [True] * 3
 
 
 def test_crash_among_short_nodes_that_travel_together(process_backend, run, recorder):

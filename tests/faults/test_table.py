@@ -7,19 +7,16 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import functions
 import numpy as np
 import pytest
-from functions import identity, present
+from functions import LIMIT, identity, present, wait_until
 
 from motorpool import ParallelRunner, node, pipeline
 from motorpool.errors import NodeTimeoutError, ValidationError
 from motorpool.events import NodeCompleted, NodeFailed, NodeSkipped
-
-_PATIENCE = 20.0
 
 
 @pytest.mark.parametrize(
@@ -124,9 +121,7 @@ def test_workers_end_with_a_driver_that_is_killed(start, backend, method):
     assert folders
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
-    deadline = time.monotonic() + _PATIENCE
-    while (process.members() or any(f.exists() for f in folders)) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_until(lambda: not process.members() and not any(f.exists() for f in folders))
     assert not process.members()
     assert [f for f in folders if f.exists()] == []
 
@@ -139,9 +134,7 @@ def test_next_start_sweeps_what_a_killed_group_has_left(start, backend):
     folders = [f for f in _lock_folders(process.pid) if ".motorpool" not in str(f)]
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    deadline = time.monotonic() + _PATIENCE
-    while process.members() and time.monotonic() < deadline:
-        time.sleep(0.02)
+    assert wait_until(lambda: not process.members())
     code = (
         "from motorpool import ParallelRunner, node, pipeline\n"
         "print(ParallelRunner(max_workers=1).run(pipeline(node(len, 'x', 'y')), {'x': ''}))"
@@ -207,7 +200,7 @@ def test_full_memory_goes_to_disk_and_a_full_disk_is_a_clear_error(short_path, b
     done = subprocess.run(
         ["unshare", "--mount", "sh", "-c", mount, "sh", sys.executable, "script.py", backend],
         cwd=short_path, env=os.environ | {"TMPDIR": str(short_path / "disk")},
-        capture_output=True, text=True, check=False, timeout=100,
+        capture_output=True, text=True, check=False, timeout=LIMIT,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["True", "True", "make0"]

@@ -215,7 +215,7 @@ def test_order_is_the_same_in_every_run(kind, tmp_path):
     for seed in "12":
         env = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(Path(__file__).parents[1])}
         printed = subprocess.run([sys.executable, str(script)], env=env, check=True, text=True,
-                                 capture_output=True, timeout=60).stdout  # fmt: skip
+                                 capture_output=True, timeout=300).stdout  # fmt: skip
         orders.append(re.findall("^ran (.*)$", printed, flags=re.MULTILINE))
     assert len(orders[0]) == 6
     assert orders[0] == orders[1]

@@ -3,9 +3,9 @@
 import os
 import re
 import signal
-import time
 
 import pytest
+from functions import wait_until
 from kedro_projects import KEDRO, Project
 
 OURS = "motorpool.kedro.ParallelRunner"
@@ -102,18 +102,14 @@ def test_failure_names_its_node_and_says_how_to_go_on(project):
 def test_interrupt_ends_all_of_it(project):
     """Ctrl-C to the process group: no worker is left, and the way to go on is said."""
     process = project.start(KEDRO, "run", f"--runner={OURS}", "--pipelines=wait")
-    deadline = time.monotonic() + 60
-    while "before wait" not in (project.log.read_text() if project.log.exists() else ""):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    log = project.log
+    assert wait_until(lambda: log.exists() and "before wait" in log.read_text())
     os.killpg(process.pid, signal.SIGINT)
-    printed, _ = process.communicate(timeout=20)
+    printed, _ = process.communicate(timeout=300)
     assert process.returncode != 0
     assert "No nodes ran. Repeat the previous command" in printed
-    deadline = time.monotonic() + 5  # the server of workers goes when it sees the driver gone
-    while _group_lives(process.pid):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    # The server of workers goes when it sees the driver gone.
+    assert wait_until(lambda: not _group_lives(process.pid))
 
 
 def _group_lives(pid):

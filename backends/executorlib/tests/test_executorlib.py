@@ -1,9 +1,12 @@
 """What is executorlib's own, beside what the kit tests."""
 
+import pytest
+
 from motorpool import registry
 from motorpool.testing import BackendConformance
 
 
+@pytest.mark.matrix
 class TestExecutorlib(BackendConformance):
     """By the kit."""
 

@@ -7,6 +7,7 @@ from motorpool.errors import BackendOptionError
 from motorpool.testing import BackendConformance
 
 
+@pytest.mark.matrix
 class TestPebble(BackendConformance):
     """By the kit."""
 

@@ -127,7 +127,8 @@ class _Executor(ProcessPoolExecutor):
         manager = getattr(self, "_executor_manager_thread", None)
         self.manager = manager or self.manager
         if manager is not None:
-            lock = getattr(self._call_queue, "_rlock")  # noqa: B009, mypy does not know it
+            queue = vars(self)["_call_queue"]  # what is not public has no types either
+            lock = queue._rlock  # noqa: SLF001, there is no other way to see it
             args = (manager, lock, self._pending_work_items, self.started)
             threading.Thread(target=_end_locked_out, args=args, daemon=True).start()
         super().shutdown(wait=wait, cancel_futures=cancel_futures)

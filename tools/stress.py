@@ -1,0 +1,82 @@
+"""Tests that start, kill or time processes, again and again while all cores are busy.
+
+    uv run just stress [ROUNDS] [pytest's arguments]
+
+Each round has the tests in another order, whose seed it prints. At the end: each test that has
+failed at least once, with how often. The exit code is 1 if there is one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stages import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: Where such tests are.
+TESTS = [
+    "tests/faults",
+    "tests/smoke",
+    "tests/test_direct.py",
+    "tests/test_preload.py",
+    "backends/loky",
+]
+
+
+@contextlib.contextmanager
+def busy() -> Iterator[None]:
+    """Let every core have something else to do."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    spinning = [
+        subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(cores or 1)
+    ]
+    try:
+        yield
+    finally:
+        for process in spinning:
+            process.kill()
+            process.wait()
+
+
+def failures(seed: int, arguments: list[str]) -> tuple[int, list[str]]:
+    """One round: pytest's exit code, and the tests that have failed."""
+    with tempfile.NamedTemporaryFile("r", suffix=".failed") as file:
+        code = subprocess.run(
+            [
+                "pytest", "-q", "--random-order", f"--random-order-seed={seed}",
+                f"--write-failed={file.name}", *(arguments or TESTS),
+            ],
+            cwd=ROOT, stdin=subprocess.DEVNULL, check=False,
+        ).returncode  # fmt: skip
+        return code, Path(file.name).read_text().splitlines()
+
+
+def main(rounds: int, arguments: list[str]) -> int:
+    """Run so many rounds."""
+    counts: Counter[str] = Counter()
+    bad = 0
+    first = int(time.time())
+    with busy():
+        for seed in range(first, first + rounds):
+            print(f"-- round {seed - first + 1} of {rounds}, seed {seed}", flush=True)
+            code, names = failures(seed, arguments)
+            counts.update(names)
+            bad += code != 0
+    for name, count in counts.most_common():
+        print(f"{count} of {rounds}: {name}")
+    print(f"{rounds - bad} of {rounds} rounds without a failure")
+    return int(bad > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]), sys.argv[2:]))
