@@ -92,9 +92,17 @@ def test_what_breaks_after_a_signal_is_the_signals_doing():
         signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.parametrize("held_up", [0.0, 0.2])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signal_that_python_swallows_comes_again(number):
+def test_signal_that_python_swallows_comes_again(number, held_up, monkeypatch):
     """As in the callback of a weak reference, of which imports have many."""
+    start = threading.Thread.start
+
+    def start_and_wait(thread):
+        start(thread)
+        time.sleep(held_up)  # as on a machine that is busy
+
+    monkeypatch.setattr(threading.Thread, "start", start_and_wait)
 
     class Swallows:
         def __del__(self):

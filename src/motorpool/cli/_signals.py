@@ -6,7 +6,11 @@ import signal
 import sys
 import threading
 import time
-from typing import Any, Self
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from types import CodeType, FrameType
 
 # What the shell reports of a process that SIGINT or SIGTERM has ended.
 INTERRUPTED, TERMINATED = 130, 143
@@ -33,6 +37,9 @@ class Signals:
         self._previous: dict[int, Any] = {}
         self._raised = float("-inf")
         self._unraisablehook = sys.unraisablehook
+        # Its `put` may be interrupted by a handler that puts something as well.
+        self._swallows: SimpleQueue[int | None] = SimpleQueue()
+        self._sender: threading.Thread | None = None
 
     def __enter__(self) -> Self:
         self._unraisablehook, sys.unraisablehook = sys.unraisablehook, self._swallowed
@@ -45,6 +52,7 @@ class Signals:
         sys.unraisablehook = self._unraisablehook
         for number, handler in self._previous.items():
             signal.signal(number, handler)
+        self._swallows.put(None)
 
     def ignore(self) -> None:
         """Let nothing disturb the rest of this process, which is about to end."""
@@ -53,7 +61,10 @@ class Signals:
             signal.signal(number, signal.SIG_IGN)
         self._previous.clear()
 
-    def _stop(self, number: int, _frame: Any) -> None:
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        if _is_within(frame, Signals._swallowed.__code__):
+            self._swallows.put(number)  # it would swallow this one as well
+            return
         if time.monotonic() - self._raised > _SAME:
             self._raised = time.monotonic()
             raise KeyboardInterrupt if number == signal.SIGINT else Terminated(TERMINATED)
@@ -65,9 +76,24 @@ class Signals:
             return
         self._raised = float("-inf")
         number = signal.SIGINT if isinstance(error, KeyboardInterrupt) else signal.SIGTERM
-        timer = threading.Timer(_AGAIN, _interrupt_main, (number,))
-        timer.daemon = True
-        timer.start()
+        self._swallows.put(number)
+        if self._sender is None:
+            self._sender = threading.Thread(target=self._send_again, daemon=True)
+            self._sender.start()
+
+    def _send_again(self) -> None:
+        """Send each signal that was swallowed once more, a moment later."""
+        while (number := self._swallows.get()) is not None:
+            time.sleep(_AGAIN)
+            if self._previous:
+                _interrupt_main(number)
+
+
+def _is_within(frame: FrameType | None, code: CodeType) -> bool:
+    """Whether a function is among those that lead to a frame."""
+    while frame is not None and frame.f_code is not code:
+        frame = frame.f_back
+    return frame is not None
 
 
 def _interrupt_main(number: int) -> None:
