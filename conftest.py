@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 import time
-from pathlib import Path
+from collections import Counter
 
 import pytest
 
@@ -21,10 +21,13 @@ from motorpool.errors import BrokenBackendError
 pytest_plugins = ["second_look"]
 
 # Where one code path decides, the gate tries it on our own pool, on one that workers share, and in
-# this process; `just matrix` on all other backends as well. The kit tries each of them.
-_IN_THE_GATE = {"direct", "process", "threads", "sequential"}
-# Helpers of the standard library and of loky that live as long as the interpreter.
+# this process; `just matrix` on all other backends as well. Of the kit, these have the core.
+_NOT_IN_THE_GATE = set(registry.names()) - {"direct", "process", "threads", "sequential"}
+# Helpers of the standard library and of loky that live as long as the interpreter, and threads.
 _HELPERS = ("forkserver", "resource_tracker")
+_STAYING = {"motorpool-main-watch"}
+# Backends that start none, and take seconds to come up.
+_LEAVES_NOTHING = {"executorlib", "mpi", "pebble"}
 _PATIENCE = 60.0
 _numbers = itertools.count()
 
@@ -35,6 +38,12 @@ def pytest_configure(config):
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     _keep_compiled_modules(config.rootpath / ".pycache")
+    with contextlib.suppress(ImportError):  # the smoke does without
+        from hypothesis import settings
+
+        settings.register_profile("gate", max_examples=20)
+        if "not matrix" in config.getoption("markexpr"):
+            settings.load_profile("gate")
 
 
 def _keep_compiled_modules(folder):
@@ -52,10 +61,8 @@ def pytest_xdist_auto_num_workers():
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
     """Say what is left to `just matrix`; begin with the tests that may take longest."""
-    others = set(registry.names()) - _IN_THE_GATE
     for item in items:
-        values = item.callspec.params.values() if hasattr(item, "callspec") else ()
-        if any(isinstance(v, str) and v in others for v in values):
+        if _is_left_to_the_matrix(item):
             item.add_marker(pytest.mark.matrix)
 
     def patience(item):
@@ -66,37 +73,50 @@ def pytest_collection_modifyitems(config, items):
         items.sort(key=patience, reverse=True)
 
 
-def _parents():
-    """Parent of each process of this machine, as far as /proc shows them."""
-    found = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                stat = (entry / "stat").read_text()
-            except OSError:
-                continue
-            state, parent = stat.rpartition(")")[2].split()[:2]
-            if state != "Z":
-                found[int(entry.name)] = int(parent)
-    return found
+def _is_left_to_the_matrix(item):
+    """Whether other backends decide what a test tries, or a plug-in's part of the kit does."""
+    if item.path.parent.name == "smoke":
+        return False
+    values = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    if any(isinstance(v, str) and v in _NOT_IN_THE_GATE for v in values):
+        return True
+    backend = getattr(item.cls, "backend", None)
+    level = getattr(item.function, "motorpool_level", "core")
+    return backend in _NOT_IN_THE_GATE and level != "core"
+
+
+def _children(pid):
+    """Live children of a process, whichever of its threads has started them."""
+    found = set()
+    with contextlib.suppress(OSError):
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with contextlib.suppress(OSError), open(f"/proc/{pid}/task/{task}/children") as file:
+                found.update(map(int, file.read().split()))
+    return {child for child in found if not _is_zombie(child)}
+
+
+def _is_zombie(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
 
 
 def _is_helper(pid):
     try:
-        command = Path(f"/proc/{pid}/cmdline").read_text()
+        with open(f"/proc/{pid}/cmdline") as file:
+            command = file.read()
     except OSError:
         return True
     return any(helper in command for helper in _HELPERS)
 
 
 def worker_processes():
-    """Descendants of this process, but for the helpers that it keeps."""
-    parents = _parents()
-    children = [p for p, parent in parents.items() if parent == os.getpid()]
-    helpers = [p for p in children if _is_helper(p)]
-    found = [p for p in children if p not in helpers]
-    found += [p for p, parent in parents.items() if parent in helpers]
-    return set(found)
+    """Children of this process and of the helpers that it keeps, but for these."""
+    found = _children(os.getpid())
+    helpers = set(filter(_is_helper, found))
+    return (found - helpers).union(*map(_children, helpers))
 
 
 def run_directories():
@@ -108,10 +128,10 @@ def _descriptors():
     """What each open descriptor of this process leads to, but for those to helpers."""
     found = []
     helpers = _to_helpers()
-    for entry in Path("/proc/self/fd").iterdir():
+    for number in os.listdir("/proc/self/fd"):
         with contextlib.suppress(OSError):
-            if int(entry.name) not in helpers:
-                found.append(str(entry.readlink()))
+            if int(number) not in helpers:
+                found.append(os.readlink(f"/proc/self/fd/{number}"))
     return found
 
 
@@ -125,9 +145,9 @@ def _to_helpers():
 def _holdings():
     return {
         "processes": worker_processes(),
-        "threads": {t.name for t in threading.enumerate()},
+        "threads": {t.name for t in threading.enumerate()} - _STAYING,
         "directories": run_directories(),
-        "descriptors": set(_descriptors()),
+        "descriptors": Counter(_descriptors()),
     }
 
 
@@ -149,7 +169,7 @@ def _journals_of_its_own(monkeypatch):
 def _helpers_are_up(_journals_elsewhere):
     """Start what stays for the whole session, so that no test seems to have left it."""
     pipe = pipeline(node(len, "word", "length"))
-    for name in registry.names():
+    for name in set(registry.names()) - _LEAVES_NOTHING:
         with contextlib.suppress(BrokenBackendError):  # as of an MPI that is not installed
             ParallelRunner(name, max_workers=1).run(pipe, {"word": "x"})["length"].load()
 
@@ -171,7 +191,8 @@ def _no_leaks(request, _helpers_are_up):
     deadline = time.monotonic() + _PATIENCE
     while True:
         left = {kind: now - before[kind] for kind, now in _holdings().items()}
-        left["descriptors"] = left["descriptors"] if _more_descriptors(before) else set()
+        if len(_descriptors()) <= before["descriptors"].total():
+            del left["descriptors"]  # as many, and one of them leads elsewhere now
         left = {kind: things for kind, things in left.items() if things}
         if not left or getattr(request.node, "is_expected_failure", False):
             return
@@ -180,7 +201,3 @@ def _no_leaks(request, _helpers_are_up):
         gc.collect()  # what hangs in a cycle, such as a traceback, is not left behind
         multiprocessing.active_children()  # reaps what loky leaves to be reaped at its next start
         threading.Event().wait(0.02)
-
-
-def _more_descriptors(before):
-    return len(_descriptors()) > len(before["descriptors"])

@@ -87,7 +87,11 @@ def test_values_go_from_each_to_each(first, second, run, recorder):
 
 
 @given(acyclic(), st.data())
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=settings.default.max_examples // 4,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
 def test_any_graph_on_any_mixture_gives_the_same(parents, data):
     """As a plain loop does, twice on the same workers."""
     kinds = ["direct", "process", "threads", "sequential", None]

@@ -12,9 +12,14 @@ OURS = "motorpool.kedro.ParallelRunner"
 START_METHODS = ("fork", "forkserver", "spawn")
 # Each start method and each backend once; what the two have to do with each other, the kit tests.
 WAYS = [
-    *(f"backend=direct,start_method={how}" for how in START_METHODS),
-    "backend=process,start_method=forkserver", "backend=multiprocess,start_method=fork",
-    "backend=loky,hooks=driver",
+    "backend=direct,start_method=forkserver", "backend=loky,hooks=driver",
+    *(
+        pytest.param(way, marks=pytest.mark.matrix)
+        for way in (
+            "backend=direct,start_method=fork", "backend=direct,start_method=spawn",
+            "backend=process,start_method=forkserver", "backend=multiprocess,start_method=fork",
+        )
+    ),
 ]  # fmt: skip
 
 

@@ -130,7 +130,7 @@ def test_forked_child_pins_what_it_looks_at(store, client):
         os.close(fd)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=settings.default.max_examples // 2)
 @given(st.randoms(use_true_random=False))
 def test_every_byte_of_every_view_stays(chance):
     """Whatever is put, read, changed, passed on, kept and released, in any order."""
