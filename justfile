@@ -11,8 +11,8 @@ stress rounds="10" *arguments:
     uv run python tools/stress.py {{rounds}} {{arguments}}
 
 # Random pipelines with random faults at random moments.
-soak minutes="10":
-    uv run python benchmarks/soak.py --minutes {{minutes}}
+soak minutes="10" *arguments:
+    uv run python benchmarks/soak.py --minutes {{minutes}} {{arguments}}
 
 # Formatting and lint.
 lint:

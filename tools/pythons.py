@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,8 +54,7 @@ def installed() -> list[Python]:
 
 def others() -> list[Python]:
     """All but the one that this process runs on."""
-    gil = getattr(sys, "_is_gil_enabled", bool)
-    mine = sys.version_info[:2], not gil() if gil is not bool else False
+    mine = sys.version_info[:2], bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
     return [p for p in installed() if (p.version, p.is_free_threaded) != mine]
 
 

@@ -50,22 +50,23 @@ def busy() -> Iterator[None]:
 
 def failures(seed: int, arguments: list[str]) -> tuple[int, list[str]]:
     """One round: pytest's exit code, and the tests that have failed."""
+    tools = str(Path(__file__).parent)
     with tempfile.NamedTemporaryFile("r", suffix=".failed") as file:
-        code = subprocess.run(
-            [
-                "pytest", "-q", "--random-order", f"--random-order-seed={seed}",
-                f"--write-failed={file.name}", *(arguments or TESTS),
-            ],
-            cwd=ROOT, stdin=subprocess.DEVNULL, check=False,
-        ).returncode  # fmt: skip
-        return code, Path(file.name).read_text().splitlines()
+        command = [
+            sys.executable, "-m", "pytest", "-q", "-p", "second_look", "--random-order",
+            f"--random-order-seed={seed}", f"--write-failed={file.name}", *(arguments or TESTS),
+        ]  # fmt: skip
+        done = subprocess.run(
+            command, cwd=ROOT, env=os.environ | {"PYTHONPATH": tools}, stdin=subprocess.DEVNULL,
+            check=False,
+        )  # fmt: skip
+        return done.returncode, Path(file.name).read_text().splitlines()
 
 
 def main(rounds: int, arguments: list[str]) -> int:
     """Run so many rounds."""
     counts: Counter[str] = Counter()
-    bad = 0
-    first = int(time.time())
+    bad, first = 0, int(time.time())
     with busy():
         for seed in range(first, first + rounds):
             print(f"-- round {seed - first + 1} of {rounds}, seed {seed}", flush=True)

@@ -21,3 +21,4 @@ class TestFar(BackendConformance):
     """By the kit."""
 
     backend = Far
+    patience = 300.0

@@ -11,6 +11,7 @@ class TestExecutorlib(BackendConformance):
     """By the kit."""
 
     backend = "executorlib"
+    patience = 300.0
 
 
 def test_entry_point_leads_here():

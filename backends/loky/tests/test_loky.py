@@ -17,6 +17,7 @@ class TestLoky(BackendConformance):
     """By the kit."""
 
     backend = "loky"
+    patience = 300.0
 
 
 def test_entry_point_leads_here():

@@ -40,6 +40,7 @@ class TestMPI(BackendConformance):
     """By the kit."""
 
     backend = "mpi"
+    patience = 300.0
 
 
 @pytest.mark.matrix
@@ -47,6 +48,7 @@ class TestElsewhere(BackendConformance):
     """By the kit, with nothing shared."""
 
     backend = "mpi"
+    patience = 300.0
     options = ELSEWHERE
 
 

@@ -15,6 +15,7 @@ class TestMultiprocess(BackendConformance):
     """By the kit."""
 
     backend = "multiprocess"
+    patience = 300.0
 
 
 def test_entry_point_leads_here():

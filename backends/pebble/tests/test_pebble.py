@@ -12,6 +12,7 @@ class TestPebble(BackendConformance):
     """By the kit."""
 
     backend = "pebble"
+    patience = 300.0
 
 
 def test_entry_point_leads_here():

@@ -120,7 +120,7 @@ class DataTests(Harness):
             result = self.run(pipeline(nodes), {"x": data})
             assert result["z"].load() == data[: len(data) // 2]
             del result
-        wait_until(lambda: not _holders(token), min(5.0, self.patience))
+        wait_until(lambda: not _holders(token), self.patience)
         left = _holders(token)
         assert not left, f"A run is over, and {len(left)} files still hold its values: {left}."
 

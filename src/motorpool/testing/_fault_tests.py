@@ -256,9 +256,10 @@ class FaultTests(Harness):
             script.send_signal(getattr(signal, number))
             script.wait(self.patience)
             pids = gate.pids()
-            seconds = min(10.0, self.patience)
-            gone = wait_until(lambda: not any(map(psutil.pid_exists, pids)), seconds)
-            assert gone, f"{seconds:g} s after the driver's {number}, workers {pids} still live."
+            gone = wait_until(lambda: not any(map(psutil.pid_exists, pids)), self.patience)
+            assert gone, (
+                f"{self.patience:g} s after the driver's {number}, workers {pids} still live."
+            )
         except subprocess.TimeoutExpired:
             pytest.fail(f"The driver has not ended {self.patience:g} s after {number}.")
         finally:

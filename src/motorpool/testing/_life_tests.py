@@ -128,7 +128,7 @@ class LifeTests(Harness):
             now = self._holdings()
             return {kind: now[kind] - before[kind] for kind in now if now[kind] > before[kind]}
 
-        wait_until(lambda: not left(), min(5.0, self.patience))
+        wait_until(lambda: not left(), self.patience)
         assert not left(), f"{_CYCLES} executors, all of them shut down, have left {left()}."
 
     @needs("isolation")
@@ -138,10 +138,11 @@ class LifeTests(Harness):
             futures = [executor.submit(tasks.pid) for _ in range(8)]
             pids = {self.result(f, "A task") for f in futures}
         assert os.getpid() not in pids, "A task ran in the driver's process."
-        seconds = min(5.0, self.patience)
-        gone = wait_until(lambda: not any(map(psutil.pid_exists, pids)), seconds)
+        gone = wait_until(lambda: not any(map(psutil.pid_exists, pids)), self.patience)
         left = [pid for pid in pids if psutil.pid_exists(pid)]
-        assert gone, f"{len(left)} of {len(pids)} workers still live {seconds:g} s after shutdown."
+        assert gone, (
+            f"{len(left)} of {len(pids)} workers still live {self.patience:g} s after shutdown."
+        )
 
     def test_interpreter_ends_without_shutdown(self) -> None:
         """A script that forgets it does not hang, and says nothing."""

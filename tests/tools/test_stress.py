@@ -1,0 +1,37 @@
+"""Rounds of tests on busy cores."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import stress
+
+SUITE = """
+from pathlib import Path
+
+def test_lucky():
+    mark = Path({mark!r})
+    seen = mark.exists()
+    mark.touch()
+    assert seen
+
+def test_sound():
+    pass
+"""
+
+
+def test_what_fails_once_is_told_with_how_often(tmp_path):
+    """And is a failure of the whole."""
+    suite = tmp_path / "test_it.py"
+    suite.write_text(SUITE.format(mark=str(tmp_path / "mark")))
+    command = [sys.executable, stress.__file__, "3", str(suite)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "1 of 3: test_it.py::test_lucky" in done.stdout
+    assert "2 of 3 rounds without a failure" in done.stdout
+    assert "of 3: test_it.py::test_sound" not in done.stdout
+
+
+def test_each_of_its_places_exists():
+    """A name that is changed would else be an error of every round."""
+    assert [place for place in stress.TESTS if not Path(stress.ROOT, place).exists()] == []
