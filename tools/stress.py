@@ -1,6 +1,6 @@
 """Tests that start, kill or time processes, again and again while all cores are busy.
 
-    uv run just stress [ROUNDS] [pytest's arguments]
+    uv run just stress [ROUNDS] [--all] [TEST ...]
 
 Each round has the tests in another order, whose seed it prints. At the end: each test that has
 failed at least once, with how often. The exit code is 1 if there is one.
@@ -8,6 +8,7 @@ failed at least once, with how often. The exit code is 1 if there is one.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import subprocess
@@ -25,12 +26,11 @@ if TYPE_CHECKING:
 
 #: Where such tests are.
 TESTS = [
-    "tests/faults",
-    "tests/smoke",
-    "tests/test_direct.py",
+    "tests/conformance/test_builtin.py", "tests/faults", "tests/smoke",
+    "tests/store/test_recycling.py", "tests/test_direct.py", "tests/test_events.py",
     "tests/test_preload.py",
-    "backends/loky",
-]
+    "tests/test_several_backends.py", "backends/loky", "backends/multiprocess",
+]  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -54,7 +54,7 @@ def failures(seed: int, arguments: list[str]) -> tuple[int, list[str]]:
     with tempfile.NamedTemporaryFile("r", suffix=".failed") as file:
         command = [
             sys.executable, "-m", "pytest", "-q", "-p", "second_look", "--random-order",
-            f"--random-order-seed={seed}", f"--write-failed={file.name}", *(arguments or TESTS),
+            f"--random-order-seed={seed}", f"--write-failed={file.name}", *arguments,
         ]  # fmt: skip
         done = subprocess.run(
             command, cwd=ROOT, env=os.environ | {"PYTHONPATH": tools}, stdin=subprocess.DEVNULL,
@@ -63,21 +63,27 @@ def failures(seed: int, arguments: list[str]) -> tuple[int, list[str]]:
         return done.returncode, Path(file.name).read_text().splitlines()
 
 
-def main(rounds: int, arguments: list[str]) -> int:
+def main() -> int:
     """Run so many rounds."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("rounds", type=int, nargs="?", default=10)
+    parser.add_argument("tests", nargs="*", default=TESTS, help="pytest's names of other tests")
+    parser.add_argument("--all", action="store_true", help="with those left to the matrix")
+    options = parser.parse_args()
+    arguments = [*options.tests, *(["-m", ""] if options.all else [])]
     counts: Counter[str] = Counter()
     bad, first = 0, int(time.time())
     with busy():
-        for seed in range(first, first + rounds):
-            print(f"-- round {seed - first + 1} of {rounds}, seed {seed}", flush=True)
+        for seed in range(first, first + options.rounds):
+            print(f"-- round {seed - first + 1} of {options.rounds}, seed {seed}", flush=True)
             code, names = failures(seed, arguments)
             counts.update(names)
             bad += code != 0
     for name, count in counts.most_common():
-        print(f"{count} of {rounds}: {name}")
-    print(f"{rounds - bad} of {rounds} rounds without a failure")
+        print(f"{count} of {options.rounds}: {name}")
+    print(f"{options.rounds - bad} of {options.rounds} rounds without a failure")
     return int(bad > 0)
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]), sys.argv[2:]))
+    sys.exit(main())

@@ -361,9 +361,10 @@ def test_pool_that_breaks_while_a_worker_is_being_started_is_broken():
     executor.shutdown()
 
 
-def test_worker_killed_while_it_waits_for_work_does_not_keep_a_pool_from_ending(tmp_path):
+@pytest.mark.parametrize("backend", ["process", "loky"])
+def test_worker_killed_while_it_waits_for_work_does_not_keep_a_pool_from_ending(backend, tmp_path):
     """It had the lock that the others need to hear that they are to end."""
-    executor = registry.get("process")().get_executor(2)
+    executor = registry.get(backend)().get_executor(2)
     busy = executor.submit(functions.wait_for, tmp_path / "gate")
     idle = executor.submit(os.getpid).result()
     manager, lock = executor._executor_manager_thread, executor._call_queue._rlock
@@ -390,7 +391,7 @@ def test_worker_killed_while_it_waits_for_work_does_not_keep_a_pool_from_ending(
     functions.touch(tmp_path / "gate")
     ending = threading.Thread(target=executor.shutdown)
     ending.start()
-    assert functions.wait_until(lambda: executor._shutdown_thread)
+    assert functions.wait_until(manager.is_shutting_down)
     may_look.set()
     ending.join()
     assert busy.result() == str(tmp_path / "gate")

@@ -40,11 +40,12 @@ OURS = "motorpool.kedro.ParallelRunner"
 @pytest.fixture(
     params=[
         pytest.param(
-            kedro.runner.ParallelRunner, id="kedro", marks=pytest.mark.xfail(strict=True)
+            kedro.runner.ParallelRunner, id="kedro",
+            marks=[pytest.mark.xfail(strict=True), pytest.mark.matrix],
         ),
         pytest.param(ours.ParallelRunner, id="ours"),
     ]
-)
+)  # fmt: skip
 def kind(request):
     """Kedro's class, where the fault shows, and ours, where it does not."""
     before = set(multiprocessing.active_children())

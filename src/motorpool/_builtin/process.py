@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import threading
 from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any
 
 from motorpool.backend import Capabilities, ExecutorBackend, Isolation
 from motorpool.hookspecs import hookimpl
-from motorpool.processes import StartMethod, start_server, worker_context
+from motorpool.processes import (
+    StartMethod,
+    is_running,
+    start_server,
+    watch_shutdown,
+    worker_context,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    import threading
+    from collections.abc import Callable
     from concurrent.futures import Future
 
 # Processes to remember past their end, which with `max_tasks_per_child` comes often; each holds a
@@ -22,9 +27,6 @@ if TYPE_CHECKING:
 _MANY = 100
 # How long (s) a pool's thread may take to reap workers that have ended.
 _REAP_TIME = 5.0
-# How long (s) a lock that nobody needs may be taken, and no worker end: one that lives takes
-# microseconds. What is killed too soon has nothing left to do.
-_LOCKED_OUT = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,26 +84,15 @@ class ProcessBackend(ExecutorBackend):
     def worker_pids(self, executor: Executor) -> list[int]:
         """Process ids of the live workers."""
         started = getattr(executor, "started", [])
-        return [p.pid for p in started if p.pid and _is_running(p)]
+        return [p.pid for p in started if p.pid and is_running(p)]
 
     def exitcode(self, executor: Executor, pid: int) -> int | None:
         """Exit code of a worker, after `shutdown`: the pool's own thread reaps it before that."""
         manager = getattr(executor, "manager", None)
         if manager is not None:
-            manager.join(_REAP_TIME)  # until it has asked, see `_is_running`
+            manager.join(_REAP_TIME)  # until it has asked, see `is_running`
         found = [p for p in getattr(executor, "started", []) if p.pid == pid]
         return found[0].exitcode if found else None
-
-
-def _is_running(process: Any) -> bool:
-    """Whether a process lives, without asking how it has ended.
-
-    Of a worker of a fork server only one thread is told; if two ask, the other is told 255.
-    """
-    try:
-        return process.pid is None or not wait([process.sentinel], timeout=0)
-    except ValueError:  # closed
-        return False
 
 
 class _Executor(ProcessPoolExecutor):
@@ -115,7 +106,7 @@ class _Executor(ProcessPoolExecutor):
         def start_process(*args: Any, **kwargs: Any) -> Any:
             process = process_class(*args, **kwargs)
             if len(started) > _MANY:  # those that have ended well are of no interest
-                started[:] = [p for p in started if _is_running(p) or p.exitcode != 0]
+                started[:] = [p for p in started if is_running(p) or p.exitcode != 0]
             started.append(process)
             return process
 
@@ -128,9 +119,7 @@ class _Executor(ProcessPoolExecutor):
         self.manager = manager or self.manager
         if manager is not None:
             queue = vars(self)["_call_queue"]  # what is not public has no types either
-            lock = queue._rlock  # noqa: SLF001, there is no other way to see it
-            args = (manager, lock, self._pending_work_items, self.started)
-            threading.Thread(target=_end_locked_out, args=args, daemon=True).start()
+            watch_shutdown(manager, queue, self._pending_work_items, self.started)
         super().shutdown(wait=wait, cancel_futures=cancel_futures)
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
@@ -159,34 +148,6 @@ class _Executor(ProcessPoolExecutor):
         if wakeup is not None:
             with self._shutdown_lock:
                 wakeup.wakeup()
-
-
-def _end_locked_out(
-    manager: threading.Thread, lock: Any, work: Mapping[int, Any], started: Sequence[Any]
-) -> None:
-    """While a pool's thread waits for its workers to end, kill those that never would.
-
-    Workers share the lock of the queue that they read from. One that is killed while it waits for
-    work takes the lock along; if the pool has been shut down before it noticed, it waits for the
-    others for ever (python/cpython#94777).
-
-    Args:
-        manager: The thread.
-        lock: Of the queue.
-        work: What the pool still has to do.
-        started: The workers' processes.
-    """
-    before = 0
-    while manager.is_alive():
-        manager.join(_LOCKED_OUT)
-        running = [process for process in started if _is_running(process)]
-        if not work and running and len(running) == before:
-            if lock.acquire(timeout=_LOCKED_OUT):  # who had it lives
-                lock.release()
-            else:
-                for process in running:
-                    process.kill()
-        before = len(running)
 
 
 @hookimpl

@@ -11,6 +11,7 @@ from loky.backend import get_context, resource_tracker
 
 from motorpool import Capabilities, ExecutorBackend, Isolation, hookimpl
 from motorpool._process import interrupts_deferred
+from motorpool.processes import watch_shutdown
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -48,6 +49,10 @@ class _Executor(loky.ProcessPoolExecutor):  # type: ignore[misc]
         if cancel_futures:
             for item in list(self._pending_work_items.values()):
                 item.future.cancel()
+        manager = self._executor_manager_thread
+        if manager is not None:
+            workers = list(self._processes.values())
+            watch_shutdown(manager, self._call_queue, self._pending_work_items, workers)
         super().shutdown(wait=wait)
 
 
