@@ -216,6 +216,8 @@ def watch_shutdown(
         work: What the pool still has to do; empty at last.
         processes: The workers.
     """
+    if not manager.is_alive():  # as at the interpreter's end, where no thread can be started
+        return
     args = (manager, queue._rlock, work, processes)  # noqa: SLF001, there is no other way to see it
     threading.Thread(target=_end_locked_out, args=args, daemon=True).start()
 

@@ -1,5 +1,8 @@
 """A few seconds on each Python: every backend, a crash, a timeout and a large value."""
 
+import subprocess
+import sys
+
 import functions
 import numpy as np
 import pytest
@@ -53,3 +56,20 @@ def test_timeout_ends_the_node_that_hangs():
                 pipeline(node(functions.hang, "x", "y", name="stuck", timeout=0.5)), {"x": 1}
             )
         assert runner.run(pipeline(node(increment, "x", "y")), {"x": 1})["y"].load() == 2
+
+
+@pytest.mark.parametrize("backend", ["direct", "process", "loky", "multiprocess"])
+def test_executor_may_be_shut_down_as_the_interpreter_ends(backend):
+    """Where Python 3.12 starts no thread any more."""
+    code = (
+        "import atexit\n"
+        "from motorpool import registry\n"
+        f"executor = registry.get({backend!r})().get_executor(2)\n"
+        "print(executor.submit(len, 'ab').result())\n"
+        "atexit.register(executor.shutdown)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False,
+        timeout=functions.LIMIT,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, "2\n", "")
