@@ -26,10 +26,11 @@ if TYPE_CHECKING:
 
 #: Where such tests are.
 TESTS = [
-    "tests/conformance/test_builtin.py", "tests/faults", "tests/smoke",
+    "tests/conformance/test_builtin.py::TestDirect",
+    "tests/conformance/test_builtin.py::TestProcess", "tests/faults", "tests/smoke",
     "tests/store/test_recycling.py", "tests/test_direct.py", "tests/test_events.py",
-    "tests/test_preload.py",
-    "tests/test_several_backends.py", "backends/loky", "backends/multiprocess",
+    "tests/test_preload.py", "tests/test_several_backends.py", "backends/loky",
+    "backends/multiprocess",
 ]  # fmt: skip
 
 
