@@ -109,7 +109,7 @@ def test_table_advice_and_files(bench, tmp_path):
 
 def test_backend_that_fails_is_a_row_with_the_reason(bench):
     """The others are measured all the same."""
-    timed = PIPELINE.replace('"total")', '"total", timeout=5)')
+    timed = PIPELINE.replace('"total")', '"total", timeout=300)')
     done = bench("tried.py", "--backends", "direct,threads", "--repeat", "1", pipeline=timed)
     assert [case.split(",")[0] for case in rows(done.stdout)] == ["direct"]
     reason = re.search(r"^threads, \d+: failed: (.*)$", done.stdout, re.MULTILINE)[1]

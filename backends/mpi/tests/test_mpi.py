@@ -154,7 +154,7 @@ def test_bad_options_are_errors(options, said):
 
 def test_timeout_needs_ranks_on_this_host():
     """Others cannot be ended; here they can, and the neighbours run again."""
-    pipe = pipeline(node(len, "x", "y", timeout=5, name="timed"))
+    pipe = pipeline(node(len, "x", "y", timeout=300, name="timed"))
     assert ParallelRunner("mpi", max_workers=1).run(pipe, {"x": "abc"})["y"].load() == 3
     with pytest.raises(ValidationError, match="node 'timed' has a timeout, but the backend 'mpi'"):
         ParallelRunner("mpi", max_workers=1, **ELSEWHERE).run(pipe, {"x": "abc"})
