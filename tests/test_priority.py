@@ -89,7 +89,7 @@ def slow_first(path):
 
     return pipeline(
         [
-            node(take("heavy", 0.2), "x", "y", name="heavy"),
+            node(take("heavy", 1.0), "x", "y", name="heavy"),
             node(take("light", 0.001), "x", "z", name="light"),
             node(take("after", 0.001), "z", "out", name="after"),
         ]
