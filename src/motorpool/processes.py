@@ -219,7 +219,9 @@ def watch_shutdown(
     if not manager.is_alive():  # as at the interpreter's end, where no thread can be started
         return
     args = (manager, queue._rlock, work, processes)  # noqa: SLF001, there is no other way to see it
-    threading.Thread(target=_end_locked_out, args=args, daemon=True).start()
+    # No daemon: where its thread is the last to hold the lock, the interpreter's end would stop it
+    # between giving the semaphore back and saying so, which a resource tracker takes for a leak.
+    threading.Thread(target=_end_locked_out, args=args, name="motorpool-shutdown").start()
 
 
 def _end_locked_out(

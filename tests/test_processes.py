@@ -1,0 +1,31 @@
+"""What pools of processes have in common."""
+
+import subprocess
+import sys
+
+import pytest
+
+SCRIPT = """
+import time, weakref
+from motorpool import registry
+
+def given_back():
+    time.sleep(0.3)
+    print("given back")
+
+executor = registry.get({backend!r})().get_executor(1)
+assert executor.submit(len, "ab").result() == 2
+weakref.finalize(executor._call_queue._rlock, given_back).atexit = False
+executor.shutdown()
+del executor
+"""
+
+
+@pytest.mark.parametrize("backend", ["process", "loky"])
+def test_semaphores_are_given_back_before_the_interpreter_ends(backend):
+    """By whichever thread is the last to hold them; else a resource tracker speaks of leaks."""
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT.format(backend=backend)],
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, "given back\n", "")
