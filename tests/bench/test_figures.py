@@ -4,6 +4,8 @@ import math
 import pickle
 import statistics
 from dataclasses import dataclass, replace
+from datetime import date
+from decimal import Decimal
 from random import Random
 
 import numpy as np
@@ -83,6 +85,19 @@ def test_equal_values_have_equal_digests(make):
         there = pickle.loads(pickle.dumps(value, 5))
         back = pickle.loads(pickle.dumps(there, 5))
         assert digest_of(there) == digest_of(back) == digest_of(value)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: date(2026, 11, 27), lambda: Decimal("1.5"), lambda: ("a", date(2026, 11, 27)),
+        lambda: np.dtype([("a", "f8")]),
+    ],
+)  # fmt: skip
+def test_whether_two_values_are_one_object_does_not_count(make):
+    """As with dtypes, of which numpy 1 makes several where there was one."""
+    one = make()
+    assert digest_of([one, one]) == digest_of([one, pickle.loads(pickle.dumps(one))]) is not None
 
 
 def test_order_of_a_set_does_not_count():

@@ -182,7 +182,12 @@ def put_part(store, client, payload):
     "part",
     [
         lambda table: table,
-        lambda table: table[["a"]],
+        pytest.param(
+            lambda table: table[["a"]],
+            marks=pytest.mark.skipif(
+                pd.__version__ < "3", reason="pandas 2 copies columns that a list chooses"
+            ),
+        ),
         lambda table: table["b"],
         lambda table: table.iloc[N // 2 :],
         lambda table: {"all": table, "two": [table["a"]]},

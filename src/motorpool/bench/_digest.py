@@ -1,13 +1,14 @@
 """Tells whether two processes have come to the same value, without bringing them together.
 
 What is hashed is a pickle in which equal values look alike: a set comes in no order of its own,
-and whether two equal texts are one object does not show.
+and whether two equal texts are one object does not show, nor two equal dates or dtypes.
 """
 
 from __future__ import annotations
 
 import hashlib
 import pickle
+import sys
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,7 +20,7 @@ _KINDS: dict[type, str] = {
     bytearray: "bytearray", pickle.PickleBuffer: "picklebuffer", str: "str", tuple: "tuple",
     list: "list", dict: "dict", type: "type",
 }  # fmt: skip
-_PLAIN = (str, bytes, int, float)
+_PLAIN = (str, bytes, int, float)  # for which it is known without a look
 _Python: Any = pickle._Pickler  # noqa: SLF001, the other one cannot be changed
 
 
@@ -35,6 +36,19 @@ def _hash(value: Any) -> str:
     stream = _Stream()
     _Pickler(stream, protocol=5, buffer_callback=stream.add).dump(value)
     return stream.hash.hexdigest()
+
+
+def _is_immutable(obj: Any) -> bool:
+    """Whether an object has no identity that matters: it is compared, and hashed, by its value."""
+    if isinstance(obj, _PLAIN):
+        return True
+    if type(obj).__eq__ is object.__eq__:
+        return False
+    try:
+        hash(obj)
+    except Exception:  # noqa: BLE001, whatever a part of it raises
+        return False
+    return True
 
 
 class _Stream:
@@ -62,12 +76,15 @@ class _Pickler(_Python):  # type: ignore[misc]
     }
 
     def memoize(self, obj: Any) -> None:
-        """Do not tell one text that is there twice from two that are equal."""
-        if not isinstance(obj, _PLAIN):
+        """Do not tell one text, date or dtype that is there twice from two that are equal."""
+        if not _is_immutable(obj):
             super().memoize(obj)
 
     def reducer_override(self, obj: Any) -> Any:
-        """Let arrays look alike that lie in memory in different ways."""
+        """Let dtypes look alike, and arrays that lie in memory in different ways."""
+        numpy = sys.modules.get("numpy")
+        if numpy is not None and isinstance(obj, numpy.dtype):  # has parts that are its own
+            return str, (repr(obj),)
         if type(obj).__name__ != "ndarray" or obj.dtype.hasobject or obj.flags.c_contiguous:
             return NotImplemented
         return obj.copy(order="C").__reduce_ex__(5)
