@@ -42,7 +42,7 @@ def _is_immutable(obj: Any) -> bool:
     """Whether an object has no identity that matters: it is compared, and hashed, by its value."""
     if isinstance(obj, _PLAIN):
         return True
-    if type(obj).__eq__ is object.__eq__:
+    if type(obj).__eq__ is object.__eq__:  # type: ignore[comparison-overlap]
         return False
     try:
         hash(obj)
