@@ -31,8 +31,11 @@ def environment(tmp_path):
         script.write_text(f'#!/bin/sh\nexec "{home}/bin/python" -m {module} "$@"\n')
         script.chmod(0o755)
     path = os.pathsep.join([str(home / "bin"), os.environ["PATH"]])
+    outer = {
+        k: v for k, v in os.environ.items() if k not in {"UV_PYTHON", "UV_PROJECT_ENVIRONMENT"}
+    }
     return {
-        **os.environ, "PATH": path, "VIRTUAL_ENV": str(home),
+        **outer, "PATH": path, "VIRTUAL_ENV": str(home),
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_PLUGINS": "motorpool.testing._plugin",
         "PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "false", "PIP_QUIET": "1",
         "PIP_DISABLE_PIP_VERSION_CHECK": "1", "UV_OFFLINE": "1", "UV_NO_BUILD_ISOLATION": "1",

@@ -7,6 +7,7 @@ whatever state, cannot hold up the others, and its task is known. `pack_call`, `
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import threading
 import traceback
@@ -185,7 +186,9 @@ def _watch_main() -> None:
 def _end_all() -> None:
     threading.main_thread().join()
     for executor in list(_live):
-        executor.shutdown(wait=False)
+        # From 3.12 on no thread can be started once the interpreter waits for none.
+        with contextlib.suppress(RuntimeError):
+            executor.shutdown(wait=False)
 
 
 class RemoteTraceback(Exception):  # noqa: N818, as that of multiprocessing
