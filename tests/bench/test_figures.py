@@ -3,9 +3,10 @@
 import math
 import pickle
 import statistics
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
+from fractions import Fraction
 from random import Random
 
 import numpy as np
@@ -28,6 +29,14 @@ class Point:
 
     name: str
     tags: set
+
+
+@dataclass(unsafe_hash=True)
+class Hashed:
+    """Is compared and hashed by its name."""
+
+    name: str
+    others: list = field(compare=False)
 
 
 def run(wall, *, nodes=10, node_time=1.0, workers=2, bound=0.5):
@@ -90,14 +99,39 @@ def test_equal_values_have_equal_digests(make):
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: date(2026, 11, 27), lambda: Decimal("1.5"), lambda: ("a", date(2026, 11, 27)),
-        lambda: np.dtype([("a", "f8")]),
+        lambda: date(2026, 11, 27), lambda: Decimal("1.5"), lambda: ("a", Fraction(1, 3)),
+        lambda: ("a", 1), lambda: Fraction(1, 3), lambda: np.dtype([("a", "f8")]),
     ],
+    ids=["date", "decimal", "tuple", "plain tuple", "fraction", "dtype"],
 )  # fmt: skip
 def test_whether_two_values_are_one_object_does_not_count(make):
     """As with dtypes, of which numpy 1 makes several where there was one."""
     one = make()
     assert digest_of([one, one]) == digest_of([one, pickle.loads(pickle.dumps(one))]) is not None
+
+
+def test_shared_parts_are_looked_at_once():
+    """This one would else take for ever."""
+    tree = (Fraction(1, 3),)
+    for _ in range(60):
+        tree = (tree, tree)
+    assert digest_of(tree) is not None
+
+
+def test_value_that_holds_itself_has_a_digest():
+    """By way of a list, or of an object that is hashed by its value."""
+    inner = []
+    inner.append((inner, Fraction(1, 3)))
+    holder = Hashed("a", [])
+    holder.others.append(holder)
+    for value in (inner, holder, [holder, holder]):
+        assert digest_of(value) == digest_of(pickle.loads(pickle.dumps(value))) is not None
+
+
+def test_values_that_are_equal_but_not_the_same_are_told_apart():
+    """In a tuple as well."""
+    assert digest_of([(1, None), (1.0, None)]) != digest_of([(1, None), (1, None)])
+    assert digest_of([Decimal("1.0")]) != digest_of([Decimal("1.00")])
 
 
 def test_order_of_a_set_does_not_count():

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import pickle
-import sys
+from datetime import date, time, timedelta
+from decimal import Decimal
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -20,30 +21,31 @@ _KINDS: dict[type, str] = {
     bytearray: "bytearray", pickle.PickleBuffer: "picklebuffer", str: "str", tuple: "tuple",
     list: "list", dict: "dict", type: "type",
 }  # fmt: skip
-_PLAIN = (str, bytes, int, float)  # for which it is known without a look
+# Has no parts that could be shared, so that it is written as it is, each time.
+_PLAIN = (str, bytes, int, float, date, time, timedelta, Decimal)
 _Python: Any = pickle._Pickler  # noqa: SLF001, the other one cannot be changed
 
 
 def digest_of(value: Any) -> str | None:
     """A short text that is equal for equal values, or None if the value cannot be pickled."""
     try:
-        return _hash(value)
+        return _hash(value, {})
     except Exception:  # noqa: BLE001, whatever pickling raises, it cannot be compared
         return None
 
 
-def _hash(value: Any) -> str:
+def _hash(value: Any, parts: dict[int, tuple[Any, str]]) -> str:
     stream = _Stream()
-    _Pickler(stream, protocol=5, buffer_callback=stream.add).dump(value)
+    _Pickler(stream, value, parts).dump(value)
     return stream.hash.hexdigest()
 
 
-def _is_immutable(obj: Any) -> bool:
-    """Whether an object has no identity that matters: it is compared, and hashed, by its value."""
-    if isinstance(obj, _PLAIN):
-        return True
-    if type(obj).__eq__ is object.__eq__:  # type: ignore[comparison-overlap]
+def _is_value(obj: Any) -> bool:
+    """Whether it does not matter which object this is: it is compared, and hashed, by value."""
+    if isinstance(obj, _PLAIN) or type(obj).__eq__ is object.__eq__:  # type: ignore[comparison-overlap]
         return False
+    if type(obj) is tuple:  # with others in it
+        return not all(isinstance(member, _PLAIN) for member in obj)
     try:
         hash(obj)
     except Exception:  # noqa: BLE001, whatever a part of it raises
@@ -75,22 +77,36 @@ class _Pickler(_Python):  # type: ignore[misc]
         kind: getattr(_Python, f"save_{name}") for kind, name in _KINDS.items()
     }
 
+    def __init__(self, stream: _Stream, whole: Any, parts: dict[int, tuple[Any, str]]) -> None:
+        super().__init__(stream, protocol=5, buffer_callback=stream.add)
+        self._whole = whole
+        self._parts = parts
+
+    def save(self, obj: Any, *args: Any, **kwargs: Any) -> None:
+        """Write a digest in place of a tuple or a dtype, so that no identity shows."""
+        if obj is not self._whole and _is_value(obj):
+            obj = self._digest_of_part(obj)
+        super().save(obj, *args, **kwargs)
+
+    def _digest_of_part(self, obj: Any) -> str:
+        if id(obj) not in self._parts:
+            self._parts[id(obj)] = obj, ""  # in case that it is a part of itself
+            self._parts[id(obj)] = obj, _hash(obj, self._parts)
+        return self._parts[id(obj)][1]
+
     def memoize(self, obj: Any) -> None:
-        """Do not tell one text, date or dtype that is there twice from two that are equal."""
-        if not _is_immutable(obj):
+        """Do not tell one text that is there twice from two that are equal."""
+        if not isinstance(obj, (*_PLAIN, tuple)):
             super().memoize(obj)
 
     def reducer_override(self, obj: Any) -> Any:
-        """Let dtypes look alike, and arrays that lie in memory in different ways."""
-        numpy = sys.modules.get("numpy")
-        if numpy is not None and isinstance(obj, numpy.dtype):  # has parts that are its own
-            return str, (repr(obj),)
+        """Let arrays look alike that lie in memory in different ways."""
         if type(obj).__name__ != "ndarray" or obj.dtype.hasobject or obj.flags.c_contiguous:
             return NotImplemented
         return obj.copy(order="C").__reduce_ex__(5)
 
     def _save_set(self, obj: Any) -> None:
-        self.save((type(obj).__name__, sorted(map(_hash, obj))))
+        self.save((type(obj).__name__, sorted(_hash(member, self._parts) for member in obj)))
 
     def _save_function(self, obj: FunctionType) -> None:
         """By what it does; where it was made matters to nobody."""
