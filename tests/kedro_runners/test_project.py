@@ -4,6 +4,7 @@ import os
 import re
 import signal
 
+import kedro
 import pytest
 from functions import wait_until
 from kedro_projects import KEDRO, Project
@@ -22,6 +23,11 @@ WAYS = [
     ),
 ]  # fmt: skip
 
+with_parameters = pytest.mark.skipif(
+    tuple(map(int, kedro.__version__.split(".")[:2])) < (1, 6),
+    reason="Kedro 1.5 has no --runner-params",
+)
+
 
 @pytest.fixture
 def project(tmp_path):
@@ -37,6 +43,7 @@ def reference(tmp_path_factory):
     return of.outputs(), of.hooks()
 
 
+@with_parameters
 @pytest.mark.parametrize("way", WAYS)
 def test_outputs_and_hooks_are_those_of_the_sequential_runner(project, reference, way):
     """On each backend, however its workers start; the project is configured once a worker."""
@@ -92,6 +99,7 @@ def test_parts_of_a_pipeline(project):
     assert "Skipping 1 nodes with existing outputs: eu.score" in printed
 
 
+@with_parameters
 def test_failure_names_its_node_and_says_how_to_go_on(project):
     """And the suggested command finishes the run."""
     printed = project.run(
@@ -125,6 +133,7 @@ def _group_lives(pid):
     return True
 
 
+@with_parameters
 def test_credentials_are_neither_printed_nor_kept(project):
     """Not in the log, nor in a file that the run leaves."""
     printed = project.run(f"--runner={OURS}", "--runner-params=runs_folder=runs")

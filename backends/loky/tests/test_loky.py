@@ -1,14 +1,12 @@
 """What is loky's own, beside what the kit tests."""
 
-import contextlib
 import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import psutil
+import functions
 import pytest
 
 from motorpool import ParallelRunner, node, pipeline, registry
@@ -28,24 +26,13 @@ def test_entry_point_leads_here():
     assert registry.get("loky").__module__ == "motorpool_loky"
 
 
-def _ends(pid):
-    """Wait until there is no such process, or only what its parent has not asked about yet."""
-    for _ in range(30_000):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            if psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
-                time.sleep(0.01)
-                continue
-        return True
-    return False
-
-
 @pytest.mark.filterwarnings("ignore:A worker stopped")  # an error in loky's thread ends the pool
 def test_option_is_passed_on():
     """Workers that idle end, and the next run gets new ones."""
     pipe = pipeline(node(os.getpid, None, "pid"))
     with ParallelRunner("loky", max_workers=1, idle_timeout=0.2) as runner:
         first = runner.run(pipe, {})["pid"].load()
-        assert _ends(first)
+        assert functions.wait_until(lambda: not functions.is_alive(first))
         assert runner.run(pipe, {})["pid"].load() != first
 
 
@@ -76,6 +63,7 @@ def start_two():
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
 def test_no_worker_hears_an_interrupt_while_it_starts():
     """The first pool of a process starts resource trackers, which unblock it."""
-    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import test_loky; "
-    code += "assert test_loky.start_two() == [True, True]"
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
+    code = "import test_loky; assert test_loky.start_two() == [True, True]"
+    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    env = os.environ | {"PYTHONPATH": path}
+    subprocess.run([sys.executable, "-c", code], env=env, check=True, timeout=300)
