@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from motorpool._history import History
-    from motorpool._plan import PickledNodes
     from motorpool._preparation import Preparation
     from motorpool._result import RunResult
     from motorpool._retry import Retry
@@ -218,27 +217,19 @@ class AbstractRunner(ABC):
             max_workers: Number of workers, at least 1.
         """
 
-    def _validate_catalog(self, catalog: RunCatalog) -> dict[str, bytes] | None:  # noqa: ARG002
-        """Check the datasets that a run uses.
-
-        Returns:
-            Pickles of the datasets that workers use, by name, or None to have them made later.
+    def _validate_catalog(self, catalog: RunCatalog) -> None:  # noqa: B027, may be left out
+        """Check the datasets of a run; for subclasses, beside what every run checks.
 
         Raises:
             ValidationError: Naming every dataset that will not do.
         """
-        return None
 
-    def _validate_nodes(self, nodes: Iterable[Any]) -> PickledNodes | None:  # noqa: ARG002
-        """Check the nodes of a run.
-
-        Returns:
-            The nodes pickled, or None to have that done later.
+    def _validate_nodes(self, nodes: Iterable[Any]) -> None:  # noqa: B027, may be left out
+        """Check the nodes of a run; for subclasses, beside what every run checks.
 
         Raises:
             ValidationError: Naming every node that will not do.
         """
-        return None
 
     def _set_manager_datasets(self, catalog: Any, manager: Any) -> None:
         """Let a catalog that has datasets in shared memory bring them there."""

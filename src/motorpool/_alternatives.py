@@ -1,4 +1,4 @@
-"""Which installed backends can do what this one cannot; asked when a run is refused."""
+"""Which installed backends can do what a run asks for; read when a run is refused."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from motorpool import registry
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from motorpool._problem import Problem
     from motorpool.backend import ExecutorBackend
 
 
@@ -17,18 +18,15 @@ def who_ends_nodes() -> str:
     return _sentence(lambda backend: backend.capabilities.ends_nodes)
 
 
-def who_stays_here() -> str:
-    """A sentence: the backends that run nodes in this process."""
-    return _sentence(_stays_here)
+def in_words(problem: Problem) -> str:
+    """A problem, and the backends that do not have it."""
 
+    def can(backend: type[ExecutorBackend]) -> bool:
+        if backend.capabilities.isolation.in_process:
+            return True
+        return not problem.in_process_only and _pickles(backend, problem.subject)
 
-def who_carries(value: Any) -> str:
-    """A sentence: the backends on which a value need not be pickled, or can be."""
-    return _sentence(lambda backend: _stays_here(backend) or _pickles(backend, value))
-
-
-def _stays_here(backend: type[ExecutorBackend]) -> bool:
-    return backend.capabilities.isolation.in_process
+    return f"{problem.text} {_sentence(can)}"
 
 
 def _pickles(backend: type[ExecutorBackend], value: Any) -> bool:

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from motorpool import _process
-from motorpool._alternatives import who_carries, who_stays_here
 from motorpool._datasets import is_ephemeral, pickled_dataset
 from motorpool._logs import levels
 from motorpool._node import Node
+from motorpool._problem import Problem
 from motorpool._retry import Retry
 
 if TYPE_CHECKING:
@@ -79,14 +79,14 @@ class PickledNodes:
         offsets: Where each begins, and where the last ends.
         functions: Pickles of the functions, by the index that the nodes know them by.
         function_of: For each node the index of its function; -1 if it was pickled with it.
-        problems: What cannot be pickled, in words.
+        problems: What cannot be pickled.
     """
 
     blob: Any
     offsets: array[int]
     functions: list[bytes]
     function_of: array[int]
-    problems: list[str]
+    problems: list[Problem]
 
     def load(self, index: int, function: Callable[[int], Any], loads: Callable[[Any], Any]) -> Any:
         """Unpickle a node.
@@ -183,7 +183,7 @@ def pickle_nodes(nodes: Iterable[Any], dumps: Callable[[Any], bytes]) -> Pickled
     functions: list[bytes] = []
     index_of: dict[int, int] = {}
     kept_alive: list[Any] = []  # so that an id stays one function's
-    problems = []
+    problems: list[Problem] = []
     for node in nodes:
         func = getattr(node, "func", None)
         try:
@@ -207,26 +207,25 @@ def pickle_nodes(nodes: Iterable[Any], dumps: Callable[[Any], bytes]) -> Pickled
 
 def pickle_datasets(
     datasets: Mapping[str, Any], dumps: Callable[[Any], bytes]
-) -> tuple[dict[str, bytes], list[str]]:
+) -> tuple[dict[str, bytes], list[Problem]]:
     """Pickle the datasets that workers use themselves.
 
     Returns:
-        Pickles by name, and what stands in the way, in words.
+        Pickles by name, and what cannot be pickled.
     """
     pickles, problems = {}, []
     for name, dataset in datasets.items():
         if is_ephemeral(dataset) and not getattr(dataset, "_SINGLE_PROCESS", False):
             continue  # its value travels, not the dataset
-        pickles[name], problem = pickled_dataset(name, dataset, dumps)
-        if problem:
-            alone = getattr(dataset, "_SINGLE_PROCESS", False)
-            problems.append(f"{problem} {who_stays_here() if alone else who_carries(dataset)}")
+        pickles[name], text = pickled_dataset(name, dataset, dumps)
+        if text:
+            problems.append(Problem(text, dataset, getattr(dataset, "_SINGLE_PROCESS", False)))
     return pickles, problems
 
 
 def pickle_hooks(
     manager: Any, dumps: Callable[[Any], bytes], host: Host | None
-) -> tuple[bytes | None, list[str]]:
+) -> tuple[bytes | None, list[Problem]]:
     """Pickle the plug-ins of a hook manager that have something to do in workers.
 
     Args:
@@ -235,7 +234,7 @@ def pickle_hooks(
         host: The framework that the run belongs to; it may have a stand-in for a plug-in.
 
     Returns:
-        The pickle or None, and what stands in the way, in words.
+        The pickle or None, and what cannot be pickled.
     """
     plugins, specs, problems = [], {}, []
     for name, plugin in getattr(manager, "list_name_plugin", list)():
@@ -255,11 +254,11 @@ def pickle_hooks(
                 plugins.append((False, stand_in))
                 specs.update(_specs_of(used))
                 continue
-            problems.append(
+            text = (
                 f"the hooks {name!r} cannot be pickled: {type(error).__name__}: {error}. Workers "
-                "need a copy: keep connections and open files out of the object. "
-                + who_carries(plugin)
+                "need a copy: keep connections and open files out of the object."
             )
+            problems.append(Problem(text, plugin))
             continue
         plugins.append((False, plugin))
         specs.update(_specs_of(used))
@@ -285,9 +284,9 @@ def _specs_of(callers: Iterable[Any]) -> dict[int, Any]:
     return {id(c.spec.namespace): c.spec.namespace for c in callers if c.spec}
 
 
-def _unpicklable_node(node: Any, error: Exception) -> str:
-    return (
+def _unpicklable_node(node: Any, error: Exception) -> Problem:
+    text = (
         f"node {node.name!r} cannot be pickled: {type(error).__name__}: {error}. Its function, or "
-        "what the function closes over, holds something that belongs to this process. "
-        + who_carries(node)
+        "what the function closes over, holds something that belongs to this process."
     )
+    return Problem(text, node)

@@ -16,8 +16,8 @@ from motorpool._logs import LogReader
 from motorpool._mail import Inbox
 from motorpool._outputs import save_output
 from motorpool._plan import Plan, pickle_hooks
+from motorpool._problem import Problem, unpicklable_value
 from motorpool._store import StoredValue, payload_size
-from motorpool._store_manager import payload_in, unpicklable_value
 from motorpool._stretches import NOBODY
 from motorpool._task import Outcome
 from motorpool._transport import Transport
@@ -78,7 +78,7 @@ class Shipped(Transport):
         self._plan: Payload | None = None
         self._envelope_head = b""
 
-    def open(self, nodes: Sequence[Any], own: Sequence[Any]) -> list[str]:
+    def open(self, nodes: Sequence[Any], own: Sequence[Any]) -> list[Problem]:
         """Put the plan and the inputs of the pipeline into the store.
 
         Args:
@@ -86,7 +86,7 @@ class Shipped(Transport):
             own: Those that run here.
 
         Returns:
-            What cannot be pickled, in words.
+            What cannot be pickled.
         """
         pickled, datasets = self._pickled
         hooks, problems = pickle_hooks(self._hook_manager, self._client.dumps, self._host)
@@ -114,11 +114,12 @@ class Shipped(Transport):
         self._pickled = (pickled, {})
         return []
 
-    def _share(self, name: str) -> list[str]:
+    def _share(self, name: str) -> list[Problem]:
         """Bring an in-memory input to where workers can read it."""
         dataset = self._catalog[name]
-        found = (peer.payload(name, self._store) for peer in self._peers)
-        known = next((p for p in found if p is not None), payload_in(self._store, dataset))
+        found = [peer.payload(name, self._store) for peer in self._peers]
+        found.append(self._store.find(getattr(dataset, "source", None)))
+        known = next((payload for payload in found if payload is not None), None)
         if known is not None:
             self._values[name] = known
             self._store.adopt(known)
@@ -142,7 +143,7 @@ class Shipped(Transport):
     def receive(self, name: str) -> None:
         """Bring a value from the catalog of the run to the store, unless it is there."""
         if name not in self._values and (problems := self._share(name)):
-            raise DatasetError(problems[0], dataset=name)
+            raise DatasetError(problems[0].text, dataset=name)
 
     def submit(self, executor: Executor, items: Sequence[Item]) -> Future[bytes]:
         """Send nodes off, with their in-memory inputs."""

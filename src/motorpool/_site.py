@@ -6,7 +6,7 @@ from array import array
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from motorpool._alternatives import who_ends_nodes
+from motorpool._alternatives import in_words, who_ends_nodes
 from motorpool._imports import need
 from motorpool._in_process import InProcess
 from motorpool._plan import pickle_datasets, pickle_nodes, run_settings
@@ -63,8 +63,8 @@ class Site:
         """Check nodes and datasets against the backend.
 
         Args:
-            validate_nodes: Returns pickled nodes, or None to have that done here.
-            validate_catalog: Returns pickled datasets, or None likewise.
+            validate_nodes: The runner's own check.
+            validate_catalog: Likewise.
 
         Returns:
             All problems, in words.
@@ -74,32 +74,23 @@ class Site:
             self.nodes, self.backend, is_async=settings.is_async, timeout=settings.timeout,
             alternatives=who_ends_nodes,
         )  # fmt: skip
-        pickled: list[Any] = []
         for validate, subject in (
             (validate_nodes, self.nodes),
             (validate_catalog, self.catalog),
         ):
             try:
-                pickled.append(validate(subject))
+                validate(subject)
             except ValidationError as error:
-                pickled.append(None)
                 problems += str(error).splitlines()
-        nodes, datasets = pickled
-        self._pickled = nodes, datasets
-        return problems if problems or self.store is None else self._pickle(nodes, datasets)
+        return problems if self.store is None else [*problems, *self._pickle()]
 
-    def _pickle(self, nodes: PickledNodes | None, datasets: dict[str, bytes] | None) -> list[str]:
-        """Pickle nodes and datasets, unless the runner's own checks have done it."""
+    def _pickle(self) -> list[str]:
+        """Pickle nodes and datasets, and return what cannot be, in words."""
         dumps = type(self.backend).dumps
-        problems: list[str] = []
-        if nodes is None:
-            nodes = pickle_nodes(self.nodes, dumps)
-            problems += nodes.problems
-        if datasets is None:
-            datasets, unfit = pickle_datasets(self.catalog, dumps)
-            problems += unfit
+        nodes = pickle_nodes(self.nodes, dumps)
+        datasets, unfit = pickle_datasets(self.catalog, dumps)
         self._pickled = nodes, datasets
-        return problems
+        return [in_words(problem) for problem in (*nodes.problems, *unfit)]
 
     def need_imports(self) -> None:
         """Tell those who start workers what these are going to import."""
@@ -144,7 +135,8 @@ class Site:
             ),
         )  # fmt: skip
         try:
-            raise_problems(transport.open(prepared.nodes, self.nodes), [self.backend.name])
+            problems = transport.open(prepared.nodes, self.nodes)
+            raise_problems([in_words(problem) for problem in problems], [self.backend.name])
         except BaseException:
             transport.close()
             raise

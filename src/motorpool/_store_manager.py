@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from motorpool._alternatives import who_carries
-from motorpool._store import StoredValue
+from motorpool._alternatives import in_words
+from motorpool._problem import unpicklable_value
 from motorpool.catalog import MemoryDataset
 from motorpool.errors import ValidationError
 
 if TYPE_CHECKING:
-    from motorpool._store import Payload, Store
+    from motorpool._store import Store, StoredValue
 
 
 class StoreManager:
@@ -35,29 +35,9 @@ class StoreManager:
             self._store.adopt(payload)
             return self._store.claim(payload)
         except Exception as error:
-            raise ValidationError(unpicklable_value(name, value, error), dataset=name) from error
+            text = in_words(unpicklable_value(name, value, error))
+            raise ValidationError(text, dataset=name) from error
 
     def MemoryDataset(self, *args: Any) -> MemoryDataset:  # noqa: N802, the name Kedro asks for
         """Make an in-memory dataset; its values go to the store when a run needs them."""
         return MemoryDataset(*args)
-
-
-def unpicklable_value(name: str, value: Any, error: Exception) -> str:
-    """Say that an input cannot go to workers, and why."""
-    return (
-        f"the input {name!r}, a {type(value).__name__}, cannot be pickled: "
-        f"{type(error).__name__}: {error}. Load it in a node, or from a dataset. "
-        + who_carries(value)
-    )
-
-
-def payload_in(store: Store, dataset: Any) -> Payload | None:
-    """What the value of an in-memory dataset is in a store, if it is there already."""
-    source = getattr(dataset, "source", None)
-    if (
-        isinstance(source, StoredValue)
-        and source.client_type is type(store.client)
-        and store.holds(source)
-    ):
-        return source.payload
-    return None

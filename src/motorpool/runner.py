@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from motorpool import registry
 from motorpool._abstract_runner import AbstractRunner
 from motorpool.backend import worker_count
-from motorpool.errors import ValidationError
 
 if TYPE_CHECKING:
     import os
@@ -15,9 +14,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from motorpool._abstract_runner import OnFailure
-    from motorpool._plan import PickledNodes
     from motorpool._retry import Retry
-    from motorpool._transport import RunCatalog
     from motorpool.backend import ExecutorBackend
     from motorpool.events import Observer
 
@@ -139,23 +136,3 @@ class ParallelRunner(_BackendRunner):
         Where workers are forked from a server, it starts, and imports what they need.
         """
         self._backend.warm_up()
-
-    def _validate_catalog(self, catalog: RunCatalog) -> dict[str, bytes] | None:
-        if self._backend.capabilities.isolation.in_process:
-            return None
-        from motorpool._plan import pickle_datasets  # noqa: PLC0415, as above
-
-        pickled, problems = pickle_datasets(catalog, type(self._backend).dumps)
-        if problems:
-            raise ValidationError("\n".join(problems))
-        return pickled
-
-    def _validate_nodes(self, nodes: Iterable[Any]) -> PickledNodes | None:
-        if self._backend.capabilities.isolation.in_process:
-            return None
-        from motorpool._plan import pickle_nodes  # noqa: PLC0415, as above
-
-        pickled = pickle_nodes(nodes, type(self._backend).dumps)
-        if pickled.problems:
-            raise ValidationError("\n".join(pickled.problems))
-        return pickled

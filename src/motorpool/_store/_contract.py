@@ -172,6 +172,12 @@ class Store(ABC):
         """Whether clients of this store find a stored value for as long as it lives."""
         return True
 
+    def find(self, loader: object) -> Payload | None:
+        """The payload that a loader reads, if clients of this store can read it."""
+        if not isinstance(loader, StoredValue) or loader.client_type is not type(self.client):
+            return None
+        return loader.payload if self.holds(loader) else None
+
     def abandon(self, owner: str, *, unfinished: bool = False) -> None:  # noqa: B027, as above
         """Forget the values of an owner that died before anybody was told of them.
 
