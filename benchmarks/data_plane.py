@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib.metadata
+import os
 import platform
 import statistics
 import threading
@@ -29,7 +30,8 @@ import data_plane_work as work
 import numpy as np
 from data_plane_work import MB
 
-from motorpool import ParallelRunner, Pipeline, _process, node
+from motorpool import ParallelRunner, Pipeline, node
+from motorpool._system.process import descendants, usable_cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -138,9 +140,9 @@ class Memory:
     @staticmethod
     def now() -> int:
         """What it is at this moment, in bytes."""
-        pid = _process.os.getpid()
+        pid = os.getpid()
         found = 0
-        for each in (pid, *_process.descendants(pid)):
+        for each in (pid, *descendants(pid)):
             with contextlib.suppress(OSError):
                 text = Path(f"/proc/{each}/smaps_rollup").read_text()
                 found += int(text.split("Pss:", 1)[1].split()[0]) * 1024
@@ -245,7 +247,7 @@ def main() -> None:
     )
     print(
         f"{datetime.now(UTC).date()}, {platform.system()} {platform.release()}, Python "
-        f"{platform.python_version()}, {_process.usable_cores()} cores; {versions}\n"
+        f"{platform.python_version()}, {usable_cores()} cores; {versions}\n"
     )
     options = {"max_workers": WORKERS, "runs_folder": False}
     with (

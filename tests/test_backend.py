@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from motorpool import Capabilities, ExecutorBackend, Isolation, _cgroup, _process
+from motorpool import Capabilities, ExecutorBackend, Isolation
+from motorpool._system import cgroup, process
 from motorpool.backend import worker_count
 from motorpool.errors import WorkerCountError
 
@@ -47,7 +48,7 @@ def test_windows_takes_at_most_61_workers(monkeypatch):
 def test_default_on_windows_is_capped_in_silence(monkeypatch):
     """Nobody asked for more, so nobody is told."""
     monkeypatch.setattr(sys, "platform", "win32")
-    monkeypatch.setattr(_process, "usable_cores", lambda: 128)
+    monkeypatch.setattr(process, "usable_cores", lambda: 128)
     assert worker_count() == 61
 
 
@@ -86,7 +87,7 @@ def write_cgroup(tmp_path, files, membership):
 )
 def test_quota_of_control_groups_is_read(tmp_path, files, membership, expected):
     """Versions 1 and 2, nested groups, the strictest limit; written as the kernel writes them."""
-    assert _cgroup.cpu_quota(*write_cgroup(tmp_path, files, membership)) == expected
+    assert cgroup.cpu_quota(*write_cgroup(tmp_path, files, membership)) == expected
 
 
 @pytest.mark.parametrize(
@@ -106,15 +107,15 @@ def test_quota_of_control_groups_is_read(tmp_path, files, membership, expected):
 )
 def test_memory_limit_of_control_groups_is_read(tmp_path, files, expected):
     """Versions 1 and 2, with and without a limit."""
-    found = _cgroup.memory_headroom(*write_cgroup(tmp_path, files, "4:memory:/\n0::/\n"))
+    found = cgroup.memory_headroom(*write_cgroup(tmp_path, files, "4:memory:/\n0::/\n"))
     assert found == expected
 
 
 def test_quota_makes_fewer_workers(monkeypatch):
     """Half a core is one worker; a quota above the cores changes nothing."""
-    monkeypatch.setattr(_cgroup, "cpu_quota", lambda: 0.5)
+    monkeypatch.setattr(cgroup, "cpu_quota", lambda: 0.5)
     assert worker_count() == 1
-    monkeypatch.setattr(_cgroup, "cpu_quota", lambda: 1000.0)
+    monkeypatch.setattr(cgroup, "cpu_quota", lambda: 1000.0)
     assert worker_count() == len(os.sched_getaffinity(0))
 
 

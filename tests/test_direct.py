@@ -18,7 +18,7 @@ import pytest
 from functions import increment
 
 from motorpool import ParallelRunner, node, pipeline, registry
-from motorpool._pool import Pool
+from motorpool._engine.pool import Pool
 from motorpool.errors import WorkerCrashedError
 
 

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from motorpool import MemoryDataset, Node
-from motorpool._graph import Graph
-from motorpool._subset import resume_nodes
+from motorpool._pipeline.graph import Graph
+from motorpool._run.subset import resume_nodes
 from motorpool.errors import CyclicPipelineError
 
 

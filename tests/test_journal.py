@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from motorpool._journal import Journal
+from motorpool._protocol.status import Journal
 
 
 def test_start_and_finish_are_seen_through_another_view(tmp_path):
@@ -31,7 +31,7 @@ def test_stamp_outlives_a_killed_worker(tmp_path):
     """What it had started is still there when it is gone."""
     driver = Journal(tmp_path / "j", 1)
     code = (
-        "import os, signal, pathlib; from motorpool._journal import Journal\n"
+        "import os, signal, pathlib; from motorpool._protocol.status import Journal\n"
         f"Journal(pathlib.Path({str(tmp_path / 'j')!r})).start(0)\n"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )

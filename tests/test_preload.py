@@ -8,9 +8,9 @@ from functools import partial
 
 import pytest
 
-from motorpool import _imports
-from motorpool._libraries import libraries_of
-from motorpool._preload import VARIABLE
+from motorpool._system import imports
+from motorpool._system.libraries import libraries_of
+from motorpool._system.preload import VARIABLE
 
 SCRIPT = """
 import sys
@@ -31,8 +31,8 @@ if __name__ == "__main__":
 @pytest.fixture
 def needed(monkeypatch):
     """What is needed, from nothing."""
-    monkeypatch.setattr(_imports, "_needed", set())
-    return _imports.needed
+    monkeypatch.setattr(imports, "_needed", set())
+    return imports.needed
 
 
 def test_installed_libraries_of_functions_are_found(needed):
@@ -47,7 +47,7 @@ def outer(library):
 closure = outer(click)
 """
     exec(source, namespace)
-    _imports.need([partial(namespace["f"]), namespace["closure"], len])
+    imports.need([partial(namespace["f"]), namespace["closure"], len])
     assert needed() == ["click", "pandas"]
 
 
@@ -55,7 +55,7 @@ def test_only_what_a_notebooks_function_uses_is_needed(needed):
     """And not all that has been imported beside it."""
     namespace = {"__name__": "__main__"}
     exec("import pandas, sklearn\ndef f(x):\n  return pandas.DataFrame(x)", namespace)
-    _imports.need([namespace["f"]])
+    imports.need([namespace["f"]])
     assert needed() == ["pandas"]
 
 
@@ -93,7 +93,7 @@ def test_library_that_starts_a_thread_is_left_out(tmp_path):
     )
     (tmp_path / "broken.py").write_text("raise SystemExit('broken')\n")
     code = (
-        "import os, sys, threading, motorpool._preload\n"
+        "import os, sys, threading, motorpool._system.preload\n"
         "print([m for m in ('colorsys', 'threaded', 'broken', 'fractions') if m in sys.modules])\n"
         f"print(threading.active_count(), {VARIABLE!r} in os.environ,"
         " 'OMP_NUM_THREADS' in os.environ)"

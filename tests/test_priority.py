@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from test_graph import acyclic
 
 from motorpool import ParallelRunner, SequentialRunner, node, pipeline
-from motorpool._graph import Graph
-from motorpool._history import History
-from motorpool._priority import urgency
+from motorpool._engine.priority import urgency
+from motorpool._journal.history import History
+from motorpool._pipeline.graph import Graph
 
 
 def order(pipe, seconds=None):
@@ -133,7 +133,7 @@ def test_known_durations_put_short_nodes_together_from_the_start(tmp_path):
     script = """
 import sys
 from motorpool import ParallelRunner, node, pipeline
-from motorpool._lane import Lane
+from motorpool._engine.lane import Lane
 
 sent = []
 submit = Lane._submit

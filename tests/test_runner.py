@@ -35,12 +35,12 @@ from motorpool import (
     SequentialRunner,
     SharedMemoryDataCatalog,
     ThreadRunner,
-    _worker,
     node,
     pipeline,
     registry,
 )
-from motorpool._store._maps import maps
+from motorpool._store.maps import maps
+from motorpool._worker import main
 from motorpool.errors import (
     DatasetError,
     MissingInputError,
@@ -550,7 +550,7 @@ def test_runner_of_ones_own_needs_one_method():
 
     result = Mine().run(pipeline(node(increment, "x", "y")), {"x": 1})
     assert result["y"].load() == 2
-    _worker._session.cache_clear()  # "workers" in this very process keep the last two runs
+    main._session.cache_clear()  # "workers" in this very process keep the last two runs
     maps.forget_unused()
 
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_graph import acyclic
 
-from motorpool._graph import Graph
-from motorpool._scheduler import Lifetimes, Scheduler, State
+from motorpool._engine.scheduler import Lifetimes, Scheduler, State
+from motorpool._pipeline.graph import Graph
 
 
 def finished(scheduler):

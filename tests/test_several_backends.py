@@ -37,7 +37,7 @@ from motorpool import (
     pipeline,
     registry,
 )
-from motorpool._store._files import FileClient
+from motorpool._store.client import FileClient
 from motorpool.catalog import SharedMemoryDataCatalog
 from motorpool.errors import (
     BackendError,

@@ -10,7 +10,7 @@ result["length"].load()
 from typing import TYPE_CHECKING, Any
 
 from motorpool import errors
-from motorpool._retry import Retry
+from motorpool._pipeline.retry import Retry
 from motorpool.backend import API_VERSION, Capabilities, ExecutorBackend, Isolation
 from motorpool.catalog import (
     DataCatalog,
@@ -23,8 +23,8 @@ from motorpool.runner import AbstractRunner, ParallelRunner, SequentialRunner, T
 
 if TYPE_CHECKING:
     from motorpool import events
-    from motorpool._allocate import allocate
-    from motorpool._pickle_dataset import PickleDataset
+    from motorpool._datasets.pickle_file import PickleDataset
+    from motorpool._store.allocate import allocate
     from motorpool.events import Observer
     from motorpool.hookspecs import create_hook_manager, hookimpl, hookspec
 
@@ -60,9 +60,9 @@ __all__ = [
 
 # pluggy alone takes 25 ms to import, and the records of events 10; both are loaded when used.
 _LAZY = {
-    "allocate": "motorpool._allocate",
+    "allocate": "motorpool._store.allocate",
     "Observer": "motorpool.events",
-    "PickleDataset": "motorpool._pickle_dataset",
+    "PickleDataset": "motorpool._datasets.pickle_file",
     "create_hook_manager": "motorpool.hookspecs",
     "events": "motorpool.events",
     "hookimpl": "motorpool.hookspecs",

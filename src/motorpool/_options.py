@@ -7,8 +7,7 @@ import types
 import typing
 from typing import Any, Literal, Union
 
-from motorpool._suggest import unknown_names
-from motorpool.errors import BackendOptionError, BrokenBackendError
+from motorpool.errors import BackendOptionError, BrokenBackendError, unknown_names
 
 # With one type for all items; others are too special to check here.
 _CONTAINERS = (list, tuple, set, frozenset)

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
-from motorpool import _process
 from motorpool._options import build_options
+from motorpool._system import process
 from motorpool.errors import BrokenBackendError, MotorpoolError, WorkerCountError
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ class ExecutorBackend(ABC):
 
         They then leave Ctrl-C to the driver, and end with it even before their first node.
         """
-        return functools.partial(_process.start_worker, os.getpid())
+        return functools.partial(process.start_worker, os.getpid())
 
     def warm_up(self) -> None:  # noqa: B027, not every backend has anything to do
         """Begin to start what takes long, and return at once: there will be a run soon."""
@@ -240,7 +240,7 @@ def worker_count(max_workers: int | None = None) -> int:
         WorkerCountError: If it is not a positive whole number.
     """
     if max_workers is None:
-        count = _process.usable_cores()
+        count = process.usable_cores()
     elif isinstance(max_workers, bool) or not isinstance(max_workers, int) or max_workers < 1:
         raise WorkerCountError(
             f"max_workers must be a whole number of at least 1, not {max_workers!r}; leave it out "

@@ -8,11 +8,10 @@ attributes of Kedro's are respected: `_EPHEMERAL` (the data is gone with the pro
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from typing import TYPE_CHECKING, Any
 
-from motorpool._datasets import (
+from motorpool._datasets.contract import (
     Dataset,
     confirm_dataset,
     dataset_exists,
@@ -21,115 +20,13 @@ from motorpool._datasets import (
     pickled_dataset,
     release_dataset,
 )
-from motorpool._suggest import unknown_names
-from motorpool.errors import DatasetError, ValidationError
+from motorpool._datasets.memory import MemoryDataset
+from motorpool.errors import DatasetError, ValidationError, unknown_names
+
+if TYPE_CHECKING:
+    from motorpool._store import Parcel
 
 __all__ = ["DataCatalog", "Dataset", "MemoryDataset", "SharedMemoryDataCatalog"]
-
-CopyMode = Literal["assign", "copy", "deepcopy"]
-
-_EMPTY = object()
-# How to copy what people pass around most; everything else is deep-copied. Same as Kedro's rule:
-# a table's own copy is deep where it matters, and lazy or immutable tables need none.
-_COPY_MODES: dict[str, CopyMode] = {
-    "numpy": "copy",
-    "pandas": "copy",
-    "dask": "assign",
-    "duckdb": "assign",
-    "ibis": "assign",
-    "polars": "assign",
-    "pyarrow": "assign",
-    "pyspark": "assign",
-}
-
-
-class MemoryDataset:
-    """Keeps a value in memory.
-
-    Args:
-        data: The value; may be left out and saved later.
-        copy_mode: What a reader gets: the same object ("assign"), a shallow copy ("copy") or a
-            deep one ("deepcopy"). By default arrays and pandas tables are copied, lazy and
-            immutable tables assigned, everything else deep-copied.
-
-    Raises:
-        DatasetError: If the copy mode is none of these.
-    """
-
-    _EPHEMERAL = True
-
-    def __init__(self, data: Any = _EMPTY, *, copy_mode: CopyMode | None = None) -> None:
-        if copy_mode is not None and copy_mode not in {"assign", "copy", "deepcopy"}:
-            raise DatasetError(
-                f"The copy mode {copy_mode!r} is unknown: use 'assign', 'copy' or 'deepcopy'."
-            )
-        self._copy_mode = copy_mode
-        self._data = data
-        self._source: Callable[[], Any] | None = None
-
-    def load(self) -> Any:
-        """Return the value, or a copy of it, as the copy mode says.
-
-        Raises:
-            DatasetError: If nothing was saved yet, or it was released.
-        """
-        if self._source is not None:
-            return self._source()
-        if self._data is _EMPTY:
-            raise DatasetError("This in-memory dataset holds no data; save something first.")
-        return self._copied(self._data)
-
-    def save(self, data: Any) -> None:
-        """Keep the value, or a copy of it, as the copy mode says.
-
-        Raises:
-            DatasetError: If the value is None.
-        """
-        if data is None:
-            raise DatasetError("None cannot be saved; let the node return a value.")
-        self._data, self._source = self._copied(data), None
-
-    def exists(self) -> bool:
-        """Whether there is something to load."""
-        return self._source is not None or self._data is not _EMPTY
-
-    def release(self) -> None:
-        """Forget the value."""
-        self._data, self._source = _EMPTY, None
-
-    def bind(self, source: Callable[[], Any]) -> None:
-        """Let the value come from elsewhere, anew for each load, so that no copy is needed."""
-        self._data, self._source = _EMPTY, source
-
-    @property
-    def source(self) -> Callable[[], Any] | None:
-        """Where the value comes from, if it is not here."""
-        return self._source
-
-    def peek(self) -> Any:
-        """The value itself, for a reader that does not change it."""
-        return self.load() if self._data is _EMPTY else self._data
-
-    def _copied(self, data: Any) -> Any:
-        package = type(data).__module__.partition(".")[0]
-        mode = self._copy_mode or _COPY_MODES.get(package, "deepcopy")
-        if mode == "assign":
-            return data
-        if mode == "copy":
-            return data.copy() if hasattr(data, "copy") else copy.copy(data)
-        try:
-            return copy.deepcopy(data)
-        except Exception as error:
-            kind = type(data).__name__
-            error.add_note(
-                f"An in-memory {kind} is deep-copied, so that nobody changes what others read. If "
-                "it cannot be, wrap it: MemoryDataset(value, copy_mode='assign')."
-            )
-            raise
-
-    def __repr__(self) -> str:
-        state = "elsewhere" if self._source else type(self._data).__name__
-        return f"MemoryDataset({'empty' if not self.exists() else state})"
 
 
 class DataCatalog(MutableMapping[str, Any]):
@@ -250,3 +147,59 @@ class _MissingDatasetError(DatasetError, KeyError):
     """No dataset of this name; a KeyError as well, as mappings promise."""
 
     __str__ = Exception.__str__
+
+
+class RunCatalog(dict[str, Any]):
+    """The datasets that one run uses: the user's, and in-memory ones for names it does not have.
+
+    Args:
+        catalog: The user's; anything with `get(name)` and `in`.
+        names: The datasets that the run uses.
+
+    Attributes:
+        registered: The names that the user's catalog has.
+    """
+
+    takes_none = False
+
+    def __init__(self, catalog: Any, names: Iterable[str]) -> None:
+        super().__init__()
+        ordered = sorted(names)
+        if type(catalog) is DataCatalog:  # to ask it for each of 100,000 names takes a while
+            self.registered = set(catalog).intersection(ordered)
+        else:
+            self.registered = {name for name in ordered if name in catalog}
+        for name in ordered:
+            self[name] = catalog.get(name) if name in self.registered else MemoryDataset()
+
+    def part(self, names: Iterable[str]) -> RunCatalog:
+        """Some of the datasets."""
+        part = RunCatalog({}, ())
+        part.update((name, self[name]) for name in sorted(names))
+        part.registered = self.registered.intersection(part)
+        return part
+
+    @property
+    def shown(self) -> RunCatalog:
+        """The catalog that hooks are shown; not kept, as a cycle would keep the values."""
+        return self
+
+    def load(self, name: str) -> Any:
+        """Load a dataset."""
+        return self[name].load()
+
+    def save(self, name: str, data: Any) -> None:
+        """Save a dataset."""
+        self[name].save(data)
+
+    def give(self, name: str, parcel: Parcel) -> None:
+        """Save a dataset."""
+        self[name].save(parcel.value)
+
+    def is_empty(self, name: str) -> bool:
+        """Whether an output lives in memory, and nothing was saved to it."""
+        return is_ephemeral(self[name]) and not dataset_exists(self[name])
+
+    def confirm(self, name: str) -> None:
+        """Confirm a dataset."""
+        confirm_dataset(name, self[name])

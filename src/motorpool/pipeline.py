@@ -9,10 +9,9 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from motorpool._graph import Graph, untranscoded
-from motorpool._node import Node
-from motorpool._suggest import unknown_names
-from motorpool.errors import PipelineError
+from motorpool._pipeline.graph import Graph, untranscoded
+from motorpool._pipeline.node import Node
+from motorpool.errors import PipelineError, unknown_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -19,7 +19,8 @@ import threading
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any, Literal
 
-from motorpool import _imports, _preload, _process
+from motorpool._system import imports, preload
+from motorpool._system.process import interrupts_deferred
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sized
@@ -35,7 +36,7 @@ StartMethod = Literal["fork", "forkserver", "spawn"]
 
 # What every worker imports; a forkserver that has them starts a worker in 14 ms, not in 350. The
 # last imports what the pipeline needs.
-_PRELOAD = ["motorpool._worker", "motorpool._preload"]
+_PRELOAD = ["motorpool._worker.main", "motorpool._system.preload"]
 # How long (s) a lock that nobody needs may be taken, and no worker end: one that lives takes
 # microseconds. What is killed too soon has nothing left to do.
 _LOCKED_OUT = 1.0
@@ -99,7 +100,7 @@ def _worker_process(process_class: Any, package: ModuleType, method: StartMethod
                 # The server has the environment of the time when it started.
                 self._target = functools.partial(_in_environment, dict(os.environ), self._target)
             # Until it returns, nobody knows the process and could end it.
-            with _process.interrupts_deferred(forking=method == "fork"), _telling(method):
+            with interrupts_deferred(forking=method == "fork"), _telling(method):
                 super().start()
 
         @staticmethod
@@ -161,7 +162,7 @@ def start_server(start_method: StartMethod | None, package: ModuleType = multipr
         for name in ("forkserver", "spawn", "resource_tracker")
     )
     tracker.ensure_running()
-    with _process.interrupts_deferred(forking=False), _telling("forkserver"), _without_main(spawn):
+    with interrupts_deferred(forking=False), _telling("forkserver"), _without_main(spawn):
         forkserver.ensure_running()
 
 
@@ -171,11 +172,11 @@ def _telling(method: str) -> Iterator[None]:
     if method != "forkserver":
         yield
         return
-    os.environ[_preload.VARIABLE] = json.dumps([_imports.needed(), sys.path])
+    os.environ[preload.VARIABLE] = json.dumps([imports.needed(), sys.path])
     try:
         yield
     finally:
-        os.environ.pop(_preload.VARIABLE, None)
+        os.environ.pop(preload.VARIABLE, None)
 
 
 def _add_preload(package: ModuleType) -> None:

@@ -11,9 +11,8 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from motorpool._adopted import AdoptedBackend
-from motorpool._interrupts import Interrupts
-from motorpool._suggest import unknown_names
+from motorpool._backends.adapter import AdoptedBackend
+from motorpool._system.signals import Interrupts
 from motorpool.backend import API_VERSION, Capabilities, ExecutorBackend, Isolation
 from motorpool.errors import (
     BackendError,
@@ -21,6 +20,7 @@ from motorpool.errors import (
     BrokenBackendError,
     DuplicateBackendError,
     UnknownBackendError,
+    unknown_names,
 )
 
 if TYPE_CHECKING:

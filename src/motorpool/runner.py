@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from motorpool import registry
-from motorpool._abstract_runner import AbstractRunner
+from motorpool._run.abstract import AbstractRunner
 from motorpool.backend import worker_count
 
 if TYPE_CHECKING:
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from concurrent.futures import Executor
 
-    from motorpool._abstract_runner import OnFailure
-    from motorpool._retry import Retry
+    from motorpool._pipeline.retry import Retry
+    from motorpool._run.abstract import OnFailure
     from motorpool.backend import ExecutorBackend
     from motorpool.events import Observer
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import psutil
 
 from motorpool import Capabilities, ExecutorBackend, Isolation
-from motorpool._builtin.direct import DirectBackend
-from motorpool._builtin.process import ProcessBackend
+from motorpool._backends.direct.executor import DirectBackend
+from motorpool._backends.process import ProcessBackend
 from motorpool._store import FileStore
 
 IN_THREADS = Capabilities(isolation=Isolation.THREAD)

@@ -17,9 +17,9 @@ import pytest
 from functions import append, hang, identity, increment
 
 from motorpool import DataCatalog, ParallelRunner, create_hook_manager, node, pipeline, registry
-from motorpool._adopted import probe
-from motorpool._deadlines import Deadlines
-from motorpool._journal import Started
+from motorpool._backends.adapter import probe
+from motorpool._engine.deadlines import Deadlines
+from motorpool._protocol.status import Started
 from motorpool.errors import BackendError, NodeError, NodeTimeoutError, WorkerCrashedError
 from motorpool.events import NodeCompleted, NodeFailed, WorkerLost
 
@@ -162,9 +162,9 @@ def test_crash_loses_no_data(process_backend, run):
 
 def test_pool_that_cannot_start_is_an_error_and_no_hang(monkeypatch, run):
     """Workers that die before they are up: the run ends, and says so."""
-    from motorpool._builtin import _member
+    from motorpool._backends.direct import worker
 
-    monkeypatch.setattr(_member, "worker_main", functions.exit_hard_at_start)
+    monkeypatch.setattr(worker, "worker_main", functions.exit_hard_at_start)
     with pytest.raises(BackendError, match="broke .* times in a row"):
         run("direct", pipeline(node(identity, "x", "y")), {"x": 1})
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from functions import LIMIT, wait_until
 
-from motorpool._interrupts import Interrupts
+from motorpool._system.signals import Interrupts
 from motorpool.cli._signals import Signals, Terminated
 
 BACKENDS = ["direct", "process", "loky", "multiprocess", "threads", "sequential"]

@@ -6,7 +6,8 @@ import subprocess
 
 import pytest
 
-from motorpool import _cgroup, _memory
+from motorpool._engine import memory
+from motorpool._system import cgroup
 
 SCRIPT = """
 import json, os, sys, time
@@ -121,13 +122,13 @@ def test_nodes_that_are_too_much_together_run_one_after_the_other(process_backen
 def kills(monkeypatch):
     """The kernel's count of processes that it has killed, to be set."""
     count = [5]
-    monkeypatch.setattr(_cgroup, "oom_kills", lambda: count[0])
+    monkeypatch.setattr(cgroup, "oom_kills", lambda: count[0])
     return count
 
 
 def test_kill_is_taken_once_and_for_a_death_by_sigkill(kills):
     """Or for one of which nothing is known."""
-    watch = _memory.MemoryWatch()
+    watch = memory.MemoryWatch()
     kills[0] = 6
     assert not watch.take_kill(-11)
     assert watch.take_kill(-9)
@@ -138,7 +139,7 @@ def test_kill_is_taken_once_and_for_a_death_by_sigkill(kills):
 
 def test_kill_that_all_workers_have_survived_was_of_another_process(kills):
     """The count is the group's, or the machine's."""
-    watch = _memory.MemoryWatch()
+    watch = memory.MemoryWatch()
     watch.look([os.getpid()])
     kills[0] = 6
     watch.look([os.getpid()])  # it may be killed just now
@@ -151,9 +152,9 @@ def test_kill_that_all_workers_have_survived_was_of_another_process(kills):
 def test_kill_is_kept_for_a_worker_that_is_missing(kills, monkeypatch):
     """However long it takes to hear of its death, on a machine that is busy; and not for ever."""
     now = [1000.0]
-    monkeypatch.setattr(_memory.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(memory.time, "monotonic", lambda: now[0])
     worker = subprocess.Popen(["sleep", "600"])
-    watch = _memory.MemoryWatch()
+    watch = memory.MemoryWatch()
     watch.look([os.getpid(), worker.pid])
     kills[0] = 6
     worker.kill()

@@ -22,7 +22,7 @@ from motorpool import (
     node,
     pipeline,
 )
-from motorpool._fingerprint import code_hash
+from motorpool._journal.fingerprint import code_hash
 from motorpool.errors import ResumeError, ValidationError
 from motorpool.events import RunStarted
 
@@ -329,7 +329,7 @@ def test_code_hash_follows_the_code_only():
         return x in {"a", "b", "d"}
 
     code = (
-        "from motorpool._fingerprint import code_hash\n"
+        "from motorpool._journal.fingerprint import code_hash\n"
         "def one(x):\n    return x in {'a', 'b', 'c'}\nprint(code_hash(one))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -7,7 +7,7 @@ import pytest
 from functions import present
 
 from motorpool import ParallelRunner, Retry, node, pipeline
-from motorpool._journal import Journal
+from motorpool._protocol.status import Journal
 from motorpool.events import NodeCompleted, NodeSkipped, NodeSubmitted
 
 

@@ -30,10 +30,10 @@ from motorpool import (
     node,
     pipeline,
 )
-from motorpool._graph import Graph
-from motorpool._mail import Inbox, Outbox
-from motorpool._scheduler import Scheduler, State
-from motorpool._stretches import NOBODY, Stretches
+from motorpool._engine.scheduler import Scheduler, State
+from motorpool._engine.stretches import NOBODY, Stretches
+from motorpool._pipeline.graph import Graph
+from motorpool._protocol.spool import Inbox, Outbox
 from motorpool.errors import NodeTimeoutError, WorkerCrashedError
 from motorpool.events import NodeCompleted, NodeFailed, NodeSkipped, NodeSubmitted, WorkerLost
 

@@ -1,5 +1,5 @@
 """Lets the server of workers import once what the workers of all tests here need."""
 
-from motorpool._imports import need_modules
+from motorpool._system.imports import need_modules
 
 need_modules(["motorpool.kedro._host", "motorpool.kedro._project", "pandas"])

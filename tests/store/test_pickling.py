@@ -15,7 +15,7 @@ from sklearn.linear_model import LinearRegression
 
 from motorpool import ExecutorBackend, node, pipeline, registry
 from motorpool._store import FileStore, dump
-from motorpool._store._maps import maps
+from motorpool._store.maps import maps
 
 N = 100_000
 NUMBERS = np.arange(N, dtype="float64")

@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 
 from motorpool import ExecutorBackend, ParallelRunner, allocate, node, pipeline
 from motorpool._store import FileStore, Parcel, Ref, Views
-from motorpool._store._contract import keys_of
-from motorpool._store._maps import maps
-from motorpool._store._pages import can_give_up
+from motorpool._store.contract import keys_of
+from motorpool._store.maps import maps
+from motorpool._store.pages import can_give_up
 from motorpool.events import NodeFailed
 
 N = 50_000

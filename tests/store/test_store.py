@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from motorpool import ExecutorBackend
-from motorpool._store import FileClient, FileStore, Ref, Segments, _directory
-from motorpool._store._budget import Budget
-from motorpool._store._waiting import FREE
+from motorpool._store import FileClient, FileStore, Ref, Segments, directory
+from motorpool._store.quota import Budget
+from motorpool._store.recycling import FREE
 from motorpool.errors import StoreError, StoreFullError
 
 BIG = np.arange(100_000, dtype="float64")
@@ -227,7 +227,7 @@ def test_other_errors_of_the_system_are_not_hidden(tmp_path):
 def test_sweep_removes_what_a_killed_driver_has_left(tmp_path):
     """Its lock is free, so its directory goes; one in use stays."""
     code = (
-        "import sys, pathlib; from motorpool._store._directory import RunDirectory\n"
+        "import sys, pathlib; from motorpool._store.directory import RunDirectory\n"
         f"d = RunDirectory(pathlib.Path({str(tmp_path)!r}))\n"
         "print(d.path, flush=True); sys.stdin.read()"
     )
@@ -235,11 +235,11 @@ def test_sweep_removes_what_a_killed_driver_has_left(tmp_path):
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True
     )
     dead = Path(process.stdout.readline().strip())
-    assert _directory.sweep(tmp_path) == []
+    assert directory.sweep(tmp_path) == []
     process.kill()
     process.communicate()
-    alive = _directory.RunDirectory(tmp_path)
-    assert _directory.sweep(tmp_path) == [dead]
+    alive = directory.RunDirectory(tmp_path)
+    assert directory.sweep(tmp_path) == [dead]
     assert not dead.exists()
     assert alive.path.exists()
     alive.remove()
@@ -247,13 +247,13 @@ def test_sweep_removes_what_a_killed_driver_has_left(tmp_path):
 
 def test_sweep_leaves_other_things_alone(tmp_path):
     """Files, other names, and a directory that is just being made."""
-    prefix = _directory._prefix()
+    prefix = directory._prefix()
     (tmp_path / f"{prefix}file").touch()
     (tmp_path / "something").mkdir()
     (tmp_path / f".new-{prefix}1").mkdir()
     (tmp_path / f"{prefix}link").symlink_to(tmp_path / "something")
-    assert _directory.sweep(tmp_path) == []
+    assert directory.sweep(tmp_path) == []
     old = time.time() - 7200
     os.utime(tmp_path / f".new-{prefix}1", (old, old))
-    assert [p.name for p in _directory.sweep(tmp_path)] == [f".new-{prefix}1"]
+    assert [p.name for p in directory.sweep(tmp_path)] == [f".new-{prefix}1"]
     assert (tmp_path / "something").exists()

@@ -11,7 +11,8 @@
 The driver handles payloads and never looks into them.
 """
 
-from motorpool._store._contract import (
+from motorpool._store.client import INLINE_LIMIT, FileClient
+from motorpool._store.contract import (
     Payload,
     Ref,
     Store,
@@ -20,15 +21,12 @@ from motorpool._store._contract import (
     Views,
     payload_size,
 )
-from motorpool._store._directory import try_lock, unlock
-from motorpool._store._file_store import FileStore
-from motorpool._store._files import INLINE_LIMIT, FileClient
-from motorpool._store._in_band import InBandClient, InBandStore
-from motorpool._store._locks import share_lock
-from motorpool._store._parcel import Parcel
-from motorpool._store._pickling import dumps, reduce_out_of_band
-from motorpool._store._segment import dump, is_whole, layout, write_file
-from motorpool._store._segments import Segments
+from motorpool._store.driver import FileStore
+from motorpool._store.format import dump, is_whole, layout, write_file
+from motorpool._store.in_band import InBandClient, InBandStore
+from motorpool._store.parcel import Parcel
+from motorpool._store.pickling import dumps, reduce_out_of_band
+from motorpool._store.segments import Segments
 
 __all__ = [
     "INLINE_LIMIT",
@@ -50,8 +48,5 @@ __all__ = [
     "layout",
     "payload_size",
     "reduce_out_of_band",
-    "share_lock",
-    "try_lock",
-    "unlock",
     "write_file",
 ]

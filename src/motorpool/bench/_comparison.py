@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from motorpool import registry
-from motorpool._process import usable_cores
+from motorpool._system.process import usable_cores
 from motorpool.backend import Isolation
 from motorpool.bench._measures import Bar, Case, Measured, Record
 

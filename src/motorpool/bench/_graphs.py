@@ -13,7 +13,7 @@ import random
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from motorpool._node import Node
+from motorpool._pipeline.node import Node
 from motorpool.bench._kernel import work
 from motorpool.pipeline import Pipeline
 

@@ -8,7 +8,7 @@ from html import escape
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from motorpool._process import usable_cores
+from motorpool._system.process import usable_cores
 from motorpool.bench._advice import advise, warnings
 from motorpool.bench._charts import gantt_chart, scaling_chart, time_chart
 from motorpool.bench._measures import ranked

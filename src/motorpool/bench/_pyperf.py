@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from motorpool._process import usable_cores
+from motorpool._system.process import usable_cores
 from motorpool.bench._advice import warnings
 from motorpool.bench._measures import ranked
 from motorpool.bench._tables import failures

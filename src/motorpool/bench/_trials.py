@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from motorpool import _process
+from motorpool._system.process import descendants
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -75,14 +75,14 @@ class Trials:
 
 def _end(process: subprocess.Popen[str]) -> None:
     """Ask a trial to end, and see to it."""
-    started = _process.descendants(process.pid)
+    started = descendants(process.pid)
     process.terminate()
     try:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_GRACE)
     finally:  # somebody may be impatient
         if process.poll() is None:
-            for pid in (*started, *_process.descendants(process.pid)):
+            for pid in (*started, *descendants(process.pid)):
                 with contextlib.suppress(OSError):
                     os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))
             process.kill()

@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from motorpool._preparation import Preparation
+from motorpool._run.prepare import Preparation
 from motorpool.bench._advice import advise, warnings
 from motorpool.bench._comparison import Comparison, Suite, cases
 from motorpool.bench._graphs import PATTERNS

@@ -12,11 +12,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from motorpool import ParallelRunner, _process, registry
-from motorpool._failure import summary_of
-from motorpool._graph import Graph
-from motorpool._imports import need_modules
-from motorpool._libraries import libraries_of
+from motorpool import ParallelRunner, registry
+from motorpool._pipeline.graph import Graph
+from motorpool._protocol.failure import summary_of
+from motorpool._system.imports import need_modules
+from motorpool._system.libraries import libraries_of
+from motorpool._system.process import watch_parent
 from motorpool.bench._digest import digest_of
 from motorpool.bench._measures import Bar, Measured
 from motorpool.bench._suite import measure_graph
@@ -116,7 +117,7 @@ _KINDS = {"target": _measure_target, "suite": measure_graph}
 def main() -> int:
     """Do what was asked for; what goes wrong is the answer."""
     order = json.load(sys.stdin)
-    _process.watch_parent(order["driver"], ())
+    watch_parent(order["driver"], ())
     try:
         with Signals():
             answer = _KINDS[order["kind"]](order)

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.tree import Tree
 
-from motorpool._graph import Graph
+from motorpool._pipeline.graph import Graph
 from motorpool.cli._target import load_pipeline
 
 

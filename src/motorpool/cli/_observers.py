@@ -6,7 +6,7 @@ import dataclasses
 import json
 from typing import IO, TYPE_CHECKING, Any
 
-from motorpool._failure import summary_of
+from motorpool._protocol.failure import summary_of
 from motorpool.events import NodeSkipped, RunFinished
 
 if TYPE_CHECKING:

@@ -14,10 +14,9 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from motorpool import ParallelRunner, Retry, registry
-from motorpool._failure import RemoteTraceback, format_error
-from motorpool._imports import need_modules
-from motorpool._libraries import libraries_of
-from motorpool._suggest import unknown_names
+from motorpool._protocol.failure import RemoteTraceback, format_error
+from motorpool._system.imports import need_modules
+from motorpool._system.libraries import libraries_of
 from motorpool.cli._observers import EventFile, Outcome
 from motorpool.cli._parameters import Assignment, selection
 from motorpool.cli._signals import INTERRUPTED, TERMINATED, Signals, Terminated
@@ -28,6 +27,7 @@ from motorpool.errors import (
     MotorpoolError,
     ResumeError,
     ValidationError,
+    unknown_names,
 )
 
 if TYPE_CHECKING:

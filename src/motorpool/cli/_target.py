@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import motorpool
-from motorpool._suggest import unknown_names
 from motorpool.catalog import DataCatalog
+from motorpool.errors import unknown_names
 
 if TYPE_CHECKING:
     from types import ModuleType

@@ -17,7 +17,7 @@ from motorpool._store import Parcel
 from motorpool.errors import MotorpoolError
 
 if TYPE_CHECKING:
-    from motorpool._task import NodeCatalog
+    from motorpool._protocol.host import NodeCatalog
     from motorpool.events import Observer
     from motorpool.kedro._datasets import Datasets
 

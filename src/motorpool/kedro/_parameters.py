@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from motorpool import registry
-from motorpool._abstract_runner import OnFailure
 from motorpool._options import convert, option_types
-from motorpool._retry import Retry
-from motorpool._suggest import unknown_names
-from motorpool.errors import PipelineError, ValidationError
+from motorpool._pipeline.retry import Retry
+from motorpool._run.abstract import OnFailure
+from motorpool.errors import PipelineError, ValidationError, unknown_names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from motorpool._libraries import libraries_in
+from motorpool._system.libraries import libraries_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,7 +20,7 @@ from kedro.framework.hooks import hook_impl
 from kedro.framework.hooks.specs import DatasetSpecs, NodeSpecs
 from pluggy import PluginManager
 
-from motorpool._failure import pack, unpack
+from motorpool._protocol.failure import pack, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -13,9 +13,9 @@ from kedro.io import DatasetError
 
 import motorpool
 from motorpool import errors, registry
-from motorpool._imports import need, need_modules
 from motorpool._options import option_types
-from motorpool._preparation import Preparation, new_run_id
+from motorpool._run.prepare import Preparation, new_run_id
+from motorpool._system.imports import need, need_modules
 from motorpool.backend import worker_count
 from motorpool.kedro import _parameters, _project
 from motorpool.kedro._datasets import Datasets

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from motorpool import _process, registry
+from motorpool import registry
+from motorpool._system.process import usable_cores
 from motorpool.testing._marks import LEVELS, is_declared
 from motorpool.testing._plugin import facts_of, undeclared_and_proven
 from motorpool.testing._timings import Timing, timings
@@ -129,7 +130,7 @@ def check(
     if code == pytest.ExitCode.INTERRUPTED:
         raise KeyboardInterrupt
     listed = {info.name: info.distributions for info in registry.listing()}
-    cores = _process.usable_cores()
+    cores = usable_cores()
     where = f"Python {platform.python_version()}, {platform.system()}, {cores} cores"
     return CheckReport(
         backend=name, distributions=listed.get(name, ()), level=level, where=where,

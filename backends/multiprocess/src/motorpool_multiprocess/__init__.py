@@ -11,7 +11,7 @@ import dill
 import multiprocess
 
 from motorpool import hookimpl
-from motorpool._builtin.direct import DirectBackend, DirectExecutor
+from motorpool._backends.direct.executor import DirectBackend, DirectExecutor
 from motorpool.backend import reduce_out_of_band
 from motorpool.processes import start_server, worker_context
 

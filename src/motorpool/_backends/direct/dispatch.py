@@ -1,0 +1,105 @@
+"""Which task goes to which worker of the direct pool."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from typing import TYPE_CHECKING
+
+from motorpool._backends.direct.wakeup import Bell
+
+if TYPE_CHECKING:
+    from motorpool._backends.direct.worker import Member, Task
+
+# Tasks shorter than this (s) are sent before the worker has answered the last one: the round trip
+# of 50-100 us is then hidden. For longer ones it would show little, and a task could wait behind
+# a long one while another worker idles.
+SHORT = 0.002
+
+
+class TaskBoard:
+    """The tasks that wait, and the workers that may take them.
+
+    Args:
+        max_workers: Number of workers.
+        max_tasks: Tasks that a worker may take in its life; None for any number.
+    """
+
+    def __init__(self, max_workers: int, max_tasks: int | None) -> None:
+        self._max_workers = max_workers
+        self._max_tasks = max_tasks
+        self._lock = threading.Lock()
+        self._pending: deque[Task] = deque()
+        self._members: list[Member] = []
+        self._broken: str | None = None
+        self._closing = False
+        self._scarce = False  # the system has refused to start another worker
+        self._average = SHORT  # moving average of the tasks' durations, in seconds
+        self._owner = os.getpid()
+        self._bell = Bell()
+
+    def pids(self) -> list[int]:
+        """Process ids of the workers."""
+        with self._lock:
+            return [m.pid for m in self._members]
+
+    def kill(self, pid: int | None = None) -> None:
+        """Kill one worker, or all of them; what they are at fails."""
+        with self._lock:
+            for member in self._members:
+                if pid in {None, member.pid} and os.getpid() == self._owner:
+                    member.process.kill()
+
+    def _is_eventful(self) -> bool:
+        """Whether workers may have to be started, sent the rest of something, or ended.
+
+        Most of the time not; and who waits for the result that has just come cannot go on before
+        this thread is back in `select`.
+        """
+        return bool(
+            self._pending or self._closing or self._max_tasks is not None
+            or any(m.watched_for_room or m.wants_to_write or m.stopped_at for m in self._members)
+        )  # fmt: skip
+
+    def _is_over(self) -> bool:
+        if not self._closing:
+            return False
+        with self._lock:
+            return not self._members and not self._pending
+
+    # Called with the lock held.
+
+    def _dispatch(self) -> None:
+        """Give waiting tasks to workers; the pool's thread starts more if there are too few."""
+        while self._pending and (member := self._choose(self._pending[0].near)) is not None:
+            task = self._pending.popleft()
+            if not task.running and not task.future.set_running_or_notify_cancel():
+                continue
+            task.running = True
+            member.give(task)
+            if member.wants_to_write:
+                self._bell.ring()
+        if self._wants_more():
+            self._bell.ring()
+
+    def _choose(self, near: int | None) -> Member | None:
+        """An idle worker; else, if there are to be no more, for short tasks a nearly idle one.
+
+        Args:
+            near: Process id of the worker to take, of several that would do.
+        """
+        idle = nearly = None
+        for member in self._members:
+            if member.stopped_at is not None or member.served == self._max_tasks:
+                continue
+            if not member.tasks and (idle is None or member.pid == near):
+                idle = member
+            elif len(member.tasks) == 1 and (nearly is None or member.pid == near):
+                nearly = member
+        full = len(self._members) == self._max_workers
+        return idle or (nearly if full and self._average < SHORT else None)
+
+    def _wants_more(self) -> bool:
+        room = len(self._members) < (1 if self._scarce else self._max_workers)
+        return bool(self._pending) and room and not self._broken

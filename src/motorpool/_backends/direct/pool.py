@@ -1,0 +1,294 @@
+"""The direct pool: one duplex pipe for each worker, and nothing that workers share.
+
+    submit --> pending --> Member.tasks --pipe--> worker process
+                              |  first unanswered = what the worker is at
+    futures <-- one thread <--+--pipe, and a descriptor that tells of its death
+
+A worker that dies takes one task with it, the first that it has not answered; what waited behind
+that is sent to another worker. There is no lock or queue that it could leave broken.
+"""
+
+from __future__ import annotations
+
+import atexit
+import itertools
+import os
+import pickle
+import selectors
+import threading
+import time
+from collections import deque
+from concurrent.futures import BrokenExecutor, Future
+from typing import TYPE_CHECKING, Any
+
+from motorpool._backends.direct.dispatch import TaskBoard
+from motorpool._backends.direct.frames import Kind, call_frame
+from motorpool._backends.direct.worker import Member, Task
+from motorpool._protocol.failure import Failure, unpack
+from motorpool.errors import WorkerCrashedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# Weight of the newest task in the moving average of durations.
+_NEWEST = 0.2
+# How long (s) a worker may take to end after it was asked to; a node may have left threads behind.
+_GRACE = 5.0
+# How often (s) to ask whether workers live, where the system does not tell.
+_ASK_INTERVAL = 0.5
+# Workers that die so often in a row before they are up will not come up.
+_MOST_FALSE_STARTS = 3
+
+
+class DirectPool(TaskBoard):
+    """Workers, the tasks that are with them, and the thread that listens to them.
+
+    Args:
+        max_workers: Number of workers; each is started when there is a task for it.
+        context: How to start processes.
+        dumps: Pickles tasks and results.
+        loads: Unpickles them.
+        max_tasks_per_child: Replace a worker after so many tasks; None for never.
+    """
+
+    def __init__(
+        self, *, max_workers: int, context: Any, dumps: Callable[[Any], bytes],
+        loads: Callable[[bytes], Any], max_tasks_per_child: int | None,
+    ) -> None:  # fmt: skip
+        super().__init__(max_workers, max_tasks_per_child)
+        self._context = context
+        self._dumps, self._loads = dumps, loads
+        self._numbers = itertools.count(1)
+        self._aborting = False
+        self._false_starts = 0
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._bell.sockets[0], selectors.EVENT_READ, None)
+        self._thread = threading.Thread(target=self._run, name="motorpool-pool", daemon=True)
+        self._thread.start()
+        atexit.register(self._at_exit)
+
+    def submit(
+        self, call: tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]],
+        near: int | None = None,
+    ) -> Future[Any]:  # fmt: skip
+        """Queue a call.
+
+        Args:
+            call: A function, its arguments and its keyword arguments.
+            near: Process id of the worker that it had best run on.
+
+        Raises:
+            RuntimeError: After `shutdown`.
+            BrokenExecutor: If workers cannot be started.
+            Exception: Whatever pickling the call raises.
+        """
+        if os.getpid() != self._owner:
+            raise RuntimeError("the workers belong to the process that this one was forked from")
+        number = next(self._numbers)
+        task = Task(number, Future(), call_frame(number, call, self._dumps), near)
+        with self._lock:
+            if self._broken:
+                raise BrokenExecutor(self._broken)
+            if self._closing:
+                raise RuntimeError("cannot schedule new futures after shutdown")
+            self._pending.append(task)
+            self._dispatch()
+        return task.future
+
+    def shutdown(self, *, wait: bool, cancel_futures: bool) -> None:
+        """Take no more tasks, and end the workers when they have done what there is.
+
+        With `cancel_futures`, what waits is given up, and what waits behind a worker that dies.
+        """
+        if os.getpid() != self._owner:
+            return
+        cancelled: list[Task] = []
+        with self._lock:
+            self._closing = True
+            if cancel_futures:
+                self._aborting = True
+                cancelled, self._pending = list(self._pending), deque()
+        for task in cancelled:
+            if task.future.cancel():
+                task.future.set_running_or_notify_cancel()
+            else:
+                task.future.set_exception(BrokenExecutor("the pool was shut down"))
+        self._bell.ring()
+        if wait and threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    def abandon(self) -> None:
+        """Shut down, with nobody left to wait; takes no lock, for the garbage collector calls."""
+        self._closing = True
+        self._bell.ring()
+
+    def _at_exit(self) -> None:
+        self.shutdown(wait=True, cancel_futures=False)
+
+    # Called from the pool's own thread.
+
+    def _run(self) -> None:
+        """Listen; whatever goes wrong here, no caller waits for ever."""
+        try:
+            self._listen()
+        except BaseException as error:
+            self._broken = f"the pool's thread failed: {error!r}"
+            with self._lock:
+                members, self._members = self._members, []
+                waiting = [t for m in members for t in m.tasks] + list(self._pending)
+                self._pending.clear()
+            for member in members:
+                member.process.kill()
+                member.bury()
+            self._fail([t for t in waiting if not t.future.done()])
+            raise
+        finally:
+            atexit.unregister(self._at_exit)
+            self._selector.close()
+            self._bell.close()
+
+    def _listen(self) -> None:
+        """Deal with results and deaths until the pool is shut down and empty."""
+        while not self._is_over():
+            for key, events in self._selector.select(self._patience()):
+                if key.data is None:
+                    self._bell.quiet()
+                elif key.fileobj is not key.data.sock:
+                    self._died(key.data)
+                elif events & selectors.EVENT_READ:
+                    self._read(key.data)
+            for member in [m for m in self._members if m.must_be_asked]:
+                if not member.process.is_alive():
+                    self._died(member)
+            if self._is_eventful():
+                self._grow()
+                self._tend()
+
+    def _patience(self) -> float | None:
+        """Seconds until a worker that was asked to end has to be killed."""
+        if any(m.must_be_asked for m in self._members):
+            return _ASK_INTERVAL
+        asked = [m.stopped_at for m in self._members if m.stopped_at is not None]
+        return max(0.0, min(asked) + _GRACE - time.monotonic()) if asked else None
+
+    def _grow(self) -> None:
+        """Start workers for what waits; in this thread, where no signal handler can break in."""
+        while True:
+            with self._lock:
+                if not self._wants_more():
+                    return
+                ends = [m.sock for m in self._members] + [*self._bell.sockets]
+            try:
+                member = Member(self._context, self._dumps, self._loads, ends)
+            except Exception as error:  # noqa: BLE001, the system may refuse in many ways
+                self._scarce = True
+                if not self._members:
+                    self._fail(self._false_start(f"the last could not be started: {error!r}"))
+                continue
+            self._selector.register(member.sock, selectors.EVENT_READ, member)
+            if member.death is not None:
+                self._selector.register(member.death, selectors.EVENT_READ, member)
+            with self._lock:
+                self._members.append(member)
+                self._dispatch()
+
+    def _tend(self) -> None:
+        """Send what is left, and end workers that have served."""
+        with self._lock:
+            over = self._closing and not self._pending
+            for member in self._members:
+                member.flush()
+                member.watched_for_room = member.wants_to_write
+                events = selectors.EVENT_WRITE * member.wants_to_write | selectors.EVENT_READ
+                self._selector.modify(member.sock, events, member)
+                idle = not member.tasks
+                if idle and (member.served == self._max_tasks or over):
+                    member.stop()
+                overdue = member.stopped_at and time.monotonic() > member.stopped_at + _GRACE
+                if overdue:
+                    member.process.kill()
+
+    def _read(self, member: Member) -> None:
+        frames, closed = member.receive()
+        self._answer(member, frames)
+        if closed:
+            self._died(member)
+
+    def _answer(self, member: Member, frames: list[tuple[int, int, bytes]]) -> None:
+        """Settle tasks, and send the worker the next ones before futures tell their callers."""
+        settled = []
+        with self._lock:
+            for kind, number, payload in frames:
+                if kind == Kind.READY:
+                    member.ready, self._false_starts = True, 0
+                    continue
+                if not member.tasks or member.tasks[0].number != number:
+                    member.process.kill()  # it has got out of step, which no worker of ours does
+                    break
+                task = member.tasks.popleft()
+                now = time.perf_counter()
+                self._average += _NEWEST * (now - member.busy_since - self._average)
+                member.busy_since = now
+                settled.append((task, kind, payload))
+            self._dispatch()
+        for task, kind, payload in settled:
+            self._settle(task.future, kind, payload)
+
+    def _settle(self, future: Future[Any], kind: int, payload: bytes) -> None:
+        try:
+            if kind == Kind.ERROR:
+                future.set_exception(unpack(Failure(*pickle.loads(payload)), self._loads))
+            else:
+                future.set_result(payload if kind == Kind.RAW_RESULT else self._loads(payload))
+        except Exception as error:  # noqa: BLE001, the result pickles but does not unpickle
+            future.set_exception(error)
+
+    def _died(self, member: Member) -> None:
+        """Take leave of a worker; its first unanswered task is the one that it was at."""
+        if member not in self._members:
+            return
+        closed = False
+        while not closed:  # results that it had sent before
+            frames, closed = member.receive()
+            self._answer(member, frames)
+            closed = closed or not frames
+        self._selector.unregister(member.sock)
+        if member.death is not None:
+            self._selector.unregister(member.death)
+        with self._lock:
+            self._members.remove(member)  # first, so that nobody kills a process that is closed
+            self._scarce = False
+        code = member.bury()
+        with self._lock:
+            tasks = list(member.tasks)
+            culprit = tasks.pop(0) if tasks and member.ready else None
+            if not self._aborting:
+                self._pending.extendleft(reversed(tasks))
+                tasks = []
+            self._dispatch()
+        for task in tasks:
+            task.future.set_exception(BrokenExecutor("the pool was shut down"))
+        if not member.ready:
+            self._fail(self._false_start(f"the last had exit code {code}"))
+        if culprit is not None:
+            error = WorkerCrashedError(f"The worker (pid {member.pid}) died, exit code {code}.")
+            error.pid, error.exitcode = member.pid, code
+            culprit.future.set_exception(error)
+
+    def _false_start(self, reason: str) -> list[Task]:
+        """A worker never came up: try again, but not for ever; return the tasks to give up."""
+        with self._lock:
+            self._false_starts += 1
+            if self._false_starts < _MOST_FALSE_STARTS:
+                return []
+            self._broken = (
+                f"{self._false_starts} workers in a row did not come up: {reason}. What they said "
+                "is on standard error."
+            )
+            tasks = list(self._pending)
+            self._pending.clear()
+        return [t for t in tasks if t.running or t.future.set_running_or_notify_cancel()]
+
+    def _fail(self, tasks: list[Task]) -> None:
+        for task in tasks:
+            task.future.set_exception(BrokenExecutor(self._broken))

@@ -1,1 +1,0 @@
-"""The backends that come with Motorpool; like all others, they are found by entry point."""

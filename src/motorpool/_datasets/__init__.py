@@ -1,0 +1,1 @@
+"""One dataset: what it is, in memory, and in a file."""

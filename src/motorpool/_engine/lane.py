@@ -1,0 +1,261 @@
+"""The nodes of a run that go to one backend's workers: sent there, awaited, and what follows.
+
+    ledger --next nodes-> transport --submit--> executor
+        ^                                          |  done callback
+        |                                          v
+        +--- completed, failed, lost --- lane <--- the engine's queue of futures
+
+What follows from an outcome is in `ledger`, what to do when something breaks in `aftermath`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from concurrent.futures import BrokenExecutor
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from motorpool._engine.aftermath import Aftermath
+from motorpool._engine.batches import Batches
+from motorpool._engine.deadlines import Deadlines
+from motorpool._engine.flights import Flights
+from motorpool._engine.transport import POLL_INTERVAL
+from motorpool._protocol.messages import MANY, OFTEN, Item
+from motorpool.errors import WorkerCrashedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from concurrent.futures import Future
+
+    from motorpool._engine.ledger import Ledger
+    from motorpool._engine.policy import Policy
+    from motorpool._engine.pool import Pool
+    from motorpool._engine.recorder import Reporter
+    from motorpool._engine.transport import Transport
+    from motorpool._protocol.messages import Outcome
+
+# A worker that has one envelope waiting never idles for the length of a round trip (50 us here).
+_IN_FLIGHT_PER_WORKER = 2
+
+
+class Work(NamedTuple):
+    """What all lanes of a run have in common.
+
+    Attributes:
+        ledger: What has become of each node.
+        nodes: The nodes, in a topological order.
+        expected: Seconds that each took in an earlier run, or None.
+        policy: What to do when a node fails.
+        report: Tells observers.
+        fetch: Brings what nodes read from where another lane has left it; returns a node for
+            which that fails, and why. None where there is no other.
+    """
+
+    ledger: Ledger
+    nodes: Sequence[Any]
+    expected: Sequence[float | None]
+    policy: Policy
+    report: Reporter
+    fetch: Callable[[Sequence[int]], tuple[int, Exception] | None] | None
+
+
+class Lane:
+    """The nodes of a run that go to one backend's workers.
+
+    Args:
+        number: What the scheduler knows it by.
+        pool: Where the workers are.
+        transport: How nodes get there.
+        work: The run.
+        tell: Called with each future that is done.
+    """
+
+    def __init__(
+        self, number: int, pool: Pool, transport: Transport, work: Work,
+        tell: Callable[[Future[Any]], None],
+    ) -> None:  # fmt: skip
+        self._number, self._pool, self._transport = number, pool, transport
+        ledger, nodes = work.ledger, work.nodes
+        self._ledger, self._nodes = ledger, nodes
+        self._fetch, self._tell = work.fetch, tell
+        self._flights = Flights()
+        self._tickets = itertools.count(1)
+        self._deadlines = Deadlines(transport, work.policy.timeouts_of(nodes))
+        self._aftermath = Aftermath(
+            pool=pool, transport=transport, ledger=ledger, nodes=nodes,
+            policy=work.policy, report=work.report, flights=self._flights,
+            deadlines=self._deadlines,
+        )  # fmt: skip
+        self._recovery = self._aftermath.recovery
+        in_process = pool.backend.capabilities.isolation.in_process
+        # Of several nodes, only a journal tells which one broke a worker.
+        tells = transport.has_journal or in_process
+        self._batches = Batches(
+            nodes, ledger.scheduler, number, pool.max_workers, one_by_one=not tells,
+            expected=work.expected,
+        )  # fmt: skip
+        self._limit = pool.max_workers * (1 if in_process else _IN_FLIGHT_PER_WORKER)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is under way."""
+        return bool(self._flights)
+
+    @property
+    def has_unstarted(self) -> bool:
+        """Whether workers have left nodes alone whose fate is open."""
+        return bool(self._aftermath.unstarted)
+
+    def some(self) -> list[int]:
+        """A few of the nodes that are under way."""
+        return self._flights.some()
+
+    def fill(self) -> None:
+        """Keep enough envelopes in flight; a suspect of a crash flies alone."""
+        if self._ledger.stopping:
+            self._aftermath.stop()
+        if self._aftermath.unstarted:
+            self._aftermath.let_go()
+        while not self._ledger.stopping and not self._aftermath.unstarted:
+            if len(self._flights) >= (1 if self._recovery.on_trial else self._limit):
+                break
+            nodes = self._next()
+            if not nodes:
+                break
+            self._submit(nodes)
+        waiting = len(self._flights) > self._pool.max_workers
+        self._transport.press(waiting=waiting or self._ledger.scheduler.ready(self._number) > 0)
+
+    def _next(self) -> list[int]:
+        """The nodes of the next envelope; none if none is ready."""
+        while (suspect := self._recovery.next_suspect()) is not None:
+            if self._ledger.scheduler.is_cut_off(suspect):
+                self._ledger.give_up(suspect, "it needs a node that failed")
+            elif nodes := self._ledger.scheduler.redo(suspect):
+                return nodes
+            self._recovery.end_trial([suspect])  # nothing was tried
+        return self._batches.next()
+
+    def _submit(self, nodes: list[int]) -> None:
+        executor = self._pool.executor
+        needs = self._ledger.scheduler.needs(nodes)
+        items = [
+            Item(node, next(self._tickets), *self._ledger.begin(node), before)
+            for node, before in zip(nodes, needs, strict=True)
+        ]
+        problem = None if self._fetch is None else self._fetch(nodes)
+        if problem is not None:
+            self._aftermath.take_back([n for n in nodes if n != problem[0]], started=False)
+            self._aftermath.raised(*problem)
+            return
+        try:
+            future = self._transport.submit(executor, items)
+        except BrokenExecutor as error:
+            self._aftermath.take_back(nodes)
+            self._recover(error)
+            return
+        self._flights.add(future, {item.node: item.ticket for item in items})
+        future.add_done_callback(self._tell)
+        for node in nodes:
+            self._deadlines.watch(node)
+
+    def keep_house(self) -> bool:
+        """What is due now and then, and not because of a future; true if that changed anything."""
+        self._deadlines.enforce(self._pool)
+        if self._transport.has_journal and self._recovery.memory.is_due():
+            self._recovery.memory.look(self._pool.worker_pids())
+        return self._look(self._poll_interval())
+
+    def pause(self) -> float | None:
+        """Seconds until there is something to look at, other than an outcome."""
+        polling = self._poll_interval() if self._transport.has_journal else None
+        known = [p for p in (self._deadlines.pause(), polling) if p is not None]
+        return min(known, default=None)
+
+    def _poll_interval(self) -> float:
+        """Seconds between two looks at what workers tell."""
+        return OFTEN if self._flights.most > MANY else POLL_INTERVAL
+
+    def land(self, future: Future[Any]) -> bool:
+        """Deal with a future that is done; false if it is none of this lane's.
+
+        As one that says that a signal has come, or of an executor that has been replaced.
+        """
+        if self._flights.get(future) is None:
+            return False
+        error = None if future.cancelled() else future.exception()
+        if future.cancelled():
+            self._aftermath.cancelled(self._leave(future))
+        elif error is None:
+            self._returned(future)
+        elif isinstance(error, WorkerCrashedError):
+            self._look()  # what it has told is not lost
+            nodes = self._flights.land(future)
+            self._aftermath.crashed(nodes, error.pid, error.exitcode)
+            for node in nodes:
+                self._deadlines.forget(node)
+        elif not isinstance(error, BrokenExecutor):  # the worker could not even begin
+            first, *others = self._leave(future)
+            self._aftermath.take_back(others, started=False)
+            self._aftermath.raised(first, error)
+        elif self._aftermath.killed:
+            self._aftermath.give_up(self._leave(future))
+        else:
+            self._recover(error)
+        return True
+
+    def _leave(self, future: Future[Any]) -> list[int]:
+        """An envelope is over, and its worker lives; return what has no outcome."""
+        nodes = self._flights.land(future)
+        for node in nodes:
+            self._recovery.landed(node)
+            self._deadlines.forget(node)
+        return nodes
+
+    def _returned(self, future: Future[Any]) -> None:
+        outcomes = self._transport.settle(future.result(), self._flights.settle)
+        left = self._leave(future)
+        self._aftermath.take_back(left, started=False)  # first, for these may need what has failed
+        for outcome in outcomes:
+            self._settle(outcome)
+
+    def _look(self, interval: float = 0.0) -> bool:
+        """Deal with what workers have told while their envelopes are under way; was there any?"""
+        results = self._transport.poll(interval)
+        for result in results:
+            for outcome in self._transport.settle(result, self._flights.settle):
+                self._settle(outcome)
+        return bool(results)
+
+    def _settle(self, outcome: Outcome) -> None:
+        node = outcome.node
+        self._recovery.landed(node)
+        self._deadlines.forget(node)
+        if not outcome.ran:
+            self._aftermath.unstarted.append(node)
+            return
+        self._ledger.meter.add(outcome)
+        self._batches.measured(node, outcome.seconds)
+        starved = self._recovery.ran_alone(node)
+        if isinstance(outcome.failure, BaseException):
+            self._aftermath.raised(node, outcome.failure, outcome.pid)
+            return
+        self._ledger.completed(outcome)
+        if starved:
+            self._limit = self._recovery.fewer(self._limit, self._nodes[node].name)
+
+    def _recover(self, error: BrokenExecutor) -> None:
+        """A pool broke, and all that was in flight with it."""
+        executor = self._pool.executor
+        for future in self._recovery.drain(self._flights.futures(), error):
+            self.land(future)
+        self._look()
+        self._aftermath.recover(executor, self._flights.clear())
+
+    def stop(self) -> None:
+        """Start nothing more, whatever becomes of the run."""
+        self._transport.stop()
+        self._aftermath.cancel_queued()
+
+    def kill(self) -> None:
+        """End the workers, whatever they do."""
+        self._pool.kill()

@@ -1,0 +1,143 @@
+"""Nodes and data that stay in this process, as objects."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import cloudpickle
+
+from motorpool._datasets.contract import is_ephemeral, release_dataset
+from motorpool._engine.transport import Transport
+from motorpool._protocol.failure import as_failure
+from motorpool._protocol.messages import OFTEN, Outcome
+from motorpool._store.checkpoint import keep_dataset
+from motorpool._system import process
+from motorpool._worker.task import Hooks, NodeRun
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from concurrent.futures import Executor, Future
+
+    from motorpool._protocol.host import Host, NodeCatalog
+    from motorpool._protocol.messages import Item
+    from motorpool.catalog import RunCatalog
+
+
+class InProcess(Transport):
+    """Nodes run in this process, on the catalog itself.
+
+    Args:
+        nodes: The nodes.
+        catalog: The run's datasets.
+        hook_manager: A pluggy manager, or None.
+        is_async: Load inputs and save outputs side by side.
+        run_id: The run.
+        checkpoint: Folder to keep in-memory values in, or None.
+        host: The framework that the run belongs to, or None.
+    """
+
+    def __init__(
+        self, nodes: Sequence[Any], catalog: RunCatalog, hook_manager: Any, *, is_async: bool,
+        run_id: str, checkpoint: str | None, host: Host | None,
+    ) -> None:  # fmt: skip
+        self._nodes = nodes
+        self._catalog = catalog
+        self._seen: NodeCatalog = catalog if host is None else host.view(catalog)
+        self._hooks = Hooks(hook_manager)
+        self._is_async = is_async
+        self._run_id = run_id
+        self._checkpoint = checkpoint
+        self._often = OFTEN if host is None else 0.0  # a host speaks of a node before the next one
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Start nothing more."""
+        self._stopping = True
+
+    def go_on(self) -> None:
+        """Start nodes again."""
+        self._stopping = False
+
+    def submit(self, executor: Executor, items: Sequence[Item]) -> Future[list[Outcome]]:
+        """Send nodes off."""
+        return executor.submit(self._run_all, items)
+
+    def _run_all(self, items: Sequence[Item]) -> list[Outcome]:
+        """Run what can be run before others have waited for long."""
+        outcomes: list[Outcome] = []
+        done: set[int] = set()
+        until = time.perf_counter() + self._often
+        for node, ticket, attempt, holds, needs in items:
+            if outcomes and time.perf_counter() >= until:
+                break
+            if done.issuperset(needs):
+                outcomes.append(self._run(node, ticket, attempt, holds))
+                if outcomes[-1].ran and outcomes[-1].failure is None:
+                    done.add(node)
+        return outcomes
+
+    # A failure leads to its frames, and these to everything below them on the stack. None of them
+    # names the failure, or the node's inputs would stay until the next collection of garbage.
+
+    def _run(self, index: int, ticket: int, attempt: int, holds: bool) -> Outcome:
+        started, clock = time.time(), time.perf_counter()
+        if self._stopping:
+            return Outcome(index, ticket, False, os.getpid(), started, 0.0, {}, None, 0)
+        tried = [self._try(index, attempt, holds)]
+        seconds = time.perf_counter() - clock
+        return Outcome(
+            index, ticket, True, os.getpid(), started, seconds, {}, tried[0][0],
+            process.peak_memory(), tried.pop()[1],
+        )  # fmt: skip
+
+    def _try(
+        self, index: int, attempt: int, holds: bool
+    ) -> tuple[BaseException | None, dict[str, str]]:
+        node = self._nodes[index]
+        try:
+            NodeRun(
+                node, self._seen, self._hooks, is_async=self._is_async,
+                run_id=self._run_id, attempt=attempt,
+            )()  # fmt: skip
+            return None, self._keep(node.outputs)
+        except BaseException as error:
+            if _in_main_thread() and _is_for_all(error):
+                raise
+            self._stopping = self._stopping or holds
+            return as_failure(error), {}
+
+    def _keep(self, names: Iterable[str]) -> dict[str, str]:
+        kept: dict[str, str] = {}
+        for name in names if self._checkpoint is not None else ():
+            if is_ephemeral(self._catalog[name]):
+                kept |= keep_dataset(
+                    str(self._checkpoint), name, self._catalog[name], cloudpickle.dumps
+                )
+        return kept
+
+    def settle(self, result: Any, wanted: Callable[[int, int], bool]) -> list[Outcome]:
+        """The outcomes are there already, and the outputs are saved."""
+        outcomes = [outcome for outcome in result if wanted(outcome.node, outcome.ticket)]
+        result.clear()  # the executor's own frames have it too
+        return outcomes
+
+    def release(self, name: str) -> bool:
+        """Let the dataset free what it holds."""
+        release_dataset(self._catalog[name])
+        return is_ephemeral(self._catalog[name])
+
+    def results(self, names: Iterable[str]) -> dict[str, Any]:
+        """The run's own datasets."""
+        return {name: self._catalog[name] for name in sorted(names)}
+
+
+def _is_for_all(error: BaseException) -> bool:
+    """Whether somebody means the run and not the node: Ctrl-C, or SIGTERM to the command."""
+    return isinstance(error, KeyboardInterrupt | SystemExit) and type(error) is not SystemExit
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()

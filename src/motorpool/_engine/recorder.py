@@ -1,0 +1,175 @@
+"""What the engine notices, as events for observers and as figures for the summary."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from typing import TYPE_CHECKING
+
+from motorpool._store import payload_size
+from motorpool._system import process
+from motorpool.events import (
+    DatasetReleased,
+    NodeCompleted,
+    NodeFailed,
+    NodeSkipped,
+    NodeSubmitted,
+    RunProgressed,
+    WorkerLost,
+)
+
+_logger = logging.getLogger("motorpool")
+# How often (s) to say how far a run is; the eye sees no more.
+_INTERVAL = 0.1
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from motorpool._journal.writer import RunJournal
+    from motorpool._protocol.messages import Outcome
+    from motorpool.events import Dispatcher
+
+
+class Meter:
+    """Adds up what outcomes tell.
+
+    Attributes:
+        node_time: Seconds spent in nodes.
+        seconds: What each node took when it last ran, by index.
+    """
+
+    def __init__(self) -> None:
+        self.node_time = 0.0
+        self.seconds: dict[int, float] = {}
+        self._peaks: dict[int, int] = {}
+
+    def add(self, outcome: Outcome) -> None:
+        """Take an outcome into account."""
+        self.node_time += outcome.seconds
+        self.seconds[outcome.node] = outcome.seconds
+        if outcome.peak_memory:  # only the last of an envelope tells it
+            known = self._peaks.get(outcome.pid, 0)
+            self._peaks[outcome.pid] = max(known, outcome.peak_memory)
+
+    @property
+    def peak_memory(self) -> int:
+        """Sum of each process's own peak, in bytes."""
+        return sum((self._peaks | {os.getpid(): process.peak_memory()}).values())
+
+
+class Reporter:
+    """Tells observers about the nodes of a run; builds no events if nobody listens.
+
+    Args:
+        emit: Tells them.
+        run_id: The run.
+        names: Names of the nodes, by index.
+        journal: Where outcomes are written down, or None.
+        speaks: Whether to log that a node has failed for good.
+    """
+
+    def __init__(
+        self, emit: Dispatcher, run_id: str, names: Sequence[str], journal: RunJournal | None,
+        *, speaks: bool,
+    ) -> None:  # fmt: skip
+        self._emit = emit
+        self._journal = journal
+        self._speaks = speaks
+        self._run_id = run_id
+        self._names = names
+        self._last_progress = 0.0
+        self._submitted = [0] * len(names)
+
+    def submitted(self, node: int, attempt: int) -> None:
+        """A node was handed to the executor; told once a try, however often that is lost."""
+        if self._emit.wants(NodeSubmitted) and attempt > self._submitted[node]:
+            self._submitted[node] = attempt
+            self._emit(NodeSubmitted(run_id=self._run_id, node=self._names[node], attempt=attempt))
+
+    def completed(self, outcome: Outcome, attempt: int) -> None:
+        """A node has run."""
+        if self._journal is not None:
+            self._journal.completed(
+                self._names[outcome.node], attempt=attempt, seconds=outcome.seconds,
+                kept=outcome.kept,
+            )  # fmt: skip
+        if self._emit.wants(NodeCompleted):
+            self._emit(
+                NodeCompleted(
+                    run_id=self._run_id,
+                    node=self._names[outcome.node],
+                    attempt=attempt,
+                    worker=outcome.pid,
+                    started=outcome.started,
+                    seconds=outcome.seconds,
+                    nbytes=sum(map(payload_size, outcome.outputs.values())),
+                )
+            )
+
+    def failed(self, node: int, attempt: int, error: BaseException, *, retried: bool) -> None:
+        """A try of a node has failed."""
+        if self._speaks or retried:
+            then = "trying again" if retried else "giving up"
+            _logger.warning("Node %s failed, attempt %d, %s", self._names[node], attempt, then)
+        if self._journal is not None:
+            self._journal.failed(self._names[node], attempt=attempt, error=error, retried=retried)
+        if self._emit.wants(NodeFailed):
+            self._emit(
+                NodeFailed(
+                    run_id=self._run_id,
+                    node=self._names[node],
+                    attempt=attempt,
+                    error=error,
+                    retried=retried,
+                )
+            )
+
+    def progress(self, finished: int, running: Iterable[int]) -> None:
+        """So many nodes are through; said now and then.
+
+        Args:
+            finished: Number of nodes that have run, failed or been skipped.
+            running: Some of those under way.
+        """
+        now = time.monotonic()
+        if now < self._last_progress + _INTERVAL or not self._emit.wants(RunProgressed):
+            return
+        self._last_progress = now
+        names = tuple(self._names[node] for node in running)
+        self._emit(RunProgressed(run_id=self._run_id, finished=finished, running=names))
+
+    def flush(self) -> None:
+        """Hand what is written down to the system."""
+        if self._journal is not None:
+            self._journal.flush()
+
+    def skipped(self, node: int, reason: str) -> None:
+        """A node will not run."""
+        if self._emit.wants(NodeSkipped):
+            self._emit(NodeSkipped(run_id=self._run_id, node=self._names[node], reason=reason))
+
+    def lost(
+        self, pid: int | None, culprit: int | None, innocent: Sequence[int], *, starved: bool
+    ) -> None:
+        """A worker died."""
+        if culprit is not None:
+            _logger.warning("Lost worker %s in node %s", pid or "(unknown)", self._names[culprit])
+        else:
+            again = ", ".join(self._names[node] for node in innocent)
+            _logger.warning("Lost a worker; to be run again at no charge: %s", again)
+        if self._emit.wants(WorkerLost):
+            self._emit(
+                WorkerLost(
+                    run_id=self._run_id,
+                    worker=pid,
+                    node=None if culprit is None else self._names[culprit],
+                    innocent=tuple(self._names[node] for node in innocent),
+                    out_of_memory=starved,
+                )
+            )
+
+    def released(self, dataset: str) -> None:
+        """A dataset's memory was given back."""
+        if self._emit.wants(DatasetReleased):
+            self._emit(DatasetReleased(run_id=self._run_id, dataset=dataset))

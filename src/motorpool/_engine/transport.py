@@ -1,0 +1,116 @@
+"""How nodes and data get to workers and back: what every way has in common."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from concurrent.futures import Executor, Future
+
+    from motorpool._protocol.messages import Item, Outcome
+    from motorpool._protocol.status import Started
+    from motorpool._store import Payload, Store
+
+# How often, in seconds, to look for what workers write while an envelope is under way: soon enough
+# for who watches, and a listing of the folder (50 us) for each outcome would double what a short
+# node costs.
+POLL_INTERVAL = 0.2
+
+
+class Transport(ABC):
+    """One run's way to the workers and back."""
+
+    @abstractmethod
+    def submit(self, executor: Executor, items: Sequence[Item]) -> Future[Any]:
+        """Send nodes off, to run one after the other."""
+
+    @abstractmethod
+    def settle(self, result: Any, wanted: Callable[[int, int], bool]) -> list[Outcome]:
+        """Read what a future has returned, and register the outputs of what succeeded.
+
+        Args:
+            result: What came.
+            wanted: Whether an outcome is of interest, by node and ticket; it may have come before.
+        """
+
+    @abstractmethod
+    def release(self, name: str) -> bool:
+        """Give back a dataset's memory; false if it holds none here."""
+
+    @abstractmethod
+    def results(self, names: Iterable[str]) -> dict[str, Any]:
+        """The datasets of these names, able to load after everything here is closed."""
+
+    def payload(self, name: str, store: Store) -> Payload | None:  # noqa: ARG002, where none is
+        """What a value is in a store, if it is there."""
+        return None
+
+    def lend(self, name: str) -> Callable[[], Any] | None:  # noqa: ARG002, as below
+        """What loads a value that was made here, for as long as it is kept.
+
+        Returns:
+            None if the value is in the catalog of the run.
+        """
+        return None
+
+    def receive(self, name: str) -> None:  # noqa: B027, where the catalog itself is used
+        """Bring a value from the catalog of the run to where the workers can read it.
+
+        Raises:
+            DatasetError: If it cannot be brought there.
+        """
+
+    def running(self, node: int) -> Started | None:  # noqa: ARG002, for those who can tell
+        """Which worker has started a node that it has not finished, where that can be told."""
+        return None
+
+    def finished(self, node: int) -> Started | None:  # noqa: ARG002, for those who can tell
+        """Which worker has finished a node whose outcome is not here, where that can be told."""
+        return None
+
+    @property
+    def has_journal(self) -> bool:
+        """Whether `running` can tell."""
+        return False
+
+    def may_have_started(self, node: int) -> bool:
+        """Whether a worker that died may have been at the node."""
+        known = self.running(node) or self.finished(node)
+        return not self.has_journal or known is not None
+
+    def abandon(self, node: int, *, handed: bool = False) -> None:  # noqa: B027, as `press`
+        """Give up what a try of a node has left that never came to an outcome.
+
+        Args:
+            node: Which one.
+            handed: It has come to an outcome: give up only what the next node was handed of it.
+        """
+
+    def last_words(self, pid: int | None) -> str:  # noqa: ARG002, for those who can tell
+        """What a worker wrote when it died of a signal; empty if nothing is known."""
+        return ""
+
+    def stop(self) -> None:  # noqa: B027, not every transport has anything to do
+        """Ask workers to start nothing more."""
+
+    def go_on(self) -> None:  # noqa: B027, not every transport has anything to do
+        """Let workers start nodes again: what made them stop was lost, or is tried again."""
+
+    def press(self, *, waiting: bool) -> None:  # noqa: B027, not every transport has anything to do
+        """Let workers know whether nodes wait for them."""
+
+    def poll(self, interval: float = 0.0) -> list[Any]:  # noqa: ARG002, not every transport can
+        """Hand on what workers have logged, and return what they have told ahead of futures.
+
+        Args:
+            interval: Seconds since the last look below which it is not worth another one.
+
+        Returns:
+            Results, for `settle`.
+        """
+        return []
+
+    def close(self) -> None:  # noqa: B027, not every transport has anything to do
+        """Give back what is not a result."""

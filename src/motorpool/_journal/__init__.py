@@ -1,0 +1,1 @@
+"""Runs on disk: what they write while they run, and what a later one reads."""

@@ -1,0 +1,70 @@
+"""How long nodes have taken before: in this process, or else by the journal of an earlier run."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from motorpool._journal.reader import durations
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+# Journals to look into for this pipeline, newest first.
+_MOST_JOURNALS = 5
+
+
+class History:
+    """What a runner knows of the nodes that it has run; a node whose code has changed is new."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[str, float]] = {}  # by node: hash of its code, and seconds
+
+    def expected(
+        self, shape: Sequence[Sequence[Any]], names: Sequence[str], folder: Path | None
+    ) -> list[float | None]:
+        """Seconds that each node will take; None for those that are new.
+
+        Args:
+            shape: The pipeline; see `shape_of`.
+            names: The nodes that will run.
+            folder: Folder of all runs, or None.
+        """
+        code = {row[0]: row[3] for row in shape}
+        if folder is not None and self._known.keys().isdisjoint(code):
+            self._known = self._read(folder, code)
+        known = self._known
+        return [
+            known[name][1] if name in known and known[name][0] == code.get(name) else None
+            for name in names
+        ]
+
+    def remember(
+        self, shape: Sequence[Sequence[Any]], names: Sequence[str], seconds: Mapping[int, float]
+    ) -> None:
+        """Keep what a run has measured.
+
+        Args:
+            shape: The pipeline.
+            names: The nodes that were to run.
+            seconds: By index, of those that have run.
+        """
+        code = {row[0]: row[3] for row in shape}
+        self._known = {
+            names[node]: (code[names[node]], taken)
+            for node, taken in seconds.items()
+            if names[node] in code
+        }
+
+    @staticmethod
+    def _read(folder: Path, code: Mapping[str, str]) -> dict[str, tuple[str, float]]:
+        """What the newest journal that knows these nodes says of them."""
+        try:
+            runs = sorted(name for name in os.listdir(folder) if not name.startswith("."))  # noqa: PTH208, names will do
+        except OSError:
+            return {}
+        for run in reversed(runs[-_MOST_JOURNALS:]):
+            if found := durations(folder / run, code):
+                return found
+        return {}

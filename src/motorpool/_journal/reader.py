@@ -1,0 +1,177 @@
+"""What earlier runs have done, as they have written it down; see `writer`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from motorpool._system.locks import try_lock
+from motorpool.errors import ResumeError, unknown_names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+_logger = logging.getLogger("motorpool")
+JOURNAL, PIPELINE, LOCK = "journal.jsonl", "pipeline.json", "lock"
+#: Version of the format.
+VERSION = 1
+
+
+@dataclass(slots=True)
+class PastRun:
+    """What a run has done.
+
+    Attributes:
+        run_id: The run, as its folder is called.
+        shape: Its pipeline; see `RunJournal`.
+        head: What was known of it at its start.
+        completed: The nodes that ran, and where their in-memory outputs are kept, by name.
+        alive: Whether it is still under way.
+    """
+
+    run_id: str
+    shape: list[list[Any]]
+    head: dict[str, Any]
+    completed: dict[str, dict[str, str]] = field(default_factory=dict)
+    alive: bool = False
+
+
+def find_run(folder: Path | None, wanted: str | None, shape: list[list[Any]]) -> PastRun:
+    """The run to resume.
+
+    Args:
+        folder: Folder of all runs.
+        wanted: Its id, or None for the latest of this pipeline.
+        shape: The pipeline that is to be resumed.
+
+    Raises:
+        ResumeError: If there is none, it is still alive, or its pipeline is another one.
+    """
+    ids = run_ids(folder) if folder is not None else []
+    if folder is None or not ids:
+        raise ResumeError(f"There is no run to resume: no journal in {folder}.")
+    if wanted is None:
+        run = _latest_like(folder, ids, shape)
+    elif (run_id := _id_of(folder, ids, wanted)) is not None:
+        run = _read(folder / run_id)
+    else:
+        text = unknown_names("run", [wanted], ids[-5:])
+        raise ResumeError(f"{text} Journals are in {folder}.")
+    _check_same(run, shape)
+    if run.alive:
+        raise ResumeError(f"The run {run.run_id!r} is still under way; wait for it, or end it.")
+    return run
+
+
+def _latest_like(folder: Path, ids: list[str], shape: list[list[Any]]) -> PastRun:
+    """The latest run of this pipeline, or else the latest of all; what is unreadable is none."""
+    latest = None
+    for run_id in reversed(ids):
+        with contextlib.suppress(ResumeError):
+            run = _read(folder / run_id)
+            if _structure(run.shape) == _structure(shape):
+                if latest is not None:
+                    _logger.warning(
+                        "The latest run, %s, was of other nodes and is passed over", latest.run_id
+                    )
+                return run
+            latest = latest or run
+    if latest is None:
+        raise ResumeError(f"There is no run to resume: no journal in {folder} can be read.")
+    return latest
+
+
+def _id_of(folder: Path, ids: list[str], wanted: str) -> str | None:
+    """The folder of a run: by its own name, or of the latest run that was given this id."""
+    for run_id in reversed(ids):
+        with contextlib.suppress(ResumeError):
+            if _read(folder / run_id).head.get("run_id") == wanted:
+                return run_id
+    return wanted if wanted in ids else None
+
+
+def _check_same(run: PastRun, shape: list[list[Any]]) -> None:
+    then, now = dict(_structure(run.shape)), dict(_structure(shape))
+    changes = [
+        *(f"{name!r} is new" for name in now.keys() - then.keys()),
+        *(f"{name!r} is gone" for name in then.keys() - now.keys()),
+        *(
+            f"{name!r} has other inputs or outputs"
+            for name in now.keys() & then.keys()
+            if now[name] != then[name]
+        ),
+    ]
+    if changes:
+        more = f" and {len(changes) - 5} more" if len(changes) > 5 else ""  # noqa: PLR2004
+        raise ResumeError(
+            f"The pipeline is not the one of the run {run.run_id!r}: "
+            f"{', '.join(sorted(changes)[:5])}{more}. Choose the same nodes, give "
+            "renamed ones their old names, or run without resume."
+        )
+
+
+def _structure(shape: Iterable[list[Any]]) -> list[tuple[str, tuple[Any, ...]]]:
+    """Names, inputs and outputs, without code: who mends a node may go on after it."""
+    return sorted((name, (tuple(ins), tuple(outs))) for name, ins, outs, _ in shape)
+
+
+def _read(folder: Path) -> PastRun:
+    try:
+        run = PastRun(folder.name, json.loads((folder / PIPELINE).read_text()), {})
+        lines = (folder / JOURNAL).read_text().splitlines()
+        run.alive = is_alive(folder)
+        _structure(run.shape)
+    except (OSError, ValueError, TypeError) as error:
+        raise ResumeError(f"The journal in {folder} cannot be read: {error}") from error
+    for text in lines:
+        try:
+            line = json.loads(text)
+        except ValueError:  # the last one, of a run that was killed while it wrote
+            break
+        if "journal" in line:
+            run.head = line
+        elif "completed" in line:
+            run.completed[line["completed"]] = line.get("kept", {})
+    if run.head.get("journal") != VERSION:
+        raise ResumeError(f"The journal in {folder} is of another version of Motorpool.")
+    return run
+
+
+def durations(folder: Path, wanted: Iterable[str]) -> dict[str, tuple[str, float]]:
+    """A hash of the code of each node that a run has run, and how many seconds it took.
+
+    Args:
+        folder: The run's.
+        wanted: Names of nodes; of a run that has none of them, nothing is read.
+    """
+    found: dict[str, tuple[str, float]] = {}
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):  # what can be read counts
+        code = {row[0]: row[3] for row in json.loads((folder / PIPELINE).read_text())}
+        if code.keys().isdisjoint(wanted):
+            return {}
+        for text in (folder / JOURNAL).read_text().splitlines():
+            line = json.loads(text)
+            if "completed" in line and "seconds" in line:
+                found[line["completed"]] = code[line["completed"]], line["seconds"]
+    return found
+
+
+def run_ids(folder: Path) -> list[str]:
+    """All runs that have a journal, oldest first."""
+    found = []
+    with contextlib.suppress(OSError):
+        for entry in folder.iterdir():
+            if not entry.name.startswith(".") and (entry / JOURNAL).is_file():
+                with contextlib.suppress(OSError):
+                    found.append(((entry / LOCK).stat().st_mtime_ns, entry.name))
+    return [name for _, name in sorted(found)]
+
+
+def is_alive(folder: Path) -> bool:
+    """Whether a run is still under way."""
+    with (folder / LOCK).open("r+") as file:
+        return not try_lock(file.fileno(), shared=True)

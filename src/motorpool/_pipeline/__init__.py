@@ -1,0 +1,1 @@
+"""What a pipeline is made of: nodes, their signatures, and the graph of them."""

@@ -1,0 +1,51 @@
+"""The last words of a worker that dies of a signal, as faulthandler writes them."""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import os
+from pathlib import Path
+from typing import IO
+
+_PACKAGE = str(Path(__file__).parents[1])
+_SUFFIX = ".fault"
+# A stack overflow has a thousand frames, all alike.
+_MOST_LINES = 20
+
+
+class FaultWriter:
+    """Lets faulthandler write to a file of the run that this worker is working for."""
+
+    def __init__(self) -> None:
+        self._folder: Path | None = None
+        self._file: IO[str] | None = None
+
+    def point_to(self, folder: Path | None) -> None:
+        """Choose the folder for what follows; None leaves things as they are."""
+        if folder is None or folder == self._folder:
+            return
+        with contextlib.suppress(OSError):
+            file = (folder / f"{os.getpid()}{_SUFFIX}").open("w")
+            faulthandler.enable(file)
+            if self._file is not None:
+                self._file.close()
+            self._folder, self._file = folder, file
+
+
+def last_words(folder: Path, pid: int) -> str:
+    """What a dead worker has written: the fault, and where in the node's own code it was."""
+    try:
+        lines = (folder / f"{pid}{_SUFFIX}").read_text(errors="replace").splitlines()
+    except OSError:
+        return ""
+    head = lines[:1]
+    start = next((i for i, line in enumerate(lines) if line.startswith("Current thread")), None)
+    if start is None:
+        return "\n".join(head)
+    stack = []
+    for line in lines[start + 1 :]:
+        if not line.startswith("  ") or _PACKAGE in line:
+            break
+        stack.append(line)
+    return "\n".join([*head, *stack[:_MOST_LINES]])

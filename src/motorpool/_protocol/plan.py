@@ -1,0 +1,292 @@
+"""What workers need to know of a run, pickled once: nodes, datasets, hooks and settings.
+
+Each node and dataset is a pickle of its own, so that a worker unpickles only what it runs, and a
+function that many nodes share is pickled once.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import os
+import pickle
+import secrets
+from array import array
+from dataclasses import dataclass
+from operator import attrgetter
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from motorpool._datasets.contract import is_ephemeral, pickled_dataset
+from motorpool._pipeline.node import Node
+from motorpool._pipeline.retry import Retry
+from motorpool._protocol.logs import levels
+from motorpool._protocol.problem import Problem
+from motorpool._system import process
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from motorpool._protocol.host import Host
+    from motorpool._store import Store
+
+# The hooks that run where the node runs.
+WORKER_HOOKS = frozenset({
+    "after_dataset_loaded", "after_dataset_saved", "after_node_run", "before_dataset_loaded",
+    "before_dataset_saved", "before_node_run", "motorpool_worker_started", "on_node_error",
+})  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What holds for every node of a run.
+
+    Attributes:
+        backend: Name of the backend.
+        run_id: The run.
+        is_async: Whether inputs and outputs are loaded and saved side by side.
+        driver_pid: Process id of the driver, where workers can see it; None elsewhere.
+        owned: Whether the worker belongs to Motorpool, which may then set it up.
+        threads: Threads that a library may use in a worker.
+        folders: Directories to remove when the driver dies.
+        token: What tells this run's values from those of others in the same store.
+        scratch: Folder of journal and logs, or None where workers do not share files.
+        log_levels: Level by logger.
+        checkpoint: Folder to keep in-memory values in, or None.
+    """
+
+    backend: str
+    run_id: str
+    is_async: bool
+    driver_pid: int | None
+    owned: bool
+    threads: int
+    folders: tuple[str, ...]
+    token: str
+    scratch: str | None
+    log_levels: dict[str, int]
+    checkpoint: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PickledNodes:
+    """Nodes, ready to travel.
+
+    Attributes:
+        blob: All pickles, one after the other; in workers, a view of the mapped plan.
+        offsets: Where each begins, and where the last ends.
+        functions: Pickles of the functions, by the index that the nodes know them by.
+        function_of: For each node the index of its function; -1 if it was pickled with it.
+        problems: What cannot be pickled.
+    """
+
+    blob: Any
+    offsets: array[int]
+    functions: list[bytes]
+    function_of: array[int]
+    problems: list[Problem]
+
+    def load(self, index: int, function: Callable[[int], Any], loads: Callable[[Any], Any]) -> Any:
+        """Unpickle a node.
+
+        Args:
+            index: Which one.
+            function: Returns the function of an index; called when the node needs it.
+            loads: The backend's.
+        """
+        data = memoryview(self.blob)[self.offsets[index] : self.offsets[index + 1]]
+        if data[:1] == _WHOLE:
+            return loads(data[1:])
+        return _put_together(data[1:], function)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All that a worker needs.
+
+    Attributes:
+        settings: What holds for every node.
+        nodes: The nodes.
+        sealed: What else it needs: `Equipment`, sealed.
+    """
+
+    settings: Settings
+    nodes: PickledNodes
+    sealed: bytes
+
+
+# First byte of a node's pickle: was it pickled around its function, or as a whole?
+_AROUND, _WHOLE = b"\0", b"\1"
+
+
+# What a node is made of, but for its function; read and written as one tuple.
+_PARTS = tuple(slot for slot in Node.__slots__ if slot not in {"__weakref__", "func"})
+_parts_of = attrgetter(*_PARTS)
+_RETRIES = _PARTS.index("retries")
+_SETTERS = tuple(vars(Node)[name].__set__ for name in _PARTS)
+_new = object.__new__
+
+
+def _around(node: Node, function: int) -> bytes:
+    """A node with an index in place of its function.
+
+    A `Retry` goes without its predicate, which is asked in the driver and may be a lambda.
+    """
+    parts = _parts_of(node)
+    retries = parts[_RETRIES]
+    if type(retries) is Retry:
+        plain = (retries.count, retries.delay, retries.backoff, retries.max_delay, retries.jitter)
+        parts = (*parts[:_RETRIES], plain, *parts[_RETRIES + 1 :])
+    return pickle.dumps((function, parts), 5)
+
+
+def _put_together(data: memoryview, function: Callable[[int], Any]) -> Node:
+    """The node again."""
+    index, parts = pickle.loads(data)
+    node: Node = _new(Node)
+    for put, part in zip(_SETTERS, parts, strict=True):
+        put(node, part)
+    node.func = function(index)
+    if isinstance(node.retries, tuple):
+        node.retries = Retry(*node.retries)
+    return node
+
+
+def run_settings(
+    *, backend: Any, run_id: str, is_async: bool, max_workers: int, store: Store,
+    checkpoint: str | None,
+) -> Settings:  # fmt: skip
+    """What workers are told of a run."""
+    scratch = store.scratch()
+    token = secrets.token_hex(8)
+    local = backend.capabilities.shares_memory
+    return Settings(
+        backend=backend.name,
+        run_id=run_id,
+        is_async=is_async,
+        driver_pid=os.getpid() if local else None,
+        owned=backend.capabilities.restarts,
+        threads=max(1, process.usable_cores() // max_workers),
+        folders=tuple(getattr(store.client, "folders", ())) if local else (),
+        scratch=str(scratch / token) if scratch and local else None,
+        token=token,
+        log_levels=levels(),
+        checkpoint=checkpoint,
+    )
+
+
+def pickle_nodes(nodes: Iterable[Any], dumps: Callable[[Any], bytes]) -> PickledNodes:
+    """Pickle nodes one by one; what cannot be pickled is named, with the reason."""
+    blob, offsets, function_of = io.BytesIO(), array("Q", [0]), array("i")
+    functions: list[bytes] = []
+    index_of: dict[int, int] = {}
+    kept_alive: list[Any] = []  # so that an id stays one function's
+    problems: list[Problem] = []
+    for node in nodes:
+        func = getattr(node, "func", None)
+        try:
+            if type(node) is Node:
+                if id(func) not in index_of:
+                    functions.append(dumps(func))
+                    index_of[id(func)] = len(functions) - 1
+                    kept_alive.append(func)
+                blob.write(_AROUND + _around(node, index_of[id(func)]))
+            else:
+                blob.write(_WHOLE + dumps(node))
+        except Exception as error:  # noqa: BLE001, whatever pickling raises is the reason
+            problems.append(_unpicklable_node(node, error))
+        offsets.append(blob.tell())
+        function_of.append(index_of.get(id(func), -1))
+    return PickledNodes(
+        blob=pickle.PickleBuffer(blob.getvalue()), offsets=offsets,
+        functions=functions, function_of=function_of, problems=problems,
+    )  # fmt: skip
+
+
+def pickle_datasets(
+    datasets: Mapping[str, Any], dumps: Callable[[Any], bytes]
+) -> tuple[dict[str, bytes], list[Problem]]:
+    """Pickle the datasets that workers use themselves.
+
+    Returns:
+        Pickles by name, and what cannot be pickled.
+    """
+    pickles, problems = {}, []
+    for name, dataset in datasets.items():
+        if is_ephemeral(dataset) and not getattr(dataset, "_SINGLE_PROCESS", False):
+            continue  # its value travels, not the dataset
+        pickles[name], text = pickled_dataset(name, dataset, dumps)
+        if text:
+            problems.append(Problem(text, dataset, getattr(dataset, "_SINGLE_PROCESS", False)))
+    return pickles, problems
+
+
+def pickle_hooks(
+    manager: Any, dumps: Callable[[Any], bytes], host: Host | None
+) -> tuple[bytes | None, list[Problem]]:
+    """Pickle the plug-ins of a hook manager that have something to do in workers.
+
+    Args:
+        manager: The hook manager, or None.
+        dumps: The backend's.
+        host: The framework that the run belongs to; it may have a stand-in for a plug-in.
+
+    Returns:
+        The pickle or None, and what cannot be pickled.
+    """
+    plugins, specs, problems = [], {}, []
+    for name, plugin in getattr(manager, "list_name_plugin", list)():
+        callers = (manager.get_hookcallers(plugin) or []) if plugin is not None else []
+        used = [caller for caller in callers if caller.name in WORKER_HOOKS]
+        if not used:
+            continue
+        if isinstance(plugin, ModuleType):  # workers import it; not every pickler does so
+            plugins.append((True, plugin.__name__))
+            specs.update(_specs_of(used))
+            continue
+        try:
+            dumps(plugin)
+        except Exception as error:  # noqa: BLE001, whatever pickling raises is the reason
+            stand_in = None if host is None else host.stand_in(plugin)
+            if stand_in is not None:
+                plugins.append((False, stand_in))
+                specs.update(_specs_of(used))
+                continue
+            text = (
+                f"the hooks {name!r} cannot be pickled: {type(error).__name__}: {error}. Workers "
+                "need a copy: keep connections and open files out of the object."
+            )
+            problems.append(Problem(text, plugin))
+            continue
+        plugins.append((False, plugin))
+        specs.update(_specs_of(used))
+    if not plugins:
+        return None, problems
+    return dumps((manager.project_name, list(specs.values()), plugins)), problems
+
+
+def load_hooks(data: bytes | None, loads: Callable[[bytes], Any]) -> pluggy.PluginManager | None:
+    """Make a hook manager like the driver's."""
+    if data is None:
+        return None
+    project_name, specs, plugins = loads(data)
+    manager = pluggy.PluginManager(project_name)
+    for namespace in specs:
+        manager.add_hookspecs(namespace)
+    for is_module, plugin in plugins:
+        manager.register(importlib.import_module(plugin) if is_module else plugin)
+    return manager
+
+
+def _specs_of(callers: Iterable[Any]) -> dict[int, Any]:
+    return {id(c.spec.namespace): c.spec.namespace for c in callers if c.spec}
+
+
+def _unpicklable_node(node: Any, error: Exception) -> Problem:
+    text = (
+        f"node {node.name!r} cannot be pickled: {type(error).__name__}: {error}. Its function, or "
+        "what the function closes over, holds something that belongs to this process."
+    )
+    return Problem(text, node)

@@ -1,0 +1,114 @@
+"""Which worker has started which node: a mapped file that outlives the worker.
+
+    is the run stopping? do nodes wait for workers?     64 bytes of header
+    pid, state, when it was started                     16 bytes a node
+
+A worker stamps a node's slot before it runs it, so that after a crash of a shared pool, or when
+a deadline passes, the driver knows who was at what. Nobody locks: a slot has one writer at a time,
+and the driver clears it before it sends the node again.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# Its name, in the folder that the workers of a run share with the driver.
+JOURNAL = "journal"
+_HEADER = 64
+_SLOT = struct.Struct("<iId")
+_IDLE, _RUNNING, _FINISHED = 0, 1, 2
+
+
+def _reserve(fd: int, size: int) -> None:
+    """Make a file of zeros with all of its pages: a map of one without is SIGBUS when full."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(fd, 0, size)
+    else:
+        os.ftruncate(fd, size)
+
+
+class Started(NamedTuple):
+    """Which worker is at a node, or was, and when it stamped it."""
+
+    pid: int
+    time: float
+
+
+class Journal:
+    """A view of the file; driver and workers have one each.
+
+    Args:
+        path: The file.
+        slots: Number of nodes, to make the file; None to open one that is there.
+    """
+
+    def __init__(self, path: Path, slots: int | None = None) -> None:
+        flags = os.O_RDWR | (0 if slots is None else os.O_CREAT | os.O_EXCL)
+        fd = os.open(path, flags | getattr(os, "O_BINARY", 0), 0o600)
+        try:
+            if slots is not None:
+                _reserve(fd, _HEADER + slots * _SLOT.size)
+            self._map = mmap.mmap(fd, 0)
+        finally:
+            os.close(fd)
+        self.path = path
+
+    def start(self, slot: int) -> None:
+        """Stamp a node as started by this process."""
+        self._write(slot, os.getpid(), _RUNNING, time.monotonic())
+
+    def finish(self, slot: int) -> None:
+        """Stamp a node as finished by this process."""
+        self._write(slot, os.getpid(), _FINISHED, time.monotonic())
+
+    def clear(self, slot: int) -> None:
+        """Wipe a slot before its node is sent to a worker."""
+        self._write(slot, 0, _IDLE, 0.0)
+
+    def running(self, slot: int) -> Started | None:
+        """Who is at a node and since when (seconds of `time.monotonic`), if anybody is."""
+        return self._stamp(slot, _RUNNING)
+
+    def finished(self, slot: int) -> Started | None:
+        """Who has finished a node and when, if anybody has."""
+        return self._stamp(slot, _FINISHED)
+
+    def _stamp(self, slot: int, wanted: int) -> Started | None:
+        pid, state, when = _SLOT.unpack_from(self._map, _HEADER + slot * _SLOT.size)
+        return Started(pid, when) if state == wanted else None
+
+    @property
+    def stopping(self) -> bool:
+        """Whether nodes that have not started should not start any more."""
+        return self._map[0] != 0
+
+    def stop(self) -> None:
+        """Ask workers to start nothing more."""
+        self._map[0] = 1
+
+    def go_on(self) -> None:
+        """Take that back."""
+        self._map[0] = 0
+
+    @property
+    def pressed(self) -> bool:
+        """Whether nodes wait for workers."""
+        return self._map[1] != 0
+
+    def press(self, waiting: bool) -> None:
+        """Let workers know whether nodes wait for them."""
+        self._map[1] = waiting
+
+    def close(self) -> None:
+        """Unmap the file; whoever holds on to this object holds no descriptor then."""
+        self._map.close()
+
+    def _write(self, slot: int, pid: int, state: int, when: float) -> None:
+        _SLOT.pack_into(self._map, _HEADER + slot * _SLOT.size, pid, state, when)

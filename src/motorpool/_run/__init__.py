@@ -1,0 +1,1 @@
+"""One run, from the checks to the results."""

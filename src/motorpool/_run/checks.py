@@ -1,0 +1,141 @@
+"""Every check that is made before a run; nothing has started when one of them fails."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from motorpool._worker.task import is_generator
+from motorpool.errors import MissingInputError, ValidationError, unknown_names
+from motorpool.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from motorpool.backend import ExecutorBackend
+
+# How many problems to report at once.
+_MOST_PROBLEMS = 20
+
+
+def check_kinds(pipeline: Any, catalog: Any) -> None:
+    """Check that a pipeline and a catalog are what they are passed as.
+
+    Raises:
+        ValidationError: If not; says what to pass.
+    """
+    parts = ("nodes", "node_dependencies", "inputs", "outputs")
+    if type(pipeline) is not Pipeline and not all(hasattr(pipeline, part) for part in parts):
+        raise ValidationError(
+            f"{_short(pipeline)} is no pipeline. Pass Pipeline([node(...), ...]), or anything "
+            "with nodes, node_dependencies, inputs() and outputs()."
+        )
+    if not (hasattr(catalog, "get") and hasattr(catalog, "__contains__")):
+        raise ValidationError(
+            f"{_short(catalog)} is no catalog. Pass a DataCatalog, a dict of names to values or "
+            "datasets, or anything with get(name) and `in`."
+        )
+
+
+def check_hook_manager(manager: Any) -> None:
+    """Check that a hook manager is one.
+
+    Raises:
+        ValidationError: If not; says what to pass.
+    """
+    if manager is not None and not hasattr(manager, "hook"):
+        raise ValidationError(
+            f"hook_manager must be a pluggy manager, not {_short(manager)}. Pass "
+            "create_hook_manager(plugin) to have the hooks of an object called."
+        )
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) < 80 else f"A {type(value).__name__}"  # noqa: PLR2004, a line
+
+
+def check_inputs(nodes: Sequence[Any], registered: set[str], catalog: Any) -> None:
+    """Check that everything that is read is registered or written by a node.
+
+    Raises:
+        MissingInputError: Naming every dataset that is not, and who reads it.
+    """
+    written = {name for node in nodes for name in node.outputs}
+    readers: dict[str, list[str]] = {}
+    for node in nodes:
+        for name in node.inputs:
+            if name not in registered and name not in written:
+                readers.setdefault(name, []).append(node.name)
+    if not readers:
+        return
+    lines = [f"  {name!r}, read by {', '.join(who[:3])}" for name, who in sorted(readers.items())]
+    raise MissingInputError(
+        f"Pipeline input(s) {sorted(readers)} not found in the {type(catalog).__name__}:\n"
+        + "\n".join(lines)
+        + "\n"
+        + unknown_names("dataset", sorted(readers), {*_names(catalog), *registered, *written})
+    )
+
+
+def _names(catalog: Any) -> Iterable[str]:
+    """All names of a catalog, as far as it tells them."""
+    keys = getattr(catalog, "keys", None)
+    return list(keys()) if callable(keys) else []
+
+
+def node_problems(
+    nodes: Iterable[Any],
+    backend: ExecutorBackend,
+    *,
+    is_async: bool,
+    timeout: float | None,
+    alternatives: Callable[[], str],
+) -> list[str]:
+    """What stands against running these nodes so, in words.
+
+    Args:
+        nodes: The nodes.
+        backend: Where they are to run.
+        is_async: Whether inputs and outputs are loaded and saved side by side.
+        timeout: The run-wide deadline, in seconds.
+        alternatives: Says which backends can end a running node; called if need be.
+    """
+    nodes = list(nodes)
+    problems = []
+    if is_async:
+        problems += [
+            f"node {node.name!r} is a generator, whose chunks have an order: run without is_async."
+            for node in nodes
+            if is_generator(node)
+        ]
+    if not backend.capabilities.ends_nodes:
+        timed = [
+            f"node {node.name!r}" for node in nodes if getattr(node, "timeout", None) is not None
+        ]
+        if timeout is not None:
+            timed = ["every node of the run"]
+        able = alternatives() if timed else ""
+        problems += [
+            f"{who} has a timeout, but the backend {backend.name!r} cannot end a running node. "
+            f"{able}"
+            for who in timed
+        ]
+    return problems
+
+
+def raise_problems(problems: Sequence[str], backends: Sequence[str]) -> None:
+    """Report all problems together.
+
+    Raises:
+        ValidationError: If there are any.
+    """
+    if problems:
+        lines = "\n".join(f"  - {problem}" for problem in problems[:_MOST_PROBLEMS])
+        if len(problems) > _MOST_PROBLEMS:
+            lines += f"\n  and {len(problems) - _MOST_PROBLEMS} more"
+        names = ", ".join(map(repr, backends))
+        where = f"the backend {names}" if len(backends) == 1 else f"the backends {names}"
+        raise ValidationError(
+            f"This pipeline cannot run on {where}:\n{lines}",
+            backend=backends[0] if len(backends) == 1 else None,
+        )

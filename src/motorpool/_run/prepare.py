@@ -1,0 +1,118 @@
+"""A pipeline and a catalog, made ready to run."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from motorpool._datasets.contract import is_ephemeral
+from motorpool._engine.scheduler import Lifetimes
+from motorpool._journal.folder import runs_folder
+from motorpool._journal.reader import find_run
+from motorpool._pipeline.graph import Graph
+from motorpool._run.checks import check_inputs, check_kinds
+from motorpool._run.resume import Resumption, input_hashes, shape_of
+from motorpool._run.subset import missing_outputs
+from motorpool.catalog import DataCatalog, RunCatalog
+from motorpool.pipeline import graph_of
+
+if TYPE_CHECKING:
+    import os
+
+    from motorpool._protocol.host import Host
+
+_logger = logging.getLogger("motorpool")
+
+
+class Preparation:
+    """A pipeline and a catalog, made ready to run; nothing has started yet.
+
+    Args:
+        pipeline: Anything with `nodes`, `node_dependencies`, `inputs()` and `outputs()`.
+        catalog: Anything with `get(name)` and `in`, or a dict of names to values.
+        only_missing_outputs: Leave out what is not needed for outputs that do not exist.
+        run_id: Name of the run, or None for a new one.
+        resume: The run to go on from: its id, or true for the latest one of this pipeline.
+        runs: Where journals go; see `runs_folder`.
+        wants_results: Whether somebody will load what a resumed run leaves in memory.
+        host: The framework that the run belongs to, or None.
+
+    Raises:
+        ValidationError: If these are no pipeline and no catalog.
+        MissingInputError: If the catalog lacks an input.
+        CyclicPipelineError: If nodes wait for each other.
+        ResumeError: If there is no run to go on from.
+
+    Attributes:
+        shape: The pipeline as journals describe it; see `shape_of`.
+        inputs: Hashes of small in-memory inputs; see `input_hashes`.
+        spared: What a past run spares this one, or None.
+    """
+
+    def __init__(
+        self, pipeline: Any, catalog: Any, *, only_missing_outputs: bool, run_id: str | None,
+        resume: str | bool, runs: str | os.PathLike[str] | bool | None, wants_results: bool,
+        host: Host | None = None,
+    ) -> None:  # fmt: skip
+        self.host = host
+        check_kinds(pipeline, catalog)
+        self.started = time.perf_counter()
+        self.run_id = run_id or new_run_id()
+        self.user_catalog = DataCatalog(catalog) if type(catalog) is dict else catalog
+        self.nodes = list(pipeline.nodes)
+        self.graph = graph_of(pipeline, self.nodes)
+        datasets = {name for node in self.nodes for name in (*node.inputs, *node.outputs)}
+        datasets.update(n for node in self.nodes for n in getattr(node, "confirms", None) or ())
+        self.catalog = RunCatalog(self.user_catalog, datasets)
+        self.outputs: set[str] = set(pipeline.outputs())
+        folder = runs_folder(runs)
+        self.runs = None if folder is None else Path(folder).absolute()
+        self.shape = shape_of(self.nodes) if folder is not None else []
+        self.inputs: dict[str, str] = {}
+        if folder is not None:
+            self.inputs = input_hashes(sorted(pipeline.inputs()), self.catalog)
+        self.spared: Resumption | None = None
+        self._wants_results = wants_results
+        if resume:
+            self._resume(None if resume is True else resume)
+        if only_missing_outputs:
+            self._keep(missing_outputs(self.nodes, self.catalog))
+        self.layers = len(self.graph.layers([node.name for node in self.nodes]))
+        check_inputs(self.nodes, self.catalog.registered, self.user_catalog)
+
+    def _resume(self, run_id: str | None) -> None:
+        past = find_run(self.runs, run_id, self.shape)
+        outputs = set(self.outputs)
+        wanted = {n for n in outputs if self._wants_results or not is_ephemeral(self.catalog[n])}
+        self.spared = Resumption(past, self.nodes, self.catalog, wanted)
+        self.spared.warn_of_changes(self.shape, self.inputs)
+        self._keep(self.spared.rerun)
+        self.catalog.registered |= self.spared.bind(self.catalog, self.nodes, outputs)
+        self.outputs = outputs
+
+    def _keep(self, kept: list[int]) -> None:
+        _logger.info("Running %d out of %d nodes", len(kept), len(self.nodes))
+        new = {old: i for i, old in enumerate(kept)}
+        parents = self.graph.parents
+        self.graph = Graph.from_parents([new[p] for p in parents[i] if p in new] for i in kept)
+        self.nodes = [self.nodes[i] for i in kept]
+        made = {name for node in self.nodes for name in node.outputs}
+        self.outputs &= made | self.catalog.registered
+
+    def lifetimes(self) -> Lifetimes:
+        """Who needs which dataset; what goes in and what comes out is never released."""
+        inputs = [node.inputs for node in self.nodes]
+        outputs = [node.outputs for node in self.nodes]
+        made = {name for names in outputs for name in names}
+        given = {name for names in inputs for name in names} - made
+        return Lifetimes(inputs, outputs, given | self.outputs)
+
+
+def new_run_id() -> str:
+    """A name for a run: when it began, in UTC, and a few letters that make it unique."""
+    now = datetime.now(tz=UTC)
+    return f"{now:%Y-%m-%dT%H.%M.%S}.{now.microsecond // 1000:03d}Z-{secrets.token_hex(2)}"

@@ -1,0 +1,210 @@
+"""One run, from the checks to the results."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from motorpool._engine.engine import Engine
+from motorpool._engine.lane import Work
+from motorpool._engine.ledger import Ledger
+from motorpool._engine.policy import Policy
+from motorpool._engine.priority import urgency
+from motorpool._engine.recorder import Reporter
+from motorpool._engine.scheduler import Scheduler, State
+from motorpool._engine.stretches import Stretches
+from motorpool._journal.writer import RunJournal, new_folder
+from motorpool._run.log_observer import LogObserver
+from motorpool._run.result import RunResult, raise_failures, suggest_resume
+from motorpool._run.subset import resume_nodes
+from motorpool._store.checkpoint import sweep_checkpoint
+from motorpool.errors import ValidationError
+from motorpool.events import Dispatcher, RunFinished, RunStarted, RunSummary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from motorpool._journal.history import History
+    from motorpool._run.options import RunSettings
+    from motorpool._run.prepare import Preparation
+    from motorpool._run.sites import Sites, Ways
+    from motorpool.events import Observer
+
+_logger = logging.getLogger("motorpool")
+
+
+class Run:
+    """Brings a prepared run to its workers.
+
+    Args:
+        prepared: What to run.
+        sites: Where.
+        settings: What the runner was told.
+        hook_manager: A pluggy manager, or None.
+        history: How long nodes have taken before.
+    """
+
+    def __init__(
+        self, prepared: Preparation, sites: Sites, settings: RunSettings,
+        hook_manager: Any, history: History,
+    ) -> None:  # fmt: skip
+        self._history = history
+        self._prepared = prepared
+        self._sites = sites
+        self._settings = settings
+        self._hook_manager = hook_manager
+        self._policy = Policy(
+            on_failure=settings.on_failure, retries=settings.retries, timeout=settings.timeout
+        )
+        self._stretches = Stretches(0)
+        self._journal: RunJournal | None = None
+        self._checkpoint: str | None = None
+
+    def check(
+        self, validate_nodes: Callable[..., Any], validate_catalog: Callable[..., Any]
+    ) -> None:
+        """Check nodes and datasets against the backends.
+
+        Args:
+            validate_nodes: The runner's own check.
+            validate_catalog: Likewise.
+
+        Raises:
+            ValidationError: With all problems together.
+        """
+        self._sites.check(validate_nodes, validate_catalog)
+
+    def start(self) -> RunResult:
+        """Run, and collect the results.
+
+        Raises:
+            ValidationError: If an input cannot be brought to the workers.
+            Exception: What a node raised; several as an ExceptionGroup.
+        """
+        for site in self._sites.all:
+            site.need_imports()
+        self._open_journal()
+        try:
+            keeps = self._checkpoint is not None
+            self._stretches = self._sites.stretches(self._policy, keeps=keeps)
+            ways = self._sites.transports(self._hook_manager, self._stretches, self._checkpoint)
+        except BaseException:
+            if self._journal is not None:
+                self._journal.remove()
+            raise
+        try:
+            return self._go(ways)
+        finally:
+            ways.values.close()
+            if self._journal is not None:
+                self._journal.close()
+            if self._checkpoint is not None:
+                sweep_checkpoint(self._checkpoint)
+
+    def _go(self, ways: Ways) -> RunResult:
+        prepared = self._prepared
+        emit = Dispatcher(self._observers())
+        emit(
+            RunStarted(
+                run_id=prepared.run_id, nodes=len(prepared.nodes),
+                backend=self._sites.backend, max_workers=self._sites.max_workers,
+            )
+        )  # fmt: skip
+        engine = self._engine(ways, emit)
+        try:
+            engine.run()
+        finally:
+            summary = self._finish(engine, ways, emit)
+        raise_failures(engine.ledger.failures)
+        return RunResult(ways.values.results(prepared.outputs), summary)
+
+    def _open_journal(self) -> None:
+        """Begin to write down what is done; a folder that cannot be written costs a warning."""
+        prepared, kept_in = self._prepared, self._settings.checkpoint
+        if prepared.runs is None:
+            return
+        try:
+            if kept_in is not None:
+                Path(kept_in).mkdir(parents=True, exist_ok=True)
+                folder = new_folder(Path(kept_in).resolve(), prepared.run_id)
+                self._checkpoint = str(folder)
+            head = {
+                "backend": self._sites.backend, "checkpoint": self._checkpoint,
+                "inputs": prepared.inputs,
+            }  # fmt: skip
+            journal = RunJournal(prepared.runs, prepared.run_id, prepared.shape, head)
+        except OSError as error:
+            if kept_in is not None:
+                raise ValidationError(f"The run cannot be written down: {error}") from error
+            _logger.warning("The run cannot be resumed, for it keeps no journal: %s", error)
+            return
+        if prepared.spared is not None:
+            for name, files in prepared.spared.spared.items():
+                journal.inherited(name, prepared.spared.run_id, files)
+            journal.flush()
+        self._journal = journal
+
+    def _engine(self, ways: Ways, emit: Dispatcher) -> Engine:
+        prepared, nodes = self._prepared, self._prepared.nodes
+        names = [node.name for node in nodes]
+        report = Reporter(
+            emit, prepared.run_id, names, self._journal, speaks=prepared.host is None
+        )  # fmt: skip
+        expected = self._history.expected(prepared.shape, names, prepared.runs)
+        scheduler = Scheduler(
+            prepared.graph, self._stretches, urgency(prepared.graph, nodes, expected),
+            self._sites.lanes,
+        )  # fmt: skip
+        ledger = Ledger(
+            nodes=nodes, scheduler=scheduler, stretches=self._stretches,
+            lifetimes=prepared.lifetimes(), policy=self._policy, report=report,
+            values=ways.values,
+        )  # fmt: skip
+        work = Work(
+            ledger=ledger, nodes=nodes, expected=expected, policy=self._policy, report=report,
+            fetch=ways.fetch,
+        )  # fmt: skip
+        pools = [site.pool for site in self._sites.all]
+        return Engine(list(zip(pools, ways.transports, strict=True)), work)
+
+    def _observers(self) -> Iterable[Observer]:
+        if self._prepared.host is not None:
+            yield self._prepared.host.observer
+        elif LogObserver.is_wanted():
+            yield LogObserver()
+        yield from self._settings.observers
+        register = getattr(
+            getattr(self._hook_manager, "hook", None), "motorpool_register_observers", None
+        )
+        for observers in register() if register is not None else ():
+            yield from observers
+
+    def _finish(self, engine: Engine, ways: Ways, emit: Dispatcher) -> RunSummary:
+        """Sum the run up, and tell observers; done after a failure and Ctrl-C as well."""
+        prepared, scheduler = self._prepared, engine.ledger.scheduler
+        done, failed = scheduler.nodes_in(State.DONE), scheduler.nodes_in(State.FAILED)
+        unfinished = sorted(set(range(len(prepared.nodes))) - set(done))
+        summary = RunSummary(
+            run_id=prepared.run_id, backend=self._sites.backend,
+            max_workers=self._sites.max_workers, completed=len(done),
+            failed=tuple(prepared.nodes[i].name for i in failed),
+            skipped=len(unfinished) - len(failed),
+            wall_time=time.perf_counter() - prepared.started,
+            node_time=engine.ledger.meter.node_time, peak_memory=engine.ledger.meter.peak_memory,
+            journal=str(self._journal.folder) if self._journal is not None else None,
+        )  # fmt: skip
+        if self._journal is not None:
+            self._journal.finished(
+                completed=len(done), failed=len(failed), skipped=summary.skipped,
+                wall_time=summary.wall_time,
+            )  # fmt: skip
+        names = [node.name for node in prepared.nodes]
+        self._history.remember(prepared.shape, names, engine.ledger.meter.seconds)
+        start = resume_nodes(prepared.nodes, prepared.graph, unfinished, prepared.catalog)
+        ways.values.poll()  # so that the last word is the run's
+        emit(RunFinished(run_id=prepared.run_id, summary=summary, resume_from=tuple(start)))
+        if unfinished and prepared.host is None:
+            suggest_resume(len(done), len(unfinished), start, summary.journal)
+        return summary

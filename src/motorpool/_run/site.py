@@ -1,0 +1,156 @@
+"""Where some nodes of a run run: the workers of one backend, and the way there."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from motorpool._engine.local import InProcess
+from motorpool._engine.remote import Shipped
+from motorpool._protocol.plan import pickle_datasets, pickle_nodes, run_settings
+from motorpool._run.alternatives import in_words, who_ends_nodes
+from motorpool._run.checks import node_problems, raise_problems
+from motorpool._system.imports import need
+from motorpool.errors import ValidationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from motorpool._engine.stretches import Stretches
+    from motorpool._engine.transport import Transport
+    from motorpool._protocol.plan import PickledNodes
+    from motorpool._run.options import RunSettings
+    from motorpool._run.prepare import Preparation
+    from motorpool._run.resources import Place
+
+
+class Site:
+    """Where some nodes of a run run.
+
+    Args:
+        prepared: The run.
+        place: The workers.
+        members: The nodes, by position; None for all.
+        settings: What the runner was told.
+    """
+
+    def __init__(
+        self, prepared: Preparation, place: Place, members: Sequence[int] | None,
+        settings: RunSettings,
+    ) -> None:  # fmt: skip
+        self.pool, self.store = place
+        self.backend = self.pool.backend
+        self._prepared, self._settings = prepared, settings
+        self._members = members
+        self.nodes, self.catalog = prepared.nodes, prepared.catalog
+        if members is not None:
+            self.nodes = [prepared.nodes[i] for i in members]
+            named = (getattr(node, "confirms", None) or () for node in self.nodes)
+            names = {name for names in named for name in names}
+            names.update(n for node in self.nodes for n in (*node.inputs, *node.outputs))
+            self.catalog = prepared.catalog.part(names)
+        self._pickled: tuple[PickledNodes | None, dict[str, bytes] | None] = (None, None)
+
+    @property
+    def shares_files(self) -> bool:
+        """Whether values go by way of files that workers and driver share."""
+        return self.store is not None and self.store.scratch() is not None
+
+    def check(
+        self, validate_nodes: Callable[..., Any], validate_catalog: Callable[..., Any]
+    ) -> list[str]:
+        """Check nodes and datasets against the backend.
+
+        Args:
+            validate_nodes: The runner's own check.
+            validate_catalog: Likewise.
+
+        Returns:
+            All problems, in words.
+        """
+        settings = self._settings
+        problems = node_problems(
+            self.nodes, self.backend, is_async=settings.is_async, timeout=settings.timeout,
+            alternatives=who_ends_nodes,
+        )  # fmt: skip
+        for validate, subject in (
+            (validate_nodes, self.nodes),
+            (validate_catalog, self.catalog),
+        ):
+            try:
+                validate(subject)
+            except ValidationError as error:
+                problems += str(error).splitlines()
+        return problems if self.store is None else [*problems, *self._pickle()]
+
+    def _pickle(self) -> list[str]:
+        """Pickle nodes and datasets, and return what cannot be, in words."""
+        dumps = type(self.backend).dumps
+        nodes = pickle_nodes(self.nodes, dumps)
+        datasets, unfit = pickle_datasets(self.catalog, dumps)
+        self._pickled = nodes, datasets
+        return [in_words(problem) for problem in (*nodes.problems, *unfit)]
+
+    def need_imports(self) -> None:
+        """Tell those who start workers what these are going to import."""
+        if self.store is not None and not self.pool.is_up:
+            need(getattr(node, "func", node) for node in self.nodes)
+            need(type(dataset) for dataset in self.catalog.values())
+
+    def transport(
+        self, hook_manager: Any, stretches: Stretches, checkpoint: str | None,
+        peers: Sequence[Transport],
+    ) -> Transport:  # fmt: skip
+        """The way to the workers.
+
+        Args:
+            hook_manager: A pluggy manager, or None.
+            stretches: Who hands what to whom.
+            checkpoint: Folder to keep in-memory values in, or None.
+            peers: The ways of the run; those that come later are added.
+
+        Raises:
+            ValidationError: If an input cannot be brought there.
+        """
+        prepared, settings = self._prepared, self._settings
+        if self.store is None:
+            return InProcess(
+                prepared.nodes, prepared.catalog, hook_manager,
+                is_async=settings.is_async, run_id=prepared.run_id,
+                checkpoint=checkpoint, host=prepared.host,
+            )  # fmt: skip
+        nodes, datasets = self._pickled
+        assert nodes is not None  # noqa: S101, by `check`
+        assert datasets is not None  # noqa: S101, likewise
+        if self._members is not None:
+            nodes = _spread(nodes, self._members, len(prepared.nodes))
+        self._pickled = (None, None)
+        transport = Shipped(
+            catalog=prepared.catalog, nodes=nodes, datasets=datasets, hook_manager=hook_manager,
+            store=self.store, stretches=stretches, host=prepared.host, peers=peers,
+            settings=run_settings(
+                backend=self.backend, run_id=prepared.run_id, is_async=settings.is_async,
+                max_workers=self.pool.max_workers, store=self.store, checkpoint=checkpoint,
+            ),
+        )  # fmt: skip
+        try:
+            problems = transport.open(prepared.nodes, self.nodes)
+            raise_problems([in_words(problem) for problem in problems], [self.backend.name])
+        except BaseException:
+            transport.close()
+            raise
+        return transport
+
+
+def _spread(nodes: PickledNodes, members: Sequence[int], count: int) -> PickledNodes:
+    """Some of a run's nodes, at the positions that they have in the run."""
+    ends = dict(zip(members, nodes.offsets[1:], strict=True))
+    offsets, last = array("Q", [0]), 0
+    for position in range(count):
+        last = ends.get(position, last)
+        offsets.append(last)
+    function_of = array("i", [-1]) * count
+    for position, function in zip(members, nodes.function_of, strict=True):
+        function_of[position] = function
+    return replace(nodes, offsets=offsets, function_of=function_of)

@@ -1,0 +1,102 @@
+"""The driver's books: how many values use a segment, and which segments wait to be used again."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import Counter, deque
+from typing import TYPE_CHECKING
+
+from motorpool._store.recycling import ID_LENGTH
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from motorpool._store.segments import Segments
+
+
+class Books:
+    """Counts users of segments; those of none wait, as many as were once in use together.
+
+    So the memory that a run holds never exceeds what its values have needed at some time.
+
+    Args:
+        segments: The files.
+    """
+
+    def __init__(self, segments: Segments) -> None:
+        self._segments = segments
+        self._users: Counter[str] = Counter()
+        self._sizes: dict[str, int] = {}
+        self._waiting: dict[str, tuple[str, int]] = {}  # by id: where, and its size; oldest first
+        self._live = self._peak = 0
+        self._closed = False
+        self._owner = os.getpid()
+        self._lock = threading.Lock()
+        self._released: deque[tuple[str, ...]] = deque()
+
+    def adopt(self, keys: Iterable[str]) -> None:
+        """A value uses these segments."""
+        with self._lock:
+            for key in keys:
+                self._adopt(key)
+        self._settle()
+
+    def release(self, keys: Iterable[str]) -> None:
+        """A value that used these segments is not wanted any more; finalizers may call this."""
+        if os.getpid() == self._owner:  # else a forked child has dropped its copy
+            self._released.append(tuple(keys))
+            self._settle()
+
+    def _settle(self) -> None:
+        """Do what was asked for, unless somebody is at it, who may be this very thread."""
+        while self._released and self._lock.acquire(blocking=False):
+            try:
+                while self._released:
+                    for key in self._released.popleft():
+                        self._release(key)
+            finally:
+                self._lock.release()
+
+    def _adopt(self, key: str) -> None:
+        self._users[key] += 1
+        if key not in self._sizes and self._segments.owns(key):
+            self._waiting.pop(key[-ID_LENGTH:], None)
+            self._sizes[key] = self._size(key)
+            self._live += self._sizes[key]
+            self._peak = max(self._peak, self._live)
+
+    def _release(self, key: str) -> None:
+        self._users[key] -= 1
+        if self._users[key] > 0:
+            return
+        del self._users[key]
+        self._live -= self._sizes.pop(key, 0)
+        if self._segments.owns(key):
+            self._give_up(key)
+
+    def close(self) -> None:
+        """From now on, what nobody uses is removed."""
+        self._closed = True
+
+    def _give_up(self, key: str) -> None:
+        if self._closed:
+            self._segments.remove(key)
+            return
+        waiting = self._segments.recycle(key)
+        if waiting is None:
+            return
+        self._waiting[key[-ID_LENGTH:]] = waiting
+        spare = self._live + sum(size for _, size in self._waiting.values()) - self._peak
+        for name in list(self._waiting):
+            if spare <= 0:
+                break
+            path, size = self._waiting.pop(name)
+            self._segments.drop(path)
+            spare -= size
+
+    def _size(self, key: str) -> int:
+        try:
+            return os.stat(key).st_size  # noqa: PTH116, a Path costs more
+        except FileNotFoundError:  # on disk already
+            return 0

@@ -1,0 +1,1 @@
+"""What the system and the interpreter are asked for; imports nothing else of Motorpool."""

@@ -1,0 +1,59 @@
+"""Imported by a forkserver when it starts: imports what the pipeline needs, once for all workers.
+
+A library that starts a thread of its own when it is imported is not preloaded: what such a thread
+does is not known, and a fork may happen in the midst of it. The server then begins again without.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import sys
+import threading
+from pathlib import Path
+
+from motorpool._system import process
+
+# Names of modules, and where to look for them; as JSON.
+VARIABLE = "MOTORPOOL_PRELOAD"
+# Threads that see to it themselves that forks do them no harm: jemalloc's, which pyarrow brings
+# along (pthread_atfork in its background_thread.c).
+_HARMLESS = {"jemalloc_bg_thd"}
+
+
+def _load() -> None:
+    told = os.environ.pop(VARIABLE, None)
+    if told is None:
+        return
+    modules, path = json.loads(told)
+    before, searched = dict(os.environ), list(sys.path)
+    process.limit_threads(1)  # else numpy would start some
+    sys.path += [entry for entry in path if entry not in sys.path]
+    for name in modules:
+        with contextlib.suppress(BaseException):  # a worker will say what is wrong with it
+            importlib.import_module(name)
+        if _has_threads():
+            left = [each for each in modules if each != name]
+            os.environ.clear()
+            os.environ.update(before, **{VARIABLE: json.dumps([left, path])})
+            os.execv(sys.executable, sys.orig_argv)  # noqa: S606, this very process
+    sys.path[:] = searched
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def _has_threads() -> bool:
+    """Whether there are threads that somebody has given a name, or of Python."""
+    if threading.active_count() > 1:
+        return True
+    names = set()
+    with contextlib.suppress(OSError):  # not Linux, or one has just ended
+        tasks = Path("/proc/self/task")
+        own = (tasks / str(os.getpid()) / "comm").read_text()
+        names = {(task / "comm").read_text() for task in tasks.iterdir()} - {own}
+    return not {name.strip() for name in names} <= _HARMLESS
+
+
+_load()

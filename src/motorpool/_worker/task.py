@@ -1,0 +1,214 @@
+"""Runs one node, in whatever process it is: load, call, save, with the hooks in between."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from types import GeneratorType
+from typing import TYPE_CHECKING, Any
+
+from motorpool._store import Parcel
+from motorpool.errors import DatasetError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from motorpool._protocol.host import NodeCatalog
+
+
+class Hooks:
+    """Calls the hooks that somebody implements, and costs nothing for the others.
+
+    Args:
+        manager: A pluggy manager, of this project or of Kedro, or None.
+    """
+
+    def __init__(self, manager: Any | None) -> None:
+        self._relay = getattr(manager, "hook", None)
+        self._active = {
+            name
+            for name, caller in vars(self._relay).items()
+            if hasattr(caller, "get_hookimpls") and caller.get_hookimpls()
+        } if self._relay is not None else set()  # fmt: skip
+
+    def __bool__(self) -> bool:
+        """Whether somebody implements any."""
+        return bool(self._active)
+
+    def has(self, name: str) -> bool:
+        """Whether somebody implements a hook."""
+        return name in self._active
+
+    def call(self, name: str, **arguments: Any) -> list[Any]:
+        """Call a hook; return what its implementations returned, without the Nones."""
+        if name not in self._active:
+            return []
+        result = getattr(self._relay, name)(**arguments)
+        return result if isinstance(result, list) else []
+
+
+class NodeRun:
+    """One try of a node.
+
+    Args:
+        node: The node; anything with `name`, `inputs`, `outputs` and `run(inputs)`.
+        catalog: Where its data are.
+        hooks: Whom to tell.
+        is_async: Load inputs and save outputs side by side, with threads.
+        run_id: The run that it is part of.
+        attempt: Which try it is, from 1.
+    """
+
+    def __init__(
+        self, node: Any, catalog: NodeCatalog, hooks: Hooks, *, is_async: bool, run_id: str,
+        attempt: int,
+    ) -> None:  # fmt: skip
+        self._node = node
+        self._catalog = catalog
+        self._hooks = hooks
+        self._is_async = is_async
+        self._run_id = run_id
+        self._attempt = attempt
+
+    def __call__(self) -> None:
+        """Load, call, save, confirm.
+
+        Raises:
+            Exception: Whatever the node, a dataset or a hook raises.
+        """
+        node, hooks = self._node, self._hooks
+        names = node.inputs
+        inputs = dict(zip(names, self._each(self._load, names), strict=True))
+        if hooks and hooks.has("before_node_run"):
+            inputs |= self._replaced_inputs(inputs)
+        try:
+            outputs = node.run(inputs)
+        except Exception as error:
+            self._report(error, inputs)
+            raise
+        if hooks and hooks.has("after_node_run"):
+            hooks.call("after_node_run", outputs=outputs, **self._context(inputs))
+            outputs = dict(outputs)  # the hook may have kept its own
+        if is_stream(node, outputs):
+            for name, chunk in self._chunks(outputs, inputs):
+                self._save((name, Parcel(chunk)))
+            self._check_chunks(outputs)
+        else:
+            last = not (hooks and hooks.has("after_dataset_saved"))
+            names = list(outputs)
+            self._each(self._save, [(n, Parcel(outputs.pop(n), last=last)) for n in names])
+        for name in getattr(node, "confirms", None) or ():
+            self._catalog.confirm(name)
+
+    def _each(self, action: Callable[[Any], Any], items: Collection[Any]) -> list[Any]:
+        if not self._is_async or len(items) < 2:  # noqa: PLR2004, one item has nothing beside it
+            return list(map(action, items))
+        with ThreadPoolExecutor(len(items)) as pool:
+            return list(pool.map(action, items))
+
+    def _load(self, name: str) -> Any:
+        hooks = self._hooks
+        if hooks:
+            hooks.call("before_dataset_loaded", dataset_name=name, node=self._node)
+        try:
+            data = self._catalog.load(name)
+        except Exception as error:
+            error.add_note(f"while loading the dataset {name!r}")
+            raise
+        if hooks:
+            hooks.call("after_dataset_loaded", dataset_name=name, data=data, node=self._node)
+        return data
+
+    def _save(self, item: tuple[str, Parcel]) -> None:
+        name, parcel = item
+        if parcel.value is None and not self._catalog.takes_none:
+            raise DatasetError(
+                f"The node {self._node.name!r} returned None for the dataset {name!r}. None "
+                "cannot be saved: return a value, or take the dataset out of the node's outputs.",
+                node=self._node.name,
+                dataset=name,
+            )
+        told = {"dataset_name": name, "node": self._node} if self._hooks else {}
+        if told:
+            self._hooks.call("before_dataset_saved", data=parcel.value, **told)
+        try:
+            self._catalog.give(name, parcel)
+        except Exception as error:
+            error.add_note(f"while saving the dataset {name!r}, a {type(parcel.value).__name__}")
+            raise
+        if told:
+            self._hooks.call("after_dataset_saved", data=parcel.value, **told)
+
+    def _replaced_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        replaced: dict[str, Any] = {}
+        for answer in self._hooks.call("before_node_run", **self._context(inputs)):
+            if not isinstance(answer, dict):
+                raise TypeError(
+                    "A before_node_run hook must return None or a dict of dataset name to value, "
+                    f"not {type(answer).__name__}: {answer!r}"
+                )
+            replaced |= answer
+        return replaced
+
+    def _chunks(
+        self, outputs: dict[str, Any], inputs: dict[str, Any]
+    ) -> Iterator[tuple[str, Any]]:
+        """Take one chunk for each output in turn, until all streams end."""
+        streams = dict(outputs)
+        while streams:
+            for name, stream in list(streams.items()):
+                try:
+                    chunk = next(stream, _END)
+                except Exception as error:
+                    self._report(error, inputs)
+                    raise
+                if chunk is _END:
+                    del streams[name]
+                else:
+                    yield name, chunk
+
+    def _check_chunks(self, outputs: dict[str, Any]) -> None:
+        """An append-only file may do without chunks; a value in memory has to be one."""
+        for name in outputs:
+            if self._catalog.is_empty(name):
+                raise DatasetError(
+                    f"The node {self._node.name!r} yielded nothing for the dataset {name!r}, "
+                    "which keeps its last chunk in memory. Let it yield at least once.",
+                    node=self._node.name,
+                    dataset=name,
+                )
+
+    def _report(self, error: Exception, inputs: dict[str, Any]) -> None:
+        self._hooks.call("on_node_error", error=error, **self._context(inputs))
+
+    def _context(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "node": self._node,
+            "catalog": self._catalog.shown,
+            "inputs": inputs,
+            "is_async": self._is_async,
+            "run_id": self._run_id,
+            "attempt": self._attempt,
+        }
+
+
+_END = object()
+
+
+def is_stream(node: Any, outputs: dict[str, Any]) -> bool:
+    """Whether the outputs are chunks to save one after the other.
+
+    So they are if the node's function is a generator function, seen through decorators as well;
+    any other iterable is a value.
+    """
+    for value in outputs.values():
+        if not hasattr(value, "__next__") or not isinstance(value, Iterator):
+            return False  # the first question takes a tenth of the second one's time
+    generators = all(isinstance(value, GeneratorType) for value in outputs.values())
+    return bool(outputs) and (generators or is_generator(node))
+
+
+def is_generator(node: Any) -> bool:
+    """Whether a node's function is a generator function."""
+    return inspect.isgeneratorfunction(inspect.unwrap(getattr(node, "func", node)))
