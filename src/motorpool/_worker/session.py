@@ -1,0 +1,149 @@
+"""A run, as one worker knows it: its plan, its store, and the files that the driver reads."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from motorpool._protocol.equipment import Equipment
+from motorpool._protocol.logs import redirect
+from motorpool._protocol.messages import owner_tag
+from motorpool._protocol.plan import Plan, load_hooks
+from motorpool._protocol.spool import OUTCOMES, Outbox
+from motorpool._protocol.status import JOURNAL, Journal
+from motorpool._store import INLINE_LIMIT
+from motorpool._worker.setup import set_up_process
+from motorpool._worker.task import Hooks
+
+if TYPE_CHECKING:
+    from motorpool._protocol.host import Host
+    from motorpool._store import Payload, Ref, StoreClient
+
+_outbox = Outbox(OUTCOMES)
+_outbox_lock = threading.Lock()
+# A function that takes less (s) may delay the news of the nodes before it.
+BRISK = 0.005
+
+
+class Session:
+    """A run, as one worker knows it.
+
+    Args:
+        client: Reads and writes values.
+        plan: Where the plan is.
+        key: Of what is sealed in it.
+
+    Attributes:
+        client: Likewise.
+        settings: What holds for every node.
+        journal: Where nodes are stamped as started and finished, or None.
+        owned: What this process writes for the driver; None if the worker is not Motorpool's own.
+        host: The framework that the run belongs to, or None.
+        hooks: What is called around each node.
+    """
+
+    def __init__(self, client: Any, plan: Ref, key: bytes) -> None:
+        self.client: StoreClient = client
+        self._plan: Plan = client.get(plan)
+        equipment = Equipment.unseal(self._plan.sealed, key)
+        self._pickled_datasets = equipment.datasets
+        self.settings = self._plan.settings
+        self._scratch = Path(self.settings.scratch) if self.settings.scratch else None
+        self.journal = Journal(self._scratch / JOURNAL) if self._scratch else None
+        self._functions: dict[int, Any] = {}
+        self._seconds: dict[int, float] = {}  # that each function took when it last ran
+        self._datasets: dict[str, Any] = {}
+        self.owned = set_up_process(self.settings)
+        host = equipment.host
+        self.host: Host | None = None if host is None else client.loads(host)
+        self.hooks = Hooks(load_hooks(equipment.hooks, client.loads))
+        self.hooks.call(
+            "motorpool_worker_started", backend=self.settings.backend, run_id=self.settings.run_id
+        )
+        if self.owned is not None:
+            self.owned.surroundings.accept()
+            redirect(self.owned.log, self.settings.log_levels)  # imports may have changed it
+
+    def attach_output(self) -> None:
+        """Let what this process writes for its driver go to the files of this run."""
+        if self.owned is not None:
+            self.owned.log.point_to(self._scratch)
+            self.owned.faults.point_to(self._scratch)
+
+    def take_logs(self) -> bytes:
+        """Log records that no file takes, for `handle_taken`."""
+        return b"" if self.owned is None else self.owned.log.take()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether nodes that have not started should not start any more."""
+        return self.journal is not None and self.journal.stopping
+
+    @property
+    def pressed(self) -> bool:
+        """Whether other nodes wait for a worker."""
+        return self.journal is not None and self.journal.pressed
+
+    def node(self, index: int) -> Any:
+        """A node; it is run once, so it is not kept, unlike its function."""
+        return self._plan.nodes.load(index, self._function, self._loaded)
+
+    def dataset(self, name: str) -> Any | None:
+        """A dataset that workers use themselves, or None."""
+        if name not in self._pickled_datasets:
+            return None
+        if name not in self._datasets:
+            self._datasets[name] = self._loaded(self._pickled_datasets[name])
+        return self._datasets[name]
+
+    def allocate(self, node: int, nbytes: int) -> memoryview | None:
+        """Memory of the store for an array of a node; None if there is none."""
+        return self.client.allocate(nbytes, owner_tag(self.settings.token, node))
+
+    def put(self, value: Any, node: int, *, spend: bool, handed: bool) -> Payload:
+        """Keep a node's value in the store.
+
+        Args:
+            value: The value.
+            node: The node.
+            spend: Whether the value itself ends with it.
+            handed: Whether it is for the next node alone, so that the driver is not told of it.
+        """
+        owner = owner_tag(self.settings.token, node, handed=handed)
+        return self.client.put(value, owner=owner, spend=spend)
+
+    def protect(self, array: Any) -> None:
+        """Make a large array that is handed on read-only, if the run says so."""
+        if self.client.readonly and array.nbytes > INLINE_LIMIT:
+            array.flags.writeable = False
+
+    def record_seconds(self, index: int, seconds: float) -> None:
+        """Note how long a node's function took, for `is_brisk`."""
+        self._seconds[self._plan.nodes.function_of[index]] = seconds
+
+    def is_brisk(self, index: int) -> bool:
+        """Whether the node's function took little time when it last ran here."""
+        function = self._plan.nodes.function_of[index]
+        return function >= 0 and self._seconds.get(function, BRISK) < BRISK
+
+    def publish(self, rows: bytes) -> None:
+        """Send outcomes to the driver before the envelope is done."""
+        with _outbox_lock:  # a worker may be a thread, beside one of another run
+            _outbox.point_to(self._scratch)
+            _outbox.write(rows)
+
+    def _function(self, index: int) -> Any:
+        if index not in self._functions:
+            self._functions[index] = self._loaded(self._plan.nodes.functions[index])
+        return self._functions[index]
+
+    def _loaded(self, pickled: Any) -> Any:
+        """Unpickle; what imports change in this process by the way is meant for all nodes.
+
+        But for where log records go.
+        """
+        value = self.client.loads(pickled)
+        if self.owned is not None and self.owned.surroundings.accept_imports():
+            redirect(self.owned.log, self.settings.log_levels)
+        return value

@@ -1,0 +1,46 @@
+"""Makes a process a worker of the driver's: its streams, logs, faults and surroundings."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from motorpool._protocol.faults import FaultWriter
+from motorpool._protocol.logs import LogWriter, redirect
+from motorpool._system.process import limit_threads, watch_parent
+from motorpool._worker.process_state import Surroundings
+
+if TYPE_CHECKING:
+    from motorpool._protocol.plan import Settings
+
+
+class OwnedProcess(NamedTuple):
+    """What this process writes for its driver, beside outcomes, and what nodes find in it."""
+
+    log: LogWriter
+    faults: FaultWriter
+    surroundings: Surroundings
+
+
+def set_up_process(settings: Settings) -> OwnedProcess | None:
+    """Make this process a worker of the driver's; once, however many runs it works for."""
+    if not settings.owned or settings.driver_pid == os.getpid():
+        return None
+    if settings.driver_pid is not None:
+        watch_parent(settings.driver_pid, settings.folders)
+    process = _set_up_once(settings.threads)
+    redirect(process.log, settings.log_levels)
+    return process
+
+
+@cache
+def _set_up_once(threads: int) -> OwnedProcess:
+    limit_threads(threads)
+    # A node's text shows up when it is printed, not when the worker ends.
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, ValueError):
+            stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    return OwnedProcess(LogWriter(), FaultWriter(), Surroundings())
