@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 __all__ = [
-    "StartMethod", "default_start_method", "is_running", "start_server", "watch_shutdown",
-    "worker_context",
+    "StartMethod", "default_start_method", "interrupts_deferred", "is_running", "start_server",
+    "watch_shutdown", "worker_context",
 ]  # fmt: skip
 
 #: How a process starts.

@@ -10,8 +10,7 @@ import loky
 from loky.backend import get_context, resource_tracker
 
 from motorpool import Capabilities, ExecutorBackend, Isolation, hookimpl
-from motorpool._system.process import interrupts_deferred
-from motorpool.processes import watch_shutdown
+from motorpool.processes import interrupts_deferred, watch_shutdown
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor

@@ -11,8 +11,8 @@ import dill
 import multiprocess
 
 from motorpool import hookimpl
-from motorpool._backends.direct.executor import DirectBackend, DirectExecutor
 from motorpool.backend import reduce_out_of_band
+from motorpool.executors import DirectBackend, DirectExecutor
 from motorpool.processes import start_server, worker_context
 
 if TYPE_CHECKING:
