@@ -4,32 +4,52 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Callable
+from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import numpy as np
     from numpy.typing import DTypeLike
 
+# Returns so many bytes of a store, or None if it has no room.
+Source = Callable[[int], memoryview | None]
+
 # Up to here an array travels with the envelope, and a page of its own would be wasted.
 _LEAST = 64 * 1024
-_takers: list[Callable[[int], memoryview | None]] = []
+# The source of the node that runs in this thread, and those of all nodes that run in this process:
+# a thread that a node has started has none of its own.
+_source: ContextVar[Source | None] = ContextVar("_source", default=None)
+_active: list[Source] = []
 
 
 class allocating:  # noqa: N801, in a `with` statement it reads as a function does
-    """Let `allocate` take memory from a store, for as long as a node runs."""
+    """Let `allocate` take memory from a store, for as long as a node runs.
 
-    __slots__ = ("_take",)
+    Args:
+        source: Where from.
+    """
 
-    def __init__(self, take: Callable[[int], memoryview | None]) -> None:
-        self._take = take
+    __slots__ = ("_new", "_token")
+
+    def __init__(self, source: Source) -> None:
+        self._new = source
 
     def __enter__(self) -> None:
-        _takers.append(self._take)
+        self._token: Token[Source | None] = _source.set(self._new)
+        _active.append(self._new)
 
     def __exit__(self, *exc_info: object) -> None:
-        _takers.pop()
+        _active.remove(self._new)
+        _source.reset(self._token)
+
+
+def _current_source() -> Source | None:
+    """The source of the node that calls; None if that cannot be told, or there is no node."""
+    source = _source.get()
+    if source is None and len(_active) == 1:
+        return _active[0]
+    return source
 
 
 def allocate(shape: int | tuple[int, ...], dtype: DTypeLike = "float64") -> np.ndarray[Any, Any]:
@@ -58,7 +78,8 @@ def allocate(shape: int | tuple[int, ...], dtype: DTypeLike = "float64") -> np.n
     if kind.hasobject:
         raise TypeError(f"An array of {kind} holds Python objects, which cannot be shared.")
     size = math.prod(sizes) * kind.itemsize
-    memory = _takers[-1](size) if _takers and size > _LEAST else None
+    source = _current_source() if size > _LEAST else None
+    memory = None if source is None else source(size)
     if memory is None:
         return numpy.empty(sizes, kind)
     return numpy.frombuffer(memory, "u1").view(kind).reshape(sizes)
