@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import pickle
-import threading
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from motorpool._system.files import replacing
 from motorpool.errors import DatasetError
+
+if TYPE_CHECKING:
+    import os
 
 
 class PickleDataset:
@@ -46,13 +48,8 @@ class PickleDataset:
         if data is None:
             raise DatasetError("None cannot be saved; let the node return a value.")
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        new = self._path.with_name(f"{self._path.name}.{os.getpid()}-{threading.get_ident()}.new")
-        try:
-            with new.open("wb") as file:
-                pickle.dump(data, file, 5)
-            new.replace(self._path)
-        finally:
-            new.unlink(missing_ok=True)
+        with replacing(str(self._path)) as new, Path(new).open("wb") as file:
+            pickle.dump(data, file, 5)
 
     def exists(self) -> bool:
         """Whether there is such a file."""

@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import logging
 import os
-import secrets
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from urllib.parse import quote
 
 from motorpool._datasets.memory import MemoryDataset
 from motorpool._store import FileClient, Ref, dump, layout, write_file
+from motorpool._system.files import UNFINISHED, replacing
 from motorpool._system.locks import share_lock
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from motorpool._store import Payload, StoreClient
 
-_UNFINISHED = ".new"
 _logger = logging.getLogger("motorpool")
 
 
@@ -89,21 +88,19 @@ def keep_dataset(
 
 def sweep_checkpoint(folder: str) -> None:
     """Remove what workers that died had begun to write."""
-    for path in Path(folder).glob(f"*{_UNFINISHED}"):
+    for path in Path(folder).glob(f"*{UNFINISHED}"):
         path.unlink(missing_ok=True)
 
 
 def _keep(folder: str, dataset: str, write: Callable[[str], object]) -> dict[str, str]:
     """Write and rename; a failure costs no more than that the node runs again some day."""
     path = file_of(folder, dataset)
-    temporary = f"{path}.{secrets.token_hex(8)}{_UNFINISHED}"
     try:
-        write(temporary)
-        os.replace(temporary, path)  # noqa: PTH105, as above
+        with replacing(path) as new:
+            write(new)
     except Exception as error:  # noqa: BLE001, whatever the disk or pickling raises
-        for left in (temporary, path):  # an older value is the wrong one
-            with contextlib.suppress(OSError):
-                os.unlink(left)  # noqa: PTH108, as above
+        with contextlib.suppress(OSError):
+            os.unlink(path)  # noqa: PTH108, as above; an older value is the wrong one
         _logger.warning(
             "The dataset %r could not be kept in %s: %s: %s. The run goes on; a resumed run will "
             "make it again.", dataset, folder, type(error).__name__, error,

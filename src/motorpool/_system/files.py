@@ -1,0 +1,36 @@
+"""Files that are written as a whole, or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: What ends the name of a file that is not whole yet.
+UNFINISHED = ".new"
+
+
+@contextlib.contextmanager
+def replacing(path: str) -> Iterator[str]:
+    """Give a name to write a file under; at the end it takes the place of the file at `path`.
+
+    What raises within leaves that file as it was, and removes the new one.
+
+    Args:
+        path: The file, which need not exist.
+
+    Raises:
+        OSError: If it cannot be renamed.
+    """
+    new = f"{path}.{secrets.token_hex(8)}{UNFINISHED}"
+    try:
+        yield new
+        os.replace(new, path)  # noqa: PTH105, pathlib takes 6 ms to import
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(new)  # noqa: PTH108, likewise
+        raise
