@@ -5,7 +5,7 @@ thread that drives the run, in the order in which things happened. An observer t
 reported once in the log and then left out; it never breaks a run.
 
 An observer may have an attribute `wants`, some classes of events: it is told of no others, and
-what nobody wants is not made. At 100,000 short nodes that is a tenth of the time.
+what no observer wants is not made. At 100,000 short nodes that is a tenth of the time.
 """
 
 from __future__ import annotations
@@ -240,7 +240,7 @@ class Dispatcher:
         self._listeners: dict[type[Event], list[Observer]] = {}
 
     def wants(self, kind: type[Event]) -> bool:
-        """Whether anybody wants to know of such events."""
+        """Whether an observer wants such events."""
         return bool(self._who_wants(kind))
 
     def _who_wants(self, kind: type[Event]) -> list[Observer]:

@@ -205,7 +205,7 @@ def _check_unique(nodes: list[Node]) -> None:
 
 
 def graph_of(found: Any, nodes: Sequence[Node]) -> Graph:
-    """Who waits for whom, in a pipeline of ours or anybody's.
+    """The nodes that each node waits for, in a pipeline of ours or of another library.
 
     Args:
         found: The pipeline.

@@ -37,8 +37,8 @@ StartMethod = Literal["fork", "forkserver", "spawn"]
 # What every worker imports; a forkserver that has them starts a worker in 14 ms, not in 350. The
 # last imports what the pipeline needs.
 _PRELOAD = ["motorpool._worker.main", "motorpool._system.preload"]
-# How long (s) a lock that nobody needs may be taken, and no worker end: one that lives takes
-# microseconds. What is killed too soon has nothing left to do.
+# How long (s) a lock that no live process needs may be taken, and no worker end: one that lives
+# takes microseconds. What is killed too soon has nothing left to do.
 _LOCKED_OUT = 1.0
 _KNOWN_METHODS = frozenset({"fork", "forkserver", "spawn"})
 _launching = threading.Lock()
@@ -99,7 +99,7 @@ def _worker_process(process_class: Any, package: ModuleType, method: StartMethod
             if method == "forkserver" and self._target is not None:
                 # The server has the environment of the time when it started.
                 self._target = functools.partial(_in_environment, dict(os.environ), self._target)
-            # Until it returns, nobody knows the process and could end it.
+            # Until it returns, the process is not known, and could not be ended.
             with interrupts_deferred(forking=method == "fork"), _telling(method):
                 super().start()
 

@@ -39,7 +39,7 @@ def probe(path: str, mark: list[bool]) -> Probe:
 
 
 class AdoptedBackend(ExecutorBackend):
-    """Runs nodes on an executor that somebody else has made.
+    """Runs nodes on an executor that the user has made.
 
     Args:
         executor: The executor.

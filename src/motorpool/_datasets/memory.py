@@ -106,8 +106,8 @@ class MemoryDataset:
         except Exception as error:
             kind = type(data).__name__
             error.add_note(
-                f"An in-memory {kind} is deep-copied, so that nobody changes what others read. If "
-                "it cannot be, wrap it: MemoryDataset(value, copy_mode='assign')."
+                f"An in-memory {kind} is deep-copied, so that no reader changes what others read. "
+                "If it cannot be, wrap it: MemoryDataset(value, copy_mode='assign')."
             )
             raise
 

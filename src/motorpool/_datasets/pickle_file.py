@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class PickleDataset:
     """Keeps a value in a file, as a pickle.
 
-    The file is written under another name and then renamed, so that nobody ever sees half of it,
+    The file is written under another name and then renamed, so that no one sees half of it,
     and a save that fails leaves what was there. Load your own files only: pickles run code.
 
     Args:

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 
 class Values(Protocol):
-    """What a run needs of whoever holds its data: a transport, or all of them."""
+    """What a run needs of the holder of its data: a transport, or all of them."""
 
     def release(self, name: str) -> bool:
-        """Give back a dataset's memory; false if nobody holds any here."""
+        """Give back a dataset's memory; false if none is held here."""
 
     def abandon(self, node: int, *, handed: bool = False) -> None:
         """Give up what a try of a node has left."""
@@ -86,7 +86,7 @@ class Exchange:
             source, dataset = self._transports[maker].lend(name), self._catalog[name]
             if source is not None and isinstance(dataset, MemoryDataset):
                 dataset.bind(source)
-            elif source is not None:  # somebody else's cannot be told to load later
+            elif source is not None:  # a dataset of another library has no `bind`
                 dataset.save(source())
             self._shown.add(name)
         self._transports[lane].receive(name)

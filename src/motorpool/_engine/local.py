@@ -135,7 +135,7 @@ class InProcess(Transport):
 
 
 def _is_for_all(error: BaseException) -> bool:
-    """Whether somebody means the run and not the node: Ctrl-C, or SIGTERM to the command."""
+    """Whether the run is meant, and not the node: Ctrl-C, or SIGTERM to the command."""
     return isinstance(error, KeyboardInterrupt | SystemExit) and type(error) is not SystemExit
 
 

@@ -1,7 +1,7 @@
 """Was a worker killed for want of memory? And how much did it hold?
 
-The kernel leaves no word with the process that it kills. It counts, in the control group; and
-what a worker held, only somebody who has looked at it while it lived can tell.
+The kernel leaves no word with the process that it kills. It counts, in the control group; and what
+a worker held is known only if it was looked at while it lived.
 """
 
 from __future__ import annotations

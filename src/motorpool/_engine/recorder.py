@@ -59,7 +59,7 @@ class Meter:
 
 
 class Reporter:
-    """Tells observers about the nodes of a run; builds no events if nobody listens.
+    """Tells observers about the nodes of a run; builds no events if there is no observer.
 
     Args:
         emit: Tells them.

@@ -66,7 +66,7 @@ class Shipped(Transport):
         self._settings = settings
         self._values: dict[str, Payload] = {}
         self._makers: dict[str, int] = {}  # of large values: the workers that may have them mapped
-        self._borrowed: list[Any] = []  # kept, so that nobody gives them up meanwhile
+        self._borrowed: list[Any] = []  # kept, so that they are not released meanwhile
         self._inputs: Sequence[Sequence[str]] = ()
         self._pickled = (nodes, datasets)
         self._hook_manager = hook_manager
@@ -218,7 +218,7 @@ class Shipped(Transport):
                 source = self._store.claim(self._values.pop(name))
                 if isinstance(dataset, MemoryDataset):
                     dataset.bind(source)
-                else:  # somebody else's in-memory dataset cannot be told to load later
+                else:  # an in-memory dataset of another library has no `bind`
                     problems += save_output(name, dataset, source)
             found[name] = dataset
         if problems:

@@ -267,7 +267,7 @@ class Lifetimes:
         self._inputs, self._outputs = inputs, outputs
 
     def settle(self, node: int) -> list[str]:
-        """Note that a node will not read any more; return the datasets that nobody needs now."""
+        """Note that a node will not read any more; return the datasets that no node needs now."""
         free = []
         for name in self._inputs[node]:
             self._readers[name] -= 1

@@ -70,7 +70,7 @@ class RunJournal:
         self._dirty = False
         self._write({"journal": VERSION, "run_id": run_id, "time": time.time(), **head})
         self.flush()
-        if os.name != "nt":  # which renames no folder with open files; nobody sees half a run
+        if os.name != "nt":  # which renames no folder with open files; no reader sees half a run
             self.folder = new_folder(folder, run_id, new)
 
     def completed(
@@ -146,7 +146,7 @@ def _make_runs_folder(folder: Path) -> None:
         _prune(folder)
         return
     folder.mkdir(parents=True, exist_ok=True)
-    if folder.parent.name == ".motorpool":  # nobody wants it in a repository
+    if folder.parent.name == ".motorpool":  # it does not belong in a repository
         with contextlib.suppress(OSError):
             (folder.parent / ".gitignore").write_text("*\n")
 
@@ -195,6 +195,6 @@ def new_folder(parent: Path, run_id: str, made: Path | None = None) -> Path:
     for number in itertools.count(1):
         path = parent / (name if number == 1 else f"{name}-{number}")
         with contextlib.suppress(FileExistsError):
-            path.mkdir(mode=0o700)  # whoever makes it has the name
+            path.mkdir(mode=0o700)  # the process that makes it has the name
             return path if made is None else made.rename(path)
     raise AssertionError  # a count has no end

@@ -41,7 +41,7 @@ class LogWriter(logging.Handler):
         return pickle.dumps(kept)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Append a record; an error here is nobody's business but logging's own."""
+        """Append a record; an error here is left to logging's own handler."""
         try:
             packed = _packed(record, self.formatter or logging.Formatter())
             if self._outbox.folder is None:

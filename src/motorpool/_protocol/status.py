@@ -4,7 +4,7 @@
     pid, state, when it was started                     16 bytes a node
 
 A worker stamps a node's slot before it runs it, so that after a crash of a shared pool, or when
-a deadline passes, the driver knows who was at what. Nobody locks: a slot has one writer at a time,
+a deadline passes, the driver knows who was at what. No locks: a slot has one writer at a time,
 and the driver clears it before it sends the node again.
 """
 
@@ -73,11 +73,11 @@ class Journal:
         self._write(slot, 0, _IDLE, 0.0)
 
     def running(self, slot: int) -> Started | None:
-        """Who is at a node and since when (seconds of `time.monotonic`), if anybody is."""
+        """The worker that is at a node, and since when (seconds of `time.monotonic`), or None."""
         return self._stamp(slot, _RUNNING)
 
     def finished(self, slot: int) -> Started | None:
-        """Who has finished a node and when, if anybody has."""
+        """The worker that has finished a node, and when, or None."""
         return self._stamp(slot, _FINISHED)
 
     def _stamp(self, slot: int, wanted: int) -> Started | None:
@@ -107,7 +107,7 @@ class Journal:
         self._map[1] = waiting
 
     def close(self) -> None:
-        """Unmap the file; whoever holds on to this object holds no descriptor then."""
+        """Unmap the file; what still refers to this object holds no descriptor then."""
         self._map.close()
 
     def _write(self, slot: int, pid: int, state: int, when: float) -> None:

@@ -1,6 +1,6 @@
 """Says in the log how a run goes, in the words of Kedro's runners.
 
-What goes wrong is a warning, and said by the `Reporter`, whether or not anybody reads this.
+What goes wrong is a warning, and said by the `Reporter`, whether or not this is read.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class LogObserver:
 
     @staticmethod
     def is_wanted() -> bool:
-        """Whether anybody would read the lines."""
+        """Whether the log level lets the lines through."""
         return _logger.isEnabledFor(logging.INFO)
 
     def on_event(self, event: Event) -> None:

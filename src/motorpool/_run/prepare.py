@@ -38,7 +38,7 @@ class Preparation:
         run_id: Name of the run, or None for a new one.
         resume: The run to go on from: its id, or true for the latest one of this pipeline.
         runs: Where journals go; see `runs_folder`.
-        wants_results: Whether somebody will load what a resumed run leaves in memory.
+        wants_results: Whether what a resumed run leaves in memory will be loaded.
         host: The framework that the run belongs to, or None.
 
     Raises:

@@ -150,5 +150,5 @@ def _stored(path: str) -> StoredValue:
 def _bind(dataset: Any, source: StoredValue) -> None:
     if isinstance(dataset, MemoryDataset):
         dataset.bind(source)
-    else:  # somebody else's cannot be told to load later
+    else:  # a dataset of another library has no `bind`
         dataset.save(source())

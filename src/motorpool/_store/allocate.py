@@ -56,7 +56,7 @@ def allocate(shape: int | tuple[int, ...], dtype: DTypeLike = "float64") -> np.n
     """Make an array for a node to fill and return, in the memory that its readers will map.
 
     To return such an array, or views of it, copies nothing. What the node writes to it after it
-    has returned is seen by nobody else. Outside of a node, on backends that run in this process,
+    has returned is seen by no reader. Outside of a node, on backends that run in this process,
     and where shared memory is full, it is an array like any other.
 
     Args:
@@ -70,7 +70,7 @@ def allocate(shape: int | tuple[int, ...], dtype: DTypeLike = "float64") -> np.n
         ValueError: If a dimension is negative.
         TypeError: If the type holds Python objects.
     """
-    import numpy  # noqa: ICN001, PLC0415, whoever wants an array has numpy
+    import numpy  # noqa: ICN001, PLC0415, there is numpy where arrays are
 
     kind = numpy.dtype(dtype)
     sizes = tuple(map(operator.index, shape if numpy.iterable(shape) else (shape,)))

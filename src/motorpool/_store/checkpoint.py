@@ -1,6 +1,6 @@
 """In-memory values of a run, kept on disk, so that a resumed run finds them.
 
-A value is written by the worker that made it, before anybody is told that the node has run, to a
+A value is written by the worker that made it, before the driver knows that the node has run, to a
 temporary name that is then renamed. The format is the store's, so it is mapped when it is read.
 """
 
@@ -59,7 +59,7 @@ def _linked(client: FileClient, key: str, path: str) -> bool:
     """Give a segment a second name, or copy it to another file system; false if it is gone."""
     found, fd = client.segments.open(key)
     with open(fd, "rb") as file:  # noqa: PTH123, a descriptor
-        share_lock(fd)  # so that nobody moves it meanwhile
+        share_lock(fd)  # so that it is not moved meanwhile
         if not os.fstat(fd).st_nlink:
             return False
         try:

@@ -113,7 +113,7 @@ class FileClient:
         return view[:nbytes]
 
     def discard(self, payload: Payload) -> None:
-        """Give up a value that nobody was told of."""
+        """Remove a value that the driver does not know of."""
         for key in keys_of(payload) & self._made.keys():
             self._made[key] -= 1
             if self._made[key] <= 0:

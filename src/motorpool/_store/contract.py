@@ -112,8 +112,8 @@ class StoreClient(Protocol):
         Args:
             value: The value.
             inline: Whether a small one may be returned as its own pickle.
-            owner: What to know it by if its maker dies before anybody is told of it.
-            spend: Whether nobody will look at the value itself any more, so that its memory may
+            owner: What to find it by if its maker dies before the driver knows of it.
+            spend: Whether the value itself will not be read any more, so that its memory may
                 be given back piece by piece.
 
         Raises:
@@ -132,7 +132,7 @@ class StoreClient(Protocol):
         """Memory that is part of the store already, to be put in it; None if there is none."""
 
     def discard(self, payload: Payload) -> None:
-        """Give up a value that nobody was told of."""
+        """Remove a value that the driver does not know of."""
 
     def end_node(self, *, goes_on: bool = False) -> None:
         """A node has ended, and its outputs are kept: forget what it has read and allocated.
@@ -179,7 +179,7 @@ class Store(ABC):
         return loader.payload if self.holds(loader) else None
 
     def abandon(self, owner: str, *, unfinished: bool = False) -> None:  # noqa: B027, as above
-        """Forget the values of an owner that died before anybody was told of them.
+        """Remove the values of an owner that died before the driver knew of them.
 
         Args:
             owner: Which one.

@@ -2,7 +2,7 @@
 
 A directory is made as `.new-*`, locked, then renamed, so that one with its final name always has
 a lock; the system drops the lock when the last process that holds it dies, whatever kills it. So
-a directory whose lock is free belongs to nobody, and the next run removes it.
+a directory whose lock is free belongs to no process, and the next run removes it.
 """
 
 from __future__ import annotations

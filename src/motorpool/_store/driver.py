@@ -80,7 +80,7 @@ class FileStore(Store):
             self._books.release(keys_of(payload))
 
     def holds(self, value: StoredValue) -> bool:
-        """Whether a value lies in these files, or in one that nobody moves."""
+        """Whether a value lies in these files, or in one that is never moved."""
         return value.is_fixed or all(
             self._client.segments.owns(key) for key in keys_of(value.payload)
         )
@@ -109,7 +109,7 @@ class FileStore(Store):
         self._directories = []
 
     def abandon(self, owner: str, *, unfinished: bool = False) -> None:
-        """Remove the files of an owner that died before anybody was told of them."""
+        """Remove the files of an owner that died before the driver knew of them."""
         ending = PART if unfinished else ""
         for directory in self._directories:
             for path in directory.path.glob(f"{owner}*{ending}"):
@@ -121,7 +121,7 @@ class FileStore(Store):
 
 
 def _remove(path: Path) -> None:
-    """Remove a file; its memory is free at once unless somebody looks at it."""
+    """Remove a file; its memory is free at once unless it is mapped."""
     with contextlib.suppress(OSError):  # a directory
         fd = os.open(path, os.O_RDWR)
         try:

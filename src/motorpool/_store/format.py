@@ -38,7 +38,7 @@ class Layout(NamedTuple):
         stream: Where the pickle is, and its length.
         buffers: Each buffer, and where it goes.
         size: Size of the file, in bytes.
-        spend: Whether nobody needs the buffers when they are written.
+        spend: Whether the buffers are not needed when they are written.
     """
 
     head: bytes
@@ -75,7 +75,7 @@ def layout(stream: bytes, buffers: Sequence[memoryview], *, spend: bool = False)
     Args:
         stream: The pickle.
         buffers: Its buffers.
-        spend: Whether nobody needs them when they are written.
+        spend: Whether they are not needed when they are written.
     """
     start = _HEAD.size + _ENTRY.size * len(buffers)
     position = start + len(stream)

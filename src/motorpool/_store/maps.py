@@ -4,7 +4,7 @@ A segment of 100 MB has 25,000 pages, and to map them anew takes a third of the 
 to copy them. So maps are kept: by readers, as private copies on write, and by writers, as the
 shared memory itself.
 
-Whoever may still look at a segment is seen by a lock on its file, which a reader shares with other
+That a segment is still mapped shows in a lock on its file, which a reader shares with other
 readers and keeps for as long as a view lives. The system gives it back when the process ends, and
 a forked child, whose copies of the views live on, holds it too.
 """
@@ -37,7 +37,7 @@ class Source(NamedTuple):
         start: Address of its first byte.
         end: Address behind its last byte.
         key: The segment.
-        cell: Dead when nobody looks at it any more.
+        cell: Dead when no view of the map is left.
         shared: Whether writes go to the segment itself.
     """
 
@@ -82,7 +82,7 @@ class Maps:
         Args:
             key: The segment.
             find: Opens it, wherever it is; returns its path and a descriptor.
-            keep_in: Directory of segments whose maps to keep when nobody looks at them any more.
+            keep_in: Directory of segments whose maps to keep when no view of them is left.
 
         Returns:
             The whole of it, and where it is; None for a copy, where no more maps can be made.
@@ -133,7 +133,7 @@ class Maps:
         return memoryview(cell).cast("B"), source
 
     def _unview(self, start: int) -> None:
-        """Nobody looks at a map any more: unlock its segment, and keep the map if it is clean."""
+        """The last view of a map is gone: unlock its segment, and keep the map if it is clean."""
         entry = self._used.pop(start)
         if entry.pid != os.getpid():  # a forked child, whose lock is its parent's too
             return
@@ -152,7 +152,7 @@ class Maps:
                 self._unused.pop(next(iter(self._unused))).drop()
 
     def write(self, fd: int, size: int) -> memoryview | None:
-        """A map of a segment that nobody else uses, to write to it; None if there is none.
+        """A map of a segment that is used nowhere else, to write to it; None if there is none.
 
         Args:
             fd: A descriptor of it, open for reading and writing.
@@ -212,7 +212,7 @@ class Maps:
             self._home = folders
 
     def forget_unused(self) -> None:
-        """Give up maps that nobody looks at: the segments are gone."""
+        """Drop maps that have no views: the segments are gone."""
         while self._unused:
             with contextlib.suppress(KeyError):
                 self._unused.popitem()[1].drop()

@@ -49,7 +49,7 @@ def make_private(start: int, nbytes: int, fd: int) -> None:
 
 
 def give_up(buffer: memoryview) -> None:
-    """Let the system take a buffer's memory back; nobody may look at it any more.
+    """Let the system take a buffer's memory back; it may not be read any more.
 
     What it held is lost where pages are private and without a file, as those of malloc are; where
     the system cannot do that, nothing happens.

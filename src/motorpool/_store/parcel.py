@@ -1,4 +1,4 @@
-"""A value on its way to the store, and whether anybody else has it."""
+"""A value on its way to the store, and whether there are other references to it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _LEAST = 32 * 2**20
 
 
 class Parcel:
-    """Holds a value that whoever made the parcel has let go of.
+    """Holds a value that the maker of the parcel has let go of.
 
     Args:
         value: The value.
-        last: Whether nobody will want it of the parcel when it is in the store.
+        last: Whether the parcel is not asked for it again when it is in the store.
     """
 
     __slots__ = ("_last", "value")
@@ -27,10 +27,10 @@ class Parcel:
         self._last = last
 
     def is_all(self) -> bool:
-        """Whether the value is an array that ends with the parcel: nobody else can ever see it.
+        """Whether the value is an array that ends with the parcel: it cannot be reached otherwise.
 
         Its memory is its own, and no variable, view or cache anywhere has it, not even weakly. Of
-        other values that cannot be told: what is inside of them may be somebody's.
+        other values that cannot be told: what is inside of them may be referenced elsewhere.
         """
         if not self._last or type(self.value).__name__ != "ndarray":
             return False

@@ -107,7 +107,7 @@ def _of_numpy(array: Any) -> Any:
 def _unlocked(flat: Any) -> Any:
     """A buffer on an array's memory that may be written to, and is not; it keeps the array.
 
-    The pickle of one that may not says so, and then whoever reads a copy could not write to that.
+    The pickle of one that may not says so, and then a reader of a copy could not write to that.
     """
     import ctypes  # noqa: PLC0415, only where it is needed
 
@@ -127,7 +127,7 @@ def _hides(dtype: Any) -> bool:
 
 def restore_array(data: Any, dtype: Any, shape: tuple[int, ...], order: Any) -> Any:
     """Make an array of its bytes."""
-    import numpy  # noqa: ICN001, PLC0415, whoever unpickles an array has numpy
+    import numpy  # noqa: ICN001, PLC0415, there is numpy where arrays are
 
     return numpy.frombuffer(data, "u1").view(dtype).reshape(shape, order=order)
 

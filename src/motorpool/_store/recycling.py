@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 FREE = "free"
 PART = ".part"
 ID_LENGTH = 16
-# A file that is this much too large stays for somebody else.
+# A file that is this much too large stays for a larger value.
 _WASTE, _SMALL_WASTE = 4, 1 << 20
 _MOST_TRIES = 8
 # To make a file that is smaller than this takes no longer than to look for one that waits.
@@ -35,7 +35,7 @@ class Waiting:
         self._budget = budget
 
     def put(self, key: str) -> tuple[str, int] | None:
-        """Let a segment that nobody needs wait; None if it had better be removed, or is gone."""
+        """Keep an unused segment; None if it had better be removed, or is gone."""
         try:
             status = os.stat(key)  # noqa: PTH116, a Path costs more
             if not can_lock or status.st_size < _LEAST or status.st_nlink > 1:
@@ -80,7 +80,7 @@ class Waiting:
             fd = os.open(path, os.O_RDWR)
             if os.fstat(fd).st_size == size and lock_alone(fd, hold=True):
                 return path, fd
-            os.close(fd)  # somebody looks at it still
+            os.close(fd)  # it is still mapped
         os.rename(path, free)  # noqa: PTH104, as above
         return None
 
@@ -94,8 +94,8 @@ class Waiting:
         size = os.stat(taken).st_size  # noqa: PTH116, as above
         fd = os.open(taken, os.O_RDWR)
         try:
-            if lock_alone(fd):  # else somebody looks at it, and it goes when nobody does
-                os.truncate(fd, 0)  # at once, whoever keeps a map of it
+            if lock_alone(fd):  # else it is mapped, and goes with its last map
+                os.truncate(fd, 0)  # at once, even if a map of it is kept
         finally:
             os.close(fd)
         os.unlink(taken)  # noqa: PTH108, as above

@@ -49,7 +49,7 @@ class Books:
             self._settle()
 
     def _settle(self) -> None:
-        """Do what was asked for, unless somebody is at it, who may be this very thread."""
+        """Do what was asked for, unless a thread is at it, which may be this very one."""
         while self._released and self._lock.acquire(blocking=False):
             try:
                 while self._released:
@@ -76,7 +76,7 @@ class Books:
             self._give_up(key)
 
     def close(self) -> None:
-        """From now on, what nobody uses is removed."""
+        """Remove what is not used, from now on."""
         self._closed = True
 
     def _give_up(self, key: str) -> None:

@@ -7,7 +7,7 @@
 
 The last 16 characters of a name are the file's own, whatever else it is called. Each change of
 name is one `rename`, so that of several processes one succeeds. A value that is moved has its copy
-in place before it is gone, and whoever opens one looks in both places.
+in place before it is gone, and a reader that opens one looks in both places.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class Segments:
         return path
 
     def allocate(self, size: int, owner: str) -> tuple[str, int] | None:
-        """A segment with pages of its own that nobody has written to yet, open.
+        """A segment with pages of its own that has not been written to yet, open.
 
         Returns:
             Its path, which ends in `.part` until it is published; and a descriptor. None where
@@ -238,7 +238,7 @@ class Segments:
         return False
 
     def _move(self, entry: os.DirEntry[str]) -> bool:
-        """Move a value that nobody looks at to disk; false if it stays, or is gone."""
+        """Move a value that is not mapped to disk; false if it stays, or is gone."""
         if entry.name.startswith((".", "budget", "lock")) or entry.name.endswith(PART):
             return False
         with contextlib.suppress(OSError):
@@ -269,7 +269,9 @@ class Segments:
             os.unlink(target)  # noqa: PTH108, as above
             return False
         if not os.fstat(fd).st_nlink:  # else a checkpoint has it
-            os.truncate(fd, 0)  # nobody finds it any more; who waits for the lock looks again
+            os.truncate(
+                fd, 0
+            )  # it cannot be found any more; a reader that waits for the lock looks again
         return True
 
     def _full(self, size: int, error: OSError) -> StoreFullError:

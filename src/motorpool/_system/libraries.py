@@ -57,7 +57,7 @@ def libraries_in(folder: Path) -> set[str]:
 def _imported_by(path: Path) -> Iterator[str]:
     """Modules that a file imports whenever it is imported itself."""
     todo: list[ast.AST] = []
-    with contextlib.suppress(OSError, ValueError, SyntaxError):  # whoever imports it will say so
+    with contextlib.suppress(OSError, ValueError, SyntaxError):  # its import will say so
         todo.append(ast.parse(path.read_bytes()))
     while todo:
         part = todo.pop()

@@ -16,11 +16,11 @@ can_lock = fcntl is not None
 
 
 def try_lock(fd: int, *, shared: bool = False) -> bool:
-    """Lock a file that nobody else has locked; the system unlocks it when all close it.
+    """Lock a file that has no other lock; the system unlocks it when all close it.
 
     Args:
         fd: The file.
-        shared: Only to ask whether somebody has; several may ask at once, but not on Windows.
+        shared: Only to see whether it is locked; several may look at once, but not on Windows.
     """
     try:
         if fcntl is None:
@@ -42,7 +42,7 @@ def unlock(fd: int) -> None:
 
 
 def lock_alone(fd: int, *, hold: bool = False) -> bool:
-    """Whether nobody else has locked a file, or maps it as a reader.
+    """Whether a file has no other lock, and so no reader that maps it.
 
     Args:
         fd: The file.
@@ -73,6 +73,6 @@ def undo_lock(fd: int) -> None:
 
 
 def free_memory(fd: int) -> None:
-    """Give back the memory of a file without a name at once, unless somebody looks at it."""
+    """Give back the memory of a file without a name at once, unless it is mapped."""
     if not os.fstat(fd).st_nlink and lock_alone(fd):
-        os.truncate(fd, 0)  # for whoever has kept a map of it
+        os.truncate(fd, 0)  # even if a map of it is kept

@@ -45,7 +45,7 @@ def _load() -> None:
 
 
 def _has_threads() -> bool:
-    """Whether there are threads that somebody has given a name, or of Python."""
+    """Whether there are threads of Python, or any with a name of its own."""
     if threading.active_count() > 1:
         return True
     names = set()

@@ -128,7 +128,7 @@ def start_worker(driver: int) -> None:
 
 
 def leave_threads() -> None:
-    """Let this process end although nodes have left threads behind: nobody will wait for them.
+    """Let this process end although nodes have left threads behind, for which Python would wait.
 
     A process of multiprocessing joins its threads when it ends, and offers no way round it but
     the function that it calls for that.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Hooks:
-    """Calls the hooks that somebody implements, and costs nothing for the others.
+    """Calls the hooks that are implemented, and costs nothing for the others.
 
     Args:
         manager: A pluggy manager, of this project or of Kedro, or None.
@@ -33,11 +33,11 @@ class Hooks:
         } if self._relay is not None else set()  # fmt: skip
 
     def __bool__(self) -> bool:
-        """Whether somebody implements any."""
+        """Whether any hook is implemented."""
         return bool(self._active)
 
     def has(self, name: str) -> bool:
-        """Whether somebody implements a hook."""
+        """Whether a hook is implemented."""
         return name in self._active
 
     def call(self, name: str, **arguments: Any) -> list[Any]:

@@ -109,7 +109,7 @@ class _Pickler(_Python):  # type: ignore[misc]
         self.save((type(obj).__name__, sorted(_hash(member, self._parts) for member in obj)))
 
     def _save_function(self, obj: FunctionType) -> None:
-        """By what it does; where it was made matters to nobody."""
+        """By what it does; where it was made does not count."""
         code = obj.__code__
         plain = [const for const in code.co_consts if not isinstance(const, CodeType)]
         self.save((obj.__qualname__, code.co_code, code.co_names, plain))

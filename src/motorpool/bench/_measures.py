@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 # From so many values on, an interval of 95 % for the median lies within them.
 ENOUGH = 6
 _DOUBT = 0.05
-# Ratios of medians below which nobody should care, and below which a few runs tell nothing.
+# Ratios of medians that do not matter to a user, and below which a few runs tell nothing.
 _MATTERS, _MATTERS_OF_FEW = 1.03, 1.15
 
 

@@ -80,7 +80,7 @@ def _end(process: subprocess.Popen[str]) -> None:
     try:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_GRACE)
-    finally:  # somebody may be impatient
+    finally:  # after Ctrl-C
         if process.poll() is None:
             for pid in (*started, *descendants(process.pid)):
                 with contextlib.suppress(OSError):

@@ -42,7 +42,7 @@ def new_backend(name: str, into: Path | None) -> None:
         )
     if name in registry.names():
         raise click.BadParameter(
-            f"there is a backend {name!r} already, and two of one name are an error for whoever "
+            f"there is a backend {name!r} already, and two of one name are an error for users "
             "installs both. Choose another.",
             param_hint="NAME",
         )

@@ -97,7 +97,7 @@ def run(  # noqa: PLR0913, one argument an option
         retries=Retry(retries, retry_delay), observers=observers, checkpoint=checkpoint,
         memory_limit=memory_limit, readonly_inputs=readonly_inputs, fuse=not no_fuse,
     )  # fmt: skip
-    runner._wants_results = False  # noqa: SLF001, nobody can load them when the command is over
+    runner._wants_results = False  # noqa: SLF001, they cannot be loaded when the command is over
     pipeline, module = load_pipeline(target)
     chosen = {"node_names": nodes, "from_nodes": from_nodes, "to_nodes": to_nodes, "tags": tags}
     chosen = {name: value for name, value in chosen.items() if value is not None}
@@ -138,7 +138,7 @@ def _supervise(work: Callable[[], None], outcome: Outcome) -> int:
             if left and _runs_in_this_process(outcome.finished.summary.backend):
                 click.echo("Nodes that still ran in threads were left where they were.", err=True)
             _show_hint(list(outcome.finished.resume_from), outcome.finished.summary)
-        if left:  # nobody can end them, and Python would wait
+        if left:  # they cannot be ended, and Python would wait
             logging.shutdown()
             sys.stdout.flush()
             os._exit(code)

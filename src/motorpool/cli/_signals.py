@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # What the shell reports of a process that SIGINT or SIGTERM has ended.
 INTERRUPTED, TERMINATED = 130, 143
 
-# Somebody impatient, or a supervisor that signals both the group and its leader, means one end.
+# An impatient user, or a supervisor that signals both the group and its leader, means one end.
 _SAME = 1.0
 # After a callback has swallowed what a signal has raised, how soon (s) to raise it again.
 _AGAIN = 0.01

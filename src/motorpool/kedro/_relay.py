@@ -86,7 +86,7 @@ class Switchboard:
         while True:
             try:
                 connection = self._listener.accept()
-            except Exception:  # noqa: BLE001, somebody without the key, or who has hung up
+            except Exception:  # noqa: BLE001, a peer without the key, or one that has hung up
                 if self._closed:
                     return
                 continue
@@ -102,7 +102,7 @@ class Switchboard:
         thread.start()
 
     def _serve(self, connection: Connection) -> None:
-        with connection, contextlib.suppress(EOFError, OSError):  # until somebody hangs up
+        with connection, contextlib.suppress(EOFError, OSError):  # until the peer hangs up
             while True:
                 connection.send_bytes(self._answer(connection.recv_bytes()))
 

@@ -1,4 +1,4 @@
-"""Data: values come out as they went in, belong to nobody else, and are gone in the end."""
+"""Data: values come out as they went in, belong to their reader alone, and are gone in the end."""
 
 from __future__ import annotations
 
@@ -151,4 +151,4 @@ def _holds(path: Path, token: bytes) -> bool:
         with path.open("rb") as file:
             return token in file.read(1 << 16)
     except OSError:
-        return False  # gone, or somebody else's
+        return False  # gone, or another user's

@@ -157,7 +157,7 @@ class ExecutorTests(Harness):
 
     @needs("isolation")
     def test_workers_may_say_a_lot(self, capfd: Any) -> None:
-        """A worker whose output nobody reads must not block on it."""
+        """A worker whose output is not read must not block on it."""
         with self.executor() as executor:
             future = executor.submit(tasks.chatter, 200_000)
             assert self.result(future, "A task that prints 200 kB") == 200_000

@@ -1,4 +1,4 @@
-"""Faults: workers that die or hang, who is to blame, and that nobody else suffers."""
+"""Faults: workers that die or hang, who is to blame, and that no other task suffers."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class FaultTests(Harness):
             kinds = (BrokenExecutor, WorkerCrashedError)
             assert isinstance(error, kinds), (
                 f"A worker died ({how}) and its task came to {error!r}; it must fail with "
-                "WorkerCrashedError, or BrokenExecutor if nobody knows which task it was."
+                "WorkerCrashedError, or BrokenExecutor if it is not known which task it was."
             )
 
     @needs("isolation", "restarts")
@@ -88,7 +88,7 @@ class FaultTests(Harness):
 
     @needs("isolation", "ends_nodes")
     def test_death_before_the_first_task_is_answered(self) -> None:
-        """When somebody kills a worker that is about to start; shutdown does not wait for it."""
+        """When a worker is killed as it starts; shutdown does not wait for it."""
         backend = self.make()
         executor = backend.get_executor(1)
         future = executor.submit(tasks.echo, 1)
@@ -121,7 +121,7 @@ class FaultTests(Harness):
 
     @needs("isolation", "shares_memory", "restarts")
     def test_runner_goes_on_after_idle_workers_died(self, gate: Gate) -> None:
-        """As somebody else kills them between two runs."""
+        """As the system may kill them between two runs."""
         with self.runner(2, fuse=False) as runner:
             pipe = pipeline(node(tasks.increment, "x", f"y{i}", name=f"n{i}") for i in range(10))
             nodes = [node(tasks.wait_at, ["ticket", f"n{i}"], f"o{i}") for i in range(2)]

@@ -82,7 +82,7 @@ def pytest_runtest_makereport(
 
 
 def _forget(call: pytest.CallInfo[None]) -> None:
-    """Let go of what an expected failure holds, such as an executor; nobody debugs it."""
+    """Let go of what an expected failure holds, such as an executor; it is not debugged."""
     for name in ("last_exc", "last_value", "last_traceback"):
         if hasattr(sys, name):
             setattr(sys, name, None)

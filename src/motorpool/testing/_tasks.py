@@ -222,13 +222,13 @@ def hang(_x: Any) -> Never:
 
 
 def tell_and_hang(fifo: str) -> Never:
-    """Wait for whoever reads a named pipe, and never return."""
+    """Wait for a reader of a named pipe, and never return."""
     with Path(fifo).open("w"):
         hang(None)
 
 
 def fail_when_told(fifo: str) -> Never:
-    """Wait for whoever writes to a named pipe, and fail."""
+    """Wait for a writer to a named pipe, and fail."""
     with Path(fifo).open():
         raise ValueError("told")
 

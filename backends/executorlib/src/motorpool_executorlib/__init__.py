@@ -58,7 +58,7 @@ class _Process(SubprocessSpawner):  # type: ignore[misc]  # executorlib has no t
         return True
 
     def poll(self) -> bool:
-        """Whether it lives, or has died so recently that nobody knows yet."""
+        """Whether it lives, or has died so recently that it does not show yet."""
         return self.process is not None and self.process.poll() is None
 
     def has_died(self) -> bool:
@@ -156,10 +156,10 @@ class _Worker(Single):
             interface.send_and_receive_dict({"shutdown": True, "wait": True})
 
     def _watch(self) -> None:
-        """See the worker end, and let nobody wait for it.
+        """See the worker end, and fail its task.
 
-        Sending blocks as long as nobody is there to receive it, so somebody has to be. It is gone
-        before the port is free for another worker.
+        Sending blocks for as long as there is no receiver, so this is one. It is gone before the
+        port is free for another worker.
         """
         process = self._process.process
         exitcode = process.wait() if process is not None else None

@@ -32,7 +32,8 @@ _END = 10.0
 # Lines of what it says that are kept.
 _KEPT = 200
 # There is a rank more than there are workers, which waits; and nodes are not the parts of one
-# program, to be bound to a core each. Open MPI 4 and 5 are told so, unless somebody else has.
+# program, to be bound to a core each. Open MPI 4 and 5 read this, unless the environment says
+# otherwise.
 _SETTINGS = {
     "OMPI_MCA_rmaps_base_oversubscribe": "1",
     "OMPI_MCA_hwloc_base_binding_policy": "none",
@@ -106,7 +107,7 @@ class Job:
                 watch.join()
 
     def _watch(self, address: Any, connected: threading.Event) -> None:
-        """Let nobody wait for a job that will not come up."""
+        """Fail what waits for a job that will not come up."""
         deadline = time.monotonic() + _START
         while not connected.wait(0.05):
             if time.monotonic() > deadline:

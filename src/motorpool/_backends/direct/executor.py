@@ -43,7 +43,7 @@ class DirectExecutor(Executor):
             loads=loads,
             max_tasks_per_child=max_tasks_per_child,
         )
-        # Whoever drops the executor without a shutdown leaves no thread and no process behind.
+        # An executor that is dropped without a shutdown leaves no thread and no process behind.
         weakref.finalize(self, self._pool.abandon).atexit = False
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:

@@ -118,7 +118,7 @@ class DirectPool(TaskBoard):
             self._thread.join()
 
     def abandon(self) -> None:
-        """Shut down, with nobody left to wait; takes no lock, for the garbage collector calls."""
+        """Shut down without waiting; takes no lock, for the garbage collector calls."""
         self._closing = True
         self._bell.ring()
 
@@ -256,7 +256,7 @@ class DirectPool(TaskBoard):
         if member.death is not None:
             self._selector.unregister(member.death)
         with self._lock:
-            self._members.remove(member)  # first, so that nobody kills a process that is closed
+            self._members.remove(member)  # first, so that no thread kills a process that is closed
             self._scarce = False
         code = member.bury()
         with self._lock:

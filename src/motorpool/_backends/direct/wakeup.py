@@ -19,7 +19,7 @@ class Bell:
             end.setblocking(False)
 
     def ring(self) -> None:
-        """Wake whoever waits; from any thread, as often as one likes."""
+        """Wake the waiting thread; from any thread, as often as one likes."""
         with contextlib.suppress(OSError):  # full, so it wakes anyway; or closed
             self.sockets[1].send(b"\0")
 

@@ -146,7 +146,7 @@ class Member:
     def bury(self) -> int | None:
         """End the process if it lives, free its descriptors, and return its exit code."""
         self.process.join(timeout=0 if self.death is None else _REAP_TIME / 50)
-        if self.process.is_alive():  # it closed its pipe, and nobody can reach it any more
+        if self.process.is_alive():  # it closed its pipe, and cannot be reached any more
             self.process.kill()
         self.process.join(timeout=_REAP_TIME)
         code: int | None = self.process.exitcode
