@@ -46,6 +46,20 @@ def test_links_lead_somewhere():
             assert (page.parent / target).exists(), f"{page}: {target}"
 
 
+def test_every_package_and_module_it_names_is_on_the_page_of_the_architecture():
+    """And every file that the page names is there."""
+    page = (ROOT / "docs/explanation/architecture.md").read_text()
+    source = ROOT / "src/motorpool"
+    packages = {path.parent.name for path in source.glob("*/__init__.py")}
+    modules = {path.stem for path in source.glob("*.py") if path.stem.strip("_") == path.stem}
+    words = set(re.findall(r"\w+", page))
+    assert packages | modules <= words
+    for name in re.findall(r"`(_?\w+/[\w/]*(?:\.py)?)`", page):
+        assert (source / name).exists(), name
+    for name in re.findall(r"\b(_\w+/\w+)\b(?!\.py|/)", page):
+        assert (source / f"{name}.py").exists() or (source / name).is_dir(), name
+
+
 @pytest.mark.parametrize("name", sorted(set(motorpool.__all__)))
 def test_every_public_name_is_in_the_reference(name):
     """In backquotes, alone or with arguments."""
