@@ -7,7 +7,7 @@ import pytest
 from functions import present
 
 from motorpool import ParallelRunner, Retry, node, pipeline
-from motorpool._protocol.status import Journal
+from motorpool._protocol.status import StatusTable
 from motorpool.events import NodeCompleted, NodeSkipped, NodeSubmitted
 
 
@@ -90,7 +90,7 @@ def test_stop_that_was_lost_with_its_worker_is_taken_back(process_backend, run, 
     """A worker may ask all to stop and die before it can say why: the run goes on."""
 
     def ask(x):
-        found = [o for o in gc.get_objects() if isinstance(o, Journal)]
+        found = [o for o in gc.get_objects() if isinstance(o, StatusTable)]
         found[-1].stop()
         return x
 

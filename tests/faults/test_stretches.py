@@ -33,7 +33,7 @@ from motorpool import (
 from motorpool._engine.scheduler import Scheduler, State
 from motorpool._engine.stretches import NOBODY, Stretches
 from motorpool._pipeline.graph import Graph
-from motorpool._protocol.spool import Inbox, Outbox
+from motorpool._protocol.spool import SpoolReader, SpoolWriter
 from motorpool.errors import NodeTimeoutError, WorkerCrashedError
 from motorpool.events import NodeCompleted, NodeFailed, NodeSkipped, NodeSubmitted, WorkerLost
 
@@ -451,7 +451,7 @@ def test_array_that_was_handed_on_goes_with_its_worker(process_backend):
 
 def test_message_that_finds_no_room_does_not_spoil_the_next(tmp_path):
     """On a file that may not grow, as on a full tmpfs, a write is short."""
-    outbox = Outbox(".test")
+    outbox = SpoolWriter(".test")
     outbox.point_to(tmp_path)
     outbox.write(b"first")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -465,7 +465,7 @@ def test_message_that_finds_no_room_does_not_spoil_the_next(tmp_path):
         signal.signal(signal.SIGXFSZ, ignored)
     outbox.write(b"third")
     outbox.close()
-    assert list(Inbox(tmp_path, ".test").read()) == [b"first", b"third"]
+    assert list(SpoolReader(tmp_path, ".test").read()) == [b"first", b"third"]
 
 
 class Counted:

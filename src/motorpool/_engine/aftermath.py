@@ -94,7 +94,7 @@ class Aftermath:
     def cancel_queued(self) -> None:
         """Keep what has not started from starting, where workers cannot be told so."""
         # And a ProcessPoolExecutor that breaks leaves futures unanswered if others are cancelled.
-        if self._transport.has_journal and self._pool.backend.capabilities.restarts:
+        if self._transport.tracks_starts and self._pool.backend.capabilities.restarts:
             return
         for future in self._flights.futures():
             future.cancel()
@@ -151,7 +151,7 @@ class Aftermath:
         for node in nodes:
             if self._deadlines.has_expired(node):
                 return node
-        if not self._transport.has_journal:  # then each travels alone
+        if not self._transport.tracks_starts:  # then each travels alone
             return nodes[0] if nodes else None
         for state in (self._transport.running, self._transport.finished):
             started = [node for node in nodes if state(node) is not None]

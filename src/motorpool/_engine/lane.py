@@ -87,8 +87,8 @@ class Lane:
         )  # fmt: skip
         self._recovery = self._aftermath.recovery
         in_process = pool.backend.capabilities.isolation.in_process
-        # Of several nodes, only a journal tells which one broke a worker.
-        tells = transport.has_journal or in_process
+        # Of several nodes, only a status table tells which one broke a worker.
+        tells = transport.tracks_starts or in_process
         self._batches = Batches(
             nodes, ledger.scheduler, number, pool.max_workers, one_by_one=not tells,
             expected=work.expected,
@@ -161,13 +161,13 @@ class Lane:
     def keep_house(self) -> bool:
         """What is due now and then, and not because of a future; true if that changed anything."""
         self._deadlines.enforce(self._pool)
-        if self._transport.has_journal and self._recovery.memory.is_due():
+        if self._transport.tracks_starts and self._recovery.memory.is_due():
             self._recovery.memory.look(self._pool.worker_pids())
         return self._look(self._poll_interval())
 
     def pause(self) -> float | None:
         """Seconds until there is something to look at, other than an outcome."""
-        polling = self._poll_interval() if self._transport.has_journal else None
+        polling = self._poll_interval() if self._transport.tracks_starts else None
         known = [p for p in (self._deadlines.pause(), polling) if p is not None]
         return min(known, default=None)
 

@@ -2,8 +2,8 @@
 
 Where an executor fails exactly the task whose worker died, there is nothing to find out. A pool
 with shared queues fails everything that was in flight, and takes its other workers down. Then the
-journal says who had started and not finished, and the exit codes, where the pool keeps them, whose
-worker died by itself: those are the culprits. Where there are no codes, all who had started are
+status table says who had started and not finished, and the exit codes, where the pool keeps them,
+whose worker died by itself: those are the culprits. Where there are no codes, all who had started are
 suspects, and are run again one by one, with nothing beside them: the pool that breaks again breaks
 for the node that is in it.
 """
@@ -270,6 +270,6 @@ class Recovery:
                 self._tried_again.add(node)  # a worker beside it may have died, which had no node
                 return [], [node]
             return [node], []
-        candidates = list(codes) if self._transport.has_journal else list(lost)
+        candidates = list(codes) if self._transport.tracks_starts else list(lost)
         guilty = [node for node in candidates if codes.get(node) not in _WITH_ITS_POOL]
         return (guilty, []) if guilty else ([], candidates)

@@ -18,8 +18,8 @@ from motorpool._protocol.logs import LogReader
 from motorpool._protocol.messages import Outcome, envelope_head, owner_tag, rows_of
 from motorpool._protocol.plan import Plan, pickle_hooks
 from motorpool._protocol.problem import Problem, unpicklable_value
-from motorpool._protocol.spool import OUTCOMES, Inbox
-from motorpool._protocol.status import JOURNAL, Journal, Started
+from motorpool._protocol.spool import OUTCOMES, SpoolReader
+from motorpool._protocol.status import STATUS, Started, StatusTable
 from motorpool._store import StoredValue, payload_size
 from motorpool._worker.main import run_envelope
 from motorpool.catalog import MemoryDataset
@@ -70,9 +70,9 @@ class Shipped(Transport):
         self._inputs: Sequence[Sequence[str]] = ()
         self._pickled = (nodes, datasets)
         self._hook_manager = hook_manager
-        self._journal: Journal | None = None
+        self._status: StatusTable | None = None
         self._logs: LogReader | None = None
-        self._outcomes: Inbox | None = None
+        self._outcomes: SpoolReader | None = None
         self._last_poll = 0.0
         self._sent: set[int] = set()
         self._plan: Payload | None = None
@@ -107,9 +107,9 @@ class Shipped(Transport):
         if self._settings.scratch:
             scratch = Path(self._settings.scratch)
             scratch.mkdir(mode=0o700)
-            self._journal = Journal(scratch / JOURNAL, len(nodes))
+            self._status = StatusTable(scratch / STATUS, len(nodes))
             self._logs = LogReader(scratch)
-            self._outcomes = Inbox(scratch, OUTCOMES)
+            self._outcomes = SpoolReader(scratch, OUTCOMES)
         self._pickled = (pickled, {})
         return []
 
@@ -149,9 +149,9 @@ class Shipped(Transport):
         stretches, values, load = self._stretches, self._values, []
         last = NOBODY
         for i, (node, ticket, attempt, holds, needs) in enumerate(items):
-            if self._journal is not None:
+            if self._status is not None:
                 if node in self._sent:
-                    self._journal.clear(node)
+                    self._status.clear(node)
                 self._sent.add(node)
             follows = last != NOBODY and stretches.before[node] == last
             inputs = {n: values[n] for n in self._inputs[node] if not needs or n in values}
@@ -233,11 +233,11 @@ class Shipped(Transport):
 
     def running(self, node: int) -> Started | None:
         """Which worker has started a node that it has not finished."""
-        return self._journal.running(node) if self._journal else None
+        return self._status.running(node) if self._status else None
 
     def finished(self, node: int) -> Started | None:
         """Which worker has finished a node whose outcome is not here."""
-        return self._journal.finished(node) if self._journal else None
+        return self._status.finished(node) if self._status else None
 
     def last_words(self, pid: int | None) -> str:
         """What a worker wrote when it died of a signal."""
@@ -246,24 +246,24 @@ class Shipped(Transport):
         return last_words(Path(self._settings.scratch), pid)
 
     @property
-    def has_journal(self) -> bool:
+    def tracks_starts(self) -> bool:
         """Whether `running` can tell."""
-        return self._journal is not None
+        return self._status is not None
 
     def stop(self) -> None:
         """Ask workers to start nothing more."""
-        if self._journal is not None:
-            self._journal.stop()
+        if self._status is not None:
+            self._status.stop()
 
     def go_on(self) -> None:
         """Let workers start nodes again."""
-        if self._journal is not None:
-            self._journal.go_on()
+        if self._status is not None:
+            self._status.go_on()
 
     def press(self, *, waiting: bool) -> None:
         """Let workers know whether nodes wait for them."""
-        if self._journal is not None:
-            self._journal.press(waiting)
+        if self._status is not None:
+            self._status.press(waiting)
 
     def poll(self, interval: float = 0.0) -> list[bytes]:
         """Hand on what workers have logged, and return what is ahead of its future."""
@@ -277,15 +277,15 @@ class Shipped(Transport):
         return list(self._outcomes.read())
 
     def close(self) -> None:
-        """Remove the plan, the journal and every value that is not a result."""
+        """Remove the plan, the status table and every value that is not a result."""
         if self._logs is not None:
             self._logs.read()
         for name in list(self._values):
             self._store.release(self._values.pop(name))
         if self._plan is not None:
             self._store.release(self._plan)
-        if self._journal is not None:
-            self._journal.close()
+        if self._status is not None:
+            self._status.close()
         if self._settings.scratch:
             shutil.rmtree(self._settings.scratch, ignore_errors=True)
 

@@ -71,14 +71,14 @@ class Transport(ABC):
         return None
 
     @property
-    def has_journal(self) -> bool:
+    def tracks_starts(self) -> bool:
         """Whether `running` can tell."""
         return False
 
     def may_have_started(self, node: int) -> bool:
         """Whether a worker that died may have been at the node."""
         known = self.running(node) or self.finished(node)
-        return not self.has_journal or known is not None
+        return not self.tracks_starts or known is not None
 
     def abandon(self, node: int, *, handed: bool = False) -> None:  # noqa: B027, as `press`
         """Give up what a try of a node has left that never came to an outcome.

@@ -7,7 +7,7 @@ import pickle
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from motorpool._protocol.spool import Inbox, Outbox
+from motorpool._protocol.spool import SpoolReader, SpoolWriter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,12 +26,12 @@ class LogWriter(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__()
-        self._outbox = Outbox(_SUFFIX)
+        self._spool = SpoolWriter(_SUFFIX)
         self._kept: deque[bytes] = deque(maxlen=_MOST)
 
     def point_to(self, folder: Path | None) -> None:
         """Choose the folder for what follows, or None if there is none."""
-        self._outbox.point_to(folder)
+        self._spool.point_to(folder)
 
     def take(self) -> bytes:
         """What has been kept, for `handle_taken`; it is kept no longer."""
@@ -44,10 +44,10 @@ class LogWriter(logging.Handler):
         """Append a record; an error here is left to logging's own handler."""
         try:
             packed = _packed(record, self.formatter or logging.Formatter())
-            if self._outbox.folder is None:
+            if self._spool.folder is None:
                 self._kept.append(packed)
             else:
-                self._outbox.write(packed)
+                self._spool.write(packed)
         except Exception:  # noqa: BLE001, logging must not break a node
             self.handleError(record)
 
@@ -60,11 +60,11 @@ class LogReader:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._inbox = Inbox(folder, _SUFFIX)
+        self._spool = SpoolReader(folder, _SUFFIX)
 
     def read(self) -> None:
         """Handle every record that is complete by now."""
-        for body in self._inbox.read():
+        for body in self._spool.read():
             _handle(body)
 
 

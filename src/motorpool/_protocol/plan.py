@@ -52,7 +52,7 @@ class Settings:
         threads: Threads that a library may use in a worker.
         folders: Directories to remove when the driver dies.
         token: What tells this run's values from those of others in the same store.
-        scratch: Folder of journal and logs, or None where workers do not share files.
+        scratch: Folder of the status table and the logs, or None where workers do not share files.
         log_levels: Level by logger.
         checkpoint: Folder to keep in-memory values in, or None.
     """

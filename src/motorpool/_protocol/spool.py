@@ -21,7 +21,7 @@ OUTCOMES = ".outcomes"
 _LENGTH = struct.Struct("<I")
 
 
-class Outbox:
+class SpoolWriter:
     """A worker's end.
 
     Args:
@@ -64,7 +64,7 @@ class Outbox:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-class Inbox:
+class SpoolReader:
     """The driver's end.
 
     Args:

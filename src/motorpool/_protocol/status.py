@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # Its name, in the folder that the workers of a run share with the driver.
-JOURNAL = "journal"
+STATUS = "status"
 _HEADER = 64
 _SLOT = struct.Struct("<iId")
 _IDLE, _RUNNING, _FINISHED = 0, 1, 2
@@ -41,7 +41,7 @@ class Started(NamedTuple):
     time: float
 
 
-class Journal:
+class StatusTable:
     """A view of the file; driver and workers have one each.
 
     Args:

@@ -91,7 +91,7 @@ class Trip:
     def _packed(self, outcomes: list[Outcome]) -> bytes:
         """Outcomes as plain tuples; the last has the peak of memory."""
         if outcomes:
-            outcomes[-1] = outcomes[-1]._replace(peak_memory=_gauge.read())
+            outcomes[-1] = outcomes[-1]._replace(peak_memory=_peak_memory.read())
         return pickle.dumps([tuple(outcome) for outcome in outcomes])
 
     def _run(self, load: Load) -> Outcome:
@@ -99,8 +99,8 @@ class Trip:
         session, index = self._session, load.node
         if session.stopping and not load.follows:
             return Outcome(index, load.ticket, False, os.getpid(), time.time(), 0.0, {}, None, 0)
-        if session.journal is not None:
-            session.journal.start(index)
+        if session.status is not None:
+            session.status.start(index)
         started = time.time()
         clock = time.perf_counter()
         catalog = TaskCatalog(session, load, self._values)
@@ -113,11 +113,11 @@ class Trip:
         except OSError:  # what cannot be given back now goes with the run
             pass
         if session.owned is not None:
-            session.owned.surroundings.restore()
-        if session.journal is not None:
+            session.owned.state.restore()
+        if session.status is not None:
             if load.holds and failure is not None:
-                session.journal.stop()
-            session.journal.finish(index)
+                session.status.stop()
+            session.status.finish(index)
         return Outcome(
             index, load.ticket, True, os.getpid(), started, seconds, catalog.outputs, failure,
             0, kept,
@@ -156,7 +156,7 @@ class Trip:
         return kept
 
 
-class _Gauge:
+class _PeakMemory:
     """Reads this process's peak of memory, in no more than a fiftieth of the time.
 
     It may take the system 40 us, and 2 ms when it is busy.
@@ -176,7 +176,7 @@ class _Gauge:
         return self._peak
 
 
-_gauge = _Gauge()
+_peak_memory = _PeakMemory()
 
 
 def _end_if_forked(worker: int, error: BaseException | None) -> None:

@@ -3,7 +3,7 @@
 run_envelope(bytes)
    |  session: the plan, mapped and kept; unpickles only what this worker runs
    v
-envelope: journal.start -> task, on a catalog -> journal.finish -> outcomes, as bytes
+envelope: stamp -> task, on a catalog -> stamp -> outcomes, as bytes
 """
 
 from __future__ import annotations

@@ -27,15 +27,15 @@ _getsignal = _signal.getsignal
 _STREAMS = ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w"))
 
 
-class Surroundings:
+class ProcessState:
     """What nodes of this process find when they begin."""
 
     def __init__(self) -> None:
         self._spares: list[int] = []
         self._modules = 0
-        self.accept()
+        self.capture()
 
-    def accept(self) -> None:
+    def capture(self) -> None:
         """Take what is there now as what nodes shall find."""
         for fd in self._spares:
             with contextlib.suppress(OSError):
@@ -52,11 +52,11 @@ class Surroundings:
         self._recursion = sys.getrecursionlimit()
         self._modules = len(sys.modules)
 
-    def accept_imports(self) -> bool:
+    def capture_imports(self) -> bool:
         """Do so if modules have been imported, whose changes are meant for all; say whether."""
         if len(sys.modules) == self._modules:
             return False
-        self.accept()
+        self.capture()
         return True
 
     def restore(self) -> None:

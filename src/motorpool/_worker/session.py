@@ -10,8 +10,8 @@ from motorpool._protocol.equipment import Equipment
 from motorpool._protocol.logs import redirect
 from motorpool._protocol.messages import owner_tag
 from motorpool._protocol.plan import Plan, load_hooks
-from motorpool._protocol.spool import OUTCOMES, Outbox
-from motorpool._protocol.status import JOURNAL, Journal
+from motorpool._protocol.spool import OUTCOMES, SpoolWriter
+from motorpool._protocol.status import STATUS, StatusTable
 from motorpool._store import INLINE_LIMIT
 from motorpool._worker.setup import set_up_process
 from motorpool._worker.task import Hooks
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from motorpool._protocol.host import Host
     from motorpool._store import Payload, Ref, StoreClient
 
-_outbox = Outbox(OUTCOMES)
-_outbox_lock = threading.Lock()
+_spool = SpoolWriter(OUTCOMES)
+_spool_lock = threading.Lock()
 # A function that takes less (s) may delay the news of the nodes before it.
 BRISK = 0.005
 
@@ -37,7 +37,7 @@ class Session:
     Attributes:
         client: Likewise.
         settings: What holds for every node.
-        journal: Where nodes are stamped as started and finished, or None.
+        status: Where nodes are stamped as started and finished, or None.
         owned: What this process writes for the driver; None if the worker is not Motorpool's own.
         host: The framework that the run belongs to, or None.
         hooks: What is called around each node.
@@ -50,7 +50,7 @@ class Session:
         self._pickled_datasets = equipment.datasets
         self.settings = self._plan.settings
         self._scratch = Path(self.settings.scratch) if self.settings.scratch else None
-        self.journal = Journal(self._scratch / JOURNAL) if self._scratch else None
+        self.status = StatusTable(self._scratch / STATUS) if self._scratch else None
         self._functions: dict[int, Any] = {}
         self._seconds: dict[int, float] = {}  # that each function took when it last ran
         self._datasets: dict[str, Any] = {}
@@ -62,7 +62,7 @@ class Session:
             "motorpool_worker_started", backend=self.settings.backend, run_id=self.settings.run_id
         )
         if self.owned is not None:
-            self.owned.surroundings.accept()
+            self.owned.state.capture()
             redirect(self.owned.log, self.settings.log_levels)  # imports may have changed it
 
     def attach_output(self) -> None:
@@ -78,12 +78,12 @@ class Session:
     @property
     def stopping(self) -> bool:
         """Whether nodes that have not started should not start any more."""
-        return self.journal is not None and self.journal.stopping
+        return self.status is not None and self.status.stopping
 
     @property
     def pressed(self) -> bool:
         """Whether other nodes wait for a worker."""
-        return self.journal is not None and self.journal.pressed
+        return self.status is not None and self.status.pressed
 
     def node(self, index: int) -> Any:
         """A node; it is run once, so it is not kept, unlike its function."""
@@ -129,9 +129,9 @@ class Session:
 
     def publish(self, rows: bytes) -> None:
         """Send outcomes to the driver before the envelope is done."""
-        with _outbox_lock:  # a worker may be a thread, beside one of another run
-            _outbox.point_to(self._scratch)
-            _outbox.write(rows)
+        with _spool_lock:  # a worker may be a thread, beside one of another run
+            _spool.point_to(self._scratch)
+            _spool.write(rows)
 
     def _function(self, index: int) -> Any:
         if index not in self._functions:
@@ -144,6 +144,6 @@ class Session:
         But for where log records go.
         """
         value = self.client.loads(pickled)
-        if self.owned is not None and self.owned.surroundings.accept_imports():
+        if self.owned is not None and self.owned.state.capture_imports():
             redirect(self.owned.log, self.settings.log_levels)
         return value

@@ -1,4 +1,4 @@
-"""Makes a process a worker of the driver's: its streams, logs, faults and surroundings."""
+"""Makes a process a worker of the driver's: its streams, logs, faults and state."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from motorpool._protocol.faults import FaultWriter
 from motorpool._protocol.logs import LogWriter, redirect
 from motorpool._system.process import limit_threads, watch_parent
-from motorpool._worker.process_state import Surroundings
+from motorpool._worker.process_state import ProcessState
 
 if TYPE_CHECKING:
     from motorpool._protocol.plan import Settings
@@ -22,7 +22,7 @@ class OwnedProcess(NamedTuple):
 
     log: LogWriter
     faults: FaultWriter
-    surroundings: Surroundings
+    state: ProcessState
 
 
 def set_up_process(settings: Settings) -> OwnedProcess | None:
@@ -43,4 +43,4 @@ def _set_up_once(threads: int) -> OwnedProcess:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError):
             stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    return OwnedProcess(LogWriter(), FaultWriter(), Surroundings())
+    return OwnedProcess(LogWriter(), FaultWriter(), ProcessState())

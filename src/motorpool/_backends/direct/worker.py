@@ -82,7 +82,7 @@ class Member:
         self.busy_since = 0.0
         self.watched_for_room = False  # does the selector tell when there is room in the pipe?
         self._reader = FrameReader()
-        self._outbox: deque[memoryview] = deque()
+        self._spool: deque[memoryview] = deque()
 
     @property
     def must_be_asked(self) -> bool:
@@ -92,7 +92,7 @@ class Member:
     @property
     def wants_to_write(self) -> bool:
         """Whether something could not be sent at once."""
-        return bool(self._outbox)
+        return bool(self._spool)
 
     def give(self, task: Task) -> None:
         """Send a task."""
@@ -110,23 +110,23 @@ class Member:
 
     def send(self, data: bytes) -> None:
         """Send without blocking; the rest goes when the pipe has room."""
-        self._outbox.append(memoryview(data))
-        if len(self._outbox) == 1:
+        self._spool.append(memoryview(data))
+        if len(self._spool) == 1:
             self.flush()
 
     def flush(self) -> None:
         """Send what is left, as far as the pipe has room."""
         with contextlib.suppress(BlockingIOError):
             try:
-                while self._outbox:
-                    rest = self._outbox[0]
-                    self._outbox[0] = rest = rest[self.sock.send(rest) :]
+                while self._spool:
+                    rest = self._spool[0]
+                    self._spool[0] = rest = rest[self.sock.send(rest) :]
                     if not rest:
-                        self._outbox.popleft()
+                        self._spool.popleft()
             except OSError as error:
                 if isinstance(error, BlockingIOError):
                     raise
-                self._outbox.clear()  # it is dead, which its descriptor will tell
+                self._spool.clear()  # it is dead, which its descriptor will tell
 
     def receive(self) -> tuple[list[tuple[int, int, bytes]], bool]:
         """Read what has arrived.

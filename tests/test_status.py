@@ -1,16 +1,16 @@
-"""The started-journal."""
+"""The table of which worker is at which node."""
 
 import os
 import subprocess
 import sys
 
-from motorpool._protocol.status import Journal
+from motorpool._protocol.status import StatusTable
 
 
 def test_start_and_finish_are_seen_through_another_view(tmp_path):
     """As driver and worker have one each."""
-    driver = Journal(tmp_path / "j", 3)
-    worker = Journal(tmp_path / "j")
+    driver = StatusTable(tmp_path / "j", 3)
+    worker = StatusTable(tmp_path / "j")
     worker.start(1)
     assert driver.running(1).pid == os.getpid()
     assert driver.running(0) is None
@@ -20,8 +20,8 @@ def test_start_and_finish_are_seen_through_another_view(tmp_path):
 
 def test_stop_reaches_workers(tmp_path):
     """Through the first byte."""
-    driver = Journal(tmp_path / "j", 1)
-    worker = Journal(tmp_path / "j")
+    driver = StatusTable(tmp_path / "j", 1)
+    worker = StatusTable(tmp_path / "j")
     assert not worker.stopping
     driver.stop()
     assert worker.stopping
@@ -29,10 +29,10 @@ def test_stop_reaches_workers(tmp_path):
 
 def test_stamp_outlives_a_killed_worker(tmp_path):
     """What it had started is still there when it is gone."""
-    driver = Journal(tmp_path / "j", 1)
+    driver = StatusTable(tmp_path / "j", 1)
     code = (
-        "import os, signal, pathlib; from motorpool._protocol.status import Journal\n"
-        f"Journal(pathlib.Path({str(tmp_path / 'j')!r})).start(0)\n"
+        "import os, signal, pathlib; from motorpool._protocol.status import StatusTable\n"
+        f"StatusTable(pathlib.Path({str(tmp_path / 'j')!r})).start(0)\n"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
     process = subprocess.Popen([sys.executable, "-c", code])
