@@ -24,7 +24,7 @@ from motorpool._datasets.memory import MemoryDataset
 from motorpool.errors import DatasetError, ValidationError, unknown_names
 
 if TYPE_CHECKING:
-    from motorpool._store import Parcel
+    from motorpool._store import OwnedValue
 
 __all__ = ["DataCatalog", "Dataset", "MemoryDataset", "SharedMemoryDataCatalog"]
 
@@ -192,9 +192,9 @@ class RunCatalog(dict[str, Any]):
         """Save a dataset."""
         self[name].save(data)
 
-    def give(self, name: str, parcel: Parcel) -> None:
+    def save_owned(self, name: str, owned: OwnedValue) -> None:
         """Save a dataset."""
-        self[name].save(parcel.value)
+        self[name].save(owned.value)
 
     def is_empty(self, name: str) -> bool:
         """Whether an output lives in memory, and nothing was saved to it."""

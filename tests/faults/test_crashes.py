@@ -208,7 +208,7 @@ def test_lost_try_leaves_nothing_in_the_store(process_backend):
         return [
             p.name
             for p in store.scratch().iterdir()
-            if p.is_file() and p.name not in {"lock", "budget"}
+            if p.is_file() and p.name not in {"lock", "quota"}
         ]
 
     with ParallelRunner(process_backend, max_workers=1) as runner:

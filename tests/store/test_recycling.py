@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from motorpool import ExecutorBackend, ParallelRunner, allocate, node, pipeline
-from motorpool._store import FileStore, Parcel, Ref, Views
+from motorpool._store import CompositeRef, FileStore, OwnedValue, Ref
 from motorpool._store.contract import keys_of
 from motorpool._store.maps import maps
 from motorpool._store.pages import can_give_up
@@ -45,7 +45,7 @@ def client(store):
 def put(store, client, value):
     """What the driver does with an output."""
     payload = client.put(value)
-    store.adopt(payload)
+    store.retain(payload)
     client.end_node()
     return payload
 
@@ -65,13 +65,13 @@ def test_pages_are_used_again(store, client):
 
 
 def test_larger_value_extends_a_file(store, client):
-    """Its pages are used, and the budget pays for the rest."""
+    """Its pages are used, and the quota pays for the rest."""
     first = put(store, client, np.zeros(N))
-    where, (used, _) = inode(first), store.client.segments.budget.numbers
+    where, (used, _) = inode(first), store.client.segments.quota.numbers
     store.release(first)
     second = put(store, client, np.arange(2.0 * N))
     assert inode(second) == where
-    assert store.client.segments.budget.numbers[0] == used + 8 * N
+    assert store.client.segments.quota.numbers[0] == used + 8 * N
     np.testing.assert_array_equal(client.get(second), np.arange(2.0 * N))
 
 
@@ -90,8 +90,8 @@ def test_view_pins_its_segment_for_as_long_as_it_lives(store, client):
     store.release(second)
     third = put(store, client, np.ones(N))
     files = [p for p in Path(client.folders[0]).glob("**/*") if p.is_file() and p.name != "lock"]
-    held = sum(p.stat().st_size for p in files if p.name != "budget")
-    assert held == store.client.segments.budget.numbers[0]
+    held = sum(p.stat().st_size for p in files if p.name != "quota")
+    assert held == store.client.segments.quota.numbers[0]
     np.testing.assert_array_equal(client.get(third), np.ones(N))
 
 
@@ -200,7 +200,7 @@ def test_views_of_an_input_are_passed_on(store, client, part):
     before, files = inode(first), len(list(Path(client.folders[0]).iterdir()))
     expected = part(client.get(first))
     second = put(store, client, expected)
-    assert isinstance(second, Views)
+    assert isinstance(second, CompositeRef)
     assert inode(second) == before
     assert len(list(Path(client.folders[0]).iterdir())) == files
     store.release(first)
@@ -306,14 +306,14 @@ def test_result_that_was_moved_to_disk_is_an_input_of_another_runner():
 
 def test_budget_is_not_locked_by_a_forked_child(store):
     """Which was forked at the wrong moment, and lives long."""
-    budget = store.client.segments.budget
+    quota = store.client.segments.quota
     end = os.pipe()
-    with budget._open():
+    with quota._open():
         child = os.fork()
         if not child:
             os.read(end[0], 1)
             os._exit(0)
-    assert budget.take(1)
+    assert quota.take(1)
     os.write(end[1], b"x")
     os.waitpid(child, 0)
     for fd in end:
@@ -356,38 +356,38 @@ def test_large_array_that_nobody_else_has_is_not_held_twice(store, client, again
     count = 96 * 2**20 // 8
     if again:
         store.release(put(store, client, np.ones(count)))
-    parcel = Parcel(np.arange(count, dtype="float64"), last=True)
-    assert parcel.may_be_spent()
+    owned = OwnedValue(np.arange(count, dtype="float64"), last=True)
+    assert owned.is_consumable()
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     before, own = _memory("VmRSS"), _memory("RssAnon")
-    payload = client.put(parcel.value, spend=True)
+    payload = client.put(owned.value, consume=True)
     assert own - _memory("RssAnon") > 80 * 2**20  # although the array still lives
     if not again:  # else the map of the old segment counts, whose pages were there before
         assert _memory("VmHWM") - before < 32 * 2**20
-    store.adopt(payload)
+    store.retain(payload)
     assert (client.get(payload) == np.arange(count)).all()
     client.end_node()
 
 
 def test_array_that_somebody_has_is_left_as_it_is():
-    """A variable, a view, a parcel that is wanted later; and what would not be worth it."""
+    """A variable, a view, a owned that is wanted later; and what would not be worth it."""
     count = 48 * 2**20 // 8
     array = np.ones(count)
-    assert not Parcel(array, last=True).may_be_spent()
-    parcel = Parcel(np.ones(count), last=True)
-    view = memoryview(parcel.value)[5:]
-    assert not parcel.may_be_spent()
+    assert not OwnedValue(array, last=True).is_consumable()
+    owned = OwnedValue(np.ones(count), last=True)
+    view = memoryview(owned.value)[5:]
+    assert not owned.is_consumable()
     view.release()
-    assert parcel.may_be_spent() == can_give_up
-    assert not Parcel(np.ones(count)).may_be_spent()
-    assert not Parcel(np.ones(10), last=True).may_be_spent()
-    assert not Parcel(np.ones(2 * count)[::2], last=True).may_be_spent()
-    assert not Parcel([np.ones(count)], last=True).may_be_spent()
-    parcel = Parcel(np.ones(count), last=True)
-    reference = weakref.ref(parcel.value)  # whoever has it may ask for the array at any time
-    assert not parcel.may_be_spent()
+    assert owned.is_consumable() == can_give_up
+    assert not OwnedValue(np.ones(count)).is_consumable()
+    assert not OwnedValue(np.ones(10), last=True).is_consumable()
+    assert not OwnedValue(np.ones(2 * count)[::2], last=True).is_consumable()
+    assert not OwnedValue([np.ones(count)], last=True).is_consumable()
+    owned = OwnedValue(np.ones(count), last=True)
+    reference = weakref.ref(owned.value)  # whoever has it may ask for the array at any time
+    assert not owned.is_consumable()
     del reference
-    assert parcel.is_all()
+    assert owned.is_unique()
 
 
 def test_array_in_a_cache_of_its_node_is_copied(process_backend):

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from motorpool import ExecutorBackend
 from motorpool._store import FileClient, FileStore, Ref, Segments, directory
-from motorpool._store.quota import Budget
+from motorpool._store.quota import Quota
 from motorpool._store.recycling import FREE
 from motorpool.errors import StoreError, StoreFullError
 
@@ -86,7 +86,7 @@ def test_reader_may_change_what_it_reads(store):
 def test_view_outlives_release_and_close(store):
     """Whoever still looks at a value goes on seeing it."""
     ref = store.client.put(pd.DataFrame({"a": BIG}))
-    store.adopt(ref)
+    store.retain(ref)
     table = store.client.get(ref)
     store.release(ref)
     store.close()
@@ -98,9 +98,9 @@ def test_view_outlives_release_and_close(store):
 def test_claimed_value_outlives_the_store(store):
     """And its file and directory go with the last claim."""
     keep, drop = store.client.put(BIG), store.client.put(BIG)
-    store.adopt(keep)
-    store.adopt(drop)
-    claim = store.claim(keep)
+    store.retain(keep)
+    store.retain(drop)
+    claim = store.pin(keep)
     folder = Path(keep.key).parent
     store.close()
     assert Path(keep.key).exists()
@@ -142,14 +142,14 @@ def small_tmpfs(tmp_path):
 def values_in(folder):
     """Files of values, wherever they wait, but for what is always there."""
     found = [p for p in Path(folder).glob("**/*") if p.is_file()]
-    return [p for p in found if p.name not in {"lock", "budget"}]
+    return [p for p in found if p.name not in {"lock", "quota"}]
 
 
 def client_of(memory, disk, limit=1 << 40):
     """A client of directories of one's own."""
     (memory / FREE).mkdir()
-    budget = Budget.create(str(memory / "budget"), limit)
-    segments = Segments(str(memory), str(disk), budget)
+    quota = Quota.create(str(memory / "quota"), limit)
+    segments = Segments(str(memory), str(disk), quota)
     return FileClient(segments, ExecutorBackend.dumps, ExecutorBackend.loads)
 
 
@@ -161,7 +161,7 @@ def test_full_tier_passes_values_on(small_tmpfs, tmp_path_factory):
     assert [Path(r.key).parent == disk for r in refs] == [False, True, True, True]
     assert [client.get(r)[0] for r in refs] == [0, 1, 2, 3]
     assert len(values_in(small_tmpfs)) == 1
-    assert client.segments.budget.numbers[0] == Path(refs[0].key).stat().st_size
+    assert client.segments.quota.numbers[0] == Path(refs[0].key).stat().st_size
 
 
 def test_all_tiers_full_is_an_error_that_names_them(small_tmpfs):
@@ -198,7 +198,7 @@ def test_cold_values_move_to_disk_when_room_is_needed(tmp_path_factory):
     assert Path(refs[0].key).exists()
     assert not Path(refs[1].key).exists()
     assert len(values_in(memory)) == 3
-    assert client.segments.budget.numbers[0] <= 6 << 20
+    assert client.segments.quota.numbers[0] <= 6 << 20
     for i, ref in enumerate(refs):
         np.testing.assert_array_equal(client.get(ref), np.full(250_000, i, "float64"))
     np.testing.assert_array_equal(looked_at, np.zeros(250_000))

@@ -3,9 +3,9 @@
 Where an executor fails exactly the task whose worker died, there is nothing to find out. A pool
 with shared queues fails everything that was in flight, and takes its other workers down. Then the
 status table says who had started and not finished, and the exit codes, where the pool keeps them,
-whose worker died by itself: those are the culprits. Where there are no codes, all who had started are
-suspects, and are run again one by one, with nothing beside them: the pool that breaks again breaks
-for the node that is in it.
+whose worker died by itself: those are the culprits. Where there are no codes, all who had started
+are suspects, and are run again one by one, with nothing beside them: the pool that breaks again
+breaks for the node that is in it.
 """
 
 from __future__ import annotations

@@ -121,7 +121,7 @@ class Shipped(Transport):
         known = next((payload for payload in found if payload is not None), None)
         if known is not None:
             self._values[name] = known
-            self._store.adopt(known)
+            self._store.retain(known)
             return []
         value = dataset.peek() if isinstance(dataset, MemoryDataset) else dataset.load()
         try:
@@ -136,8 +136,8 @@ class Shipped(Transport):
 
     def lend(self, name: str) -> StoredValue:
         """A value of the store; it is kept there for as long as the loader."""
-        self._store.adopt(self._values[name])
-        return self._store.claim(self._values[name])
+        self._store.retain(self._values[name])
+        return self._store.pin(self._values[name])
 
     def receive(self, name: str) -> None:
         """Bring a value from the catalog of the run to the store, unless it is there."""
@@ -184,7 +184,7 @@ class Shipped(Transport):
             outcome = Outcome(*row)
             if outcome.failure is None:
                 for name, payload in outcome.outputs.items():
-                    self._store.adopt(payload)
+                    self._store.retain(payload)
                     if name in self._values:  # of an earlier try that had to be taken back
                         self.release(name)
                     self._values[name] = payload
@@ -215,7 +215,7 @@ class Shipped(Transport):
             dataset = self._catalog[name]
             if name in self._values and name not in self._remote and not self._is_borrowed(name):
                 self._makers.pop(name, None)
-                source = self._store.claim(self._values.pop(name))
+                source = self._store.pin(self._values.pop(name))
                 if isinstance(dataset, MemoryDataset):
                     dataset.bind(source)
                 else:  # an in-memory dataset of another library has no `bind`
@@ -292,7 +292,7 @@ class Shipped(Transport):
     def _put(self, value: Any, *, inline: bool = True, owner: str = "") -> Payload:
         payload: Payload = self._client.put(value, inline=inline, owner=owner)
         self._client.end_node()
-        self._store.adopt(payload)
+        self._store.retain(payload)
         return payload
 
     def _is_borrowed(self, name: str) -> bool:

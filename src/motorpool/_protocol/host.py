@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from motorpool._store import Parcel
+    from motorpool._store import OwnedValue
     from motorpool.events import Observer
 
 
@@ -29,7 +29,7 @@ class NodeCatalog(Protocol):
     def load(self, name: str) -> Any:
         """Load a dataset."""
 
-    def give(self, name: str, parcel: Parcel) -> None:
+    def save_owned(self, name: str, owned: OwnedValue) -> None:
         """Save a dataset; its maker has no use for the value any more."""
 
     def is_empty(self, name: str) -> bool:

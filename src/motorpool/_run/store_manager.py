@@ -32,8 +32,8 @@ class StoreManager:
         try:
             payload = self._store.client.put(value)
             self._store.client.end_node()
-            self._store.adopt(payload)
-            return self._store.claim(payload)
+            self._store.retain(payload)
+            return self._store.pin(payload)
         except Exception as error:
             text = in_words(unpicklable_value(name, value, error))
             raise ValidationError(text, dataset=name) from error

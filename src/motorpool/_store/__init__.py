@@ -6,42 +6,42 @@
        +---------------------- payload --+--- payload ---------------+
        |  large: a Ref                   |
        v                                 | release(payload), after the last consumer
-    file in a directory of the run  <----+ claim(payload), for results that outlive the run
+    file in a directory of the run  <----+ pin(payload), for results that outlive the run
 
 The driver handles payloads and never looks into them.
 """
 
 from motorpool._store.client import INLINE_LIMIT, FileClient
 from motorpool._store.contract import (
+    CompositeRef,
     Payload,
     Ref,
     Store,
     StoreClient,
     StoredValue,
-    Views,
     payload_size,
 )
 from motorpool._store.driver import FileStore
 from motorpool._store.format import dump, is_whole, layout, write_file
 from motorpool._store.in_band import InBandClient, InBandStore
-from motorpool._store.parcel import Parcel
+from motorpool._store.owned import OwnedValue
 from motorpool._store.pickling import dumps, reduce_out_of_band
 from motorpool._store.segments import Segments
 
 __all__ = [
     "INLINE_LIMIT",
+    "CompositeRef",
     "FileClient",
     "FileStore",
     "InBandClient",
     "InBandStore",
-    "Parcel",
+    "OwnedValue",
     "Payload",
     "Ref",
     "Segments",
     "Store",
     "StoreClient",
     "StoredValue",
-    "Views",
     "dump",
     "dumps",
     "is_whole",

@@ -8,7 +8,7 @@ import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from motorpool._store.contract import Part, Payload, Ref, Views, keys_of
+from motorpool._store.contract import BufferSlice, CompositeRef, Payload, Ref, keys_of
 from motorpool._store.format import dump, layout, parts
 from motorpool._store.maps import find_source, maps
 from motorpool._store.pages import address_of
@@ -66,7 +66,7 @@ class FileClient:
         return self.segments.folders
 
     def put(
-        self, value: Any, *, inline: bool = True, owner: str = "", spend: bool = False
+        self, value: Any, *, inline: bool = True, owner: str = "", consume: bool = False
     ) -> Payload:
         """Pickle a value; a small one is returned, a large one written to a file."""
         if inline and type(value) in _PLAIN and sys.getsizeof(value) < _PLAIN_LIMIT:
@@ -76,7 +76,7 @@ class FileClient:
         if inline and size <= INLINE_LIMIT:
             return self.dumps(value) if buffers else stream
         shared = self._share(stream, buffers, owner)
-        payload = shared or self._write(stream, buffers, owner, spend=spend)
+        payload = shared or self._write(stream, buffers, owner, consume=consume)
         with self._lock:
             self._made.update(key for key in keys_of(payload) if key in self._made)
         return payload
@@ -97,7 +97,7 @@ class FileClient:
             return self.loads(stream, buffers=buffers)
         stream, *buffers = (
             views[part.key][part.start : part.start + part.nbytes]
-            if isinstance(part, Part)
+            if isinstance(part, BufferSlice)
             else memoryview(bytearray(part))
             for part in payload.parts
         )
@@ -127,7 +127,7 @@ class FileClient:
             return
         kept = []
         for source in self._sources:
-            if goes_on and source.cell() is not None:
+            if goes_on and source.owner_ref() is not None:
                 kept.append(source)
             elif source.shared:
                 self.segments.recycle(source.key + PART)
@@ -146,13 +146,15 @@ class FileClient:
             self._sources.append(source)
         return view.toreadonly() if self.readonly else view
 
-    def _write(self, stream: bytes, buffers: list[memoryview], owner: str, *, spend: bool) -> Ref:
-        laid_out = layout(stream, buffers, spend=spend)
+    def _write(
+        self, stream: bytes, buffers: list[memoryview], owner: str, *, consume: bool
+    ) -> Ref:
+        laid_out = layout(stream, buffers, consume=consume)
         ref = Ref(self.segments.write(laid_out, owner, keep=self.keeps), laid_out.size)
         self._made[ref.key] = 0
         return ref
 
-    def _share(self, stream: bytes, buffers: list[memoryview], owner: str) -> Views | None:
+    def _share(self, stream: bytes, buffers: list[memoryview], owner: str) -> CompositeRef | None:
         """A value with data that are in segments already, or None if it has none worth it."""
         found = [self._find(buffer) for buffer in buffers]
         shown: Counter[str] = Counter()
@@ -168,13 +170,13 @@ class FileClient:
             self._publish(key)
         return self._with_rest(stream, buffers, kept, owner)
 
-    def _find(self, buffer: memoryview) -> tuple[Part, int] | None:
+    def _find(self, buffer: memoryview) -> tuple[BufferSlice, int] | None:
         """Where a buffer is, and the size of that segment."""
         start = address_of(buffer)
         source = find_source(self._sources, start, buffer.nbytes)
         if source is None or not self.segments.owns(source.key):
             return None
-        part = Part(source.key, start - source.start, buffer.nbytes)
+        part = BufferSlice(source.key, start - source.start, buffer.nbytes)
         return part, source.end - source.start
 
     def _publish(self, key: str) -> None:
@@ -187,21 +189,21 @@ class FileClient:
                 self._made[key] = 0
 
     def _with_rest(
-        self, stream: bytes, buffers: list[memoryview], kept: list[Part | None], owner: str
-    ) -> Views:
+        self, stream: bytes, buffers: list[memoryview], kept: list[BufferSlice | None], owner: str
+    ) -> CompositeRef:
         """Write what is not in a segment yet to one of its own, if it is large."""
         rest = [b for b, part in zip(buffers, kept, strict=True) if part is None]
         if len(stream) + sum(b.nbytes for b in rest) <= INLINE_LIMIT:
-            own: list[bytes | Part] = [b.tobytes() for b in rest]
-            pickled: bytes | Part = stream
+            own: list[bytes | BufferSlice] = [b.tobytes() for b in rest]
+            pickled: bytes | BufferSlice = stream
         else:
             laid_out = layout(stream, rest)
             key = self.segments.write(laid_out, owner, keep=self.keeps)
             self._made[key] = 0
-            own = [Part(key, start, b.nbytes) for start, b in laid_out.buffers]
-            pickled = Part(key, *laid_out.stream)
+            own = [BufferSlice(key, start, b.nbytes) for start, b in laid_out.buffers]
+            pickled = BufferSlice(key, *laid_out.stream)
         left = iter(own)
-        return Views(pickled, tuple(next(left) if part is None else part for part in kept))
+        return CompositeRef(pickled, tuple(next(left) if part is None else part for part in kept))
 
 
 def _client(

@@ -27,7 +27,7 @@ class Ref:
         return Ref, (self.key, self.nbytes)
 
 
-class Part(NamedTuple):
+class BufferSlice(NamedTuple):
     """Where some bytes of a value are.
 
     Attributes:
@@ -42,7 +42,7 @@ class Part(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Views:
+class CompositeRef:
     """Says where a value is that shares its data with other values.
 
     Attributes:
@@ -50,29 +50,29 @@ class Views:
         buffers: Its buffers, or where they are.
     """
 
-    stream: bytes | Part
-    buffers: tuple[bytes | Part, ...]
+    stream: bytes | BufferSlice
+    buffers: tuple[bytes | BufferSlice, ...]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _views, (self.stream, *self.buffers)
+        return _composite, (self.stream, *self.buffers)
 
     @property
     def nbytes(self) -> int:
         """Size of the value, in bytes."""
-        return sum(p.nbytes if isinstance(p, Part) else len(p) for p in self.parts)
+        return sum(p.nbytes if isinstance(p, BufferSlice) else len(p) for p in self.parts)
 
     @property
-    def parts(self) -> tuple[bytes | Part, ...]:
+    def parts(self) -> tuple[bytes | BufferSlice, ...]:
         """The pickle and the buffers."""
         return (self.stream, *self.buffers)
 
 
-def _views(stream: bytes | Part, *buffers: bytes | Part) -> Views:
-    return Views(stream, buffers)
+def _composite(stream: bytes | BufferSlice, *buffers: bytes | BufferSlice) -> CompositeRef:
+    return CompositeRef(stream, buffers)
 
 
 # A value as the driver sees it: pickled and carried along, or kept by the store.
-Payload = bytes | Ref | Views
+Payload = bytes | Ref | CompositeRef
 
 
 def payload_size(payload: Payload) -> int:
@@ -84,8 +84,8 @@ def keys_of(payload: Payload) -> set[str]:
     """What the store keeps for a value."""
     if isinstance(payload, Ref):
         return {payload.key}
-    if isinstance(payload, Views):
-        return {part.key for part in payload.parts if isinstance(part, Part)}
+    if isinstance(payload, CompositeRef):
+        return {part.key for part in payload.parts if isinstance(part, BufferSlice)}
     return set()
 
 
@@ -105,7 +105,7 @@ class StoreClient(Protocol):
         """Whether large values cannot be written to by those who read them."""
 
     def put(
-        self, value: Any, *, inline: bool = True, owner: str = "", spend: bool = False
+        self, value: Any, *, inline: bool = True, owner: str = "", consume: bool = False
     ) -> Payload:
         """Keep a value.
 
@@ -113,7 +113,7 @@ class StoreClient(Protocol):
             value: The value.
             inline: Whether a small one may be returned as its own pickle.
             owner: What to find it by if its maker dies before the driver knows of it.
-            spend: Whether the value itself will not be read any more, so that its memory may
+            consume: Whether the value itself will not be read any more, so that its memory may
                 be given back piece by piece.
 
         Raises:
@@ -150,23 +150,23 @@ class Store(ABC):
     def client(self) -> StoreClient:
         """What workers write and read with."""
 
-    def adopt(self, payload: Payload) -> None:  # noqa: B027, not every store counts
-        """A value has come from a client: keep it until it is released as often as adopted."""
+    def retain(self, payload: Payload) -> None:  # noqa: B027, not every store counts
+        """Keep a value that has come from a client, until it is released as often as retained."""
 
     @abstractmethod
     def release(self, payload: Payload) -> None:
-        """Forget a value; who still looks at it may go on doing so."""
+        """Drop a value; those who still read it may go on doing so."""
 
     @abstractmethod
-    def claim(self, payload: Payload) -> StoredValue:
-        """Keep an adopted value for as long as the returned loader lives, even past `close`.
+    def pin(self, payload: Payload) -> StoredValue:
+        """Keep a retained value for as long as the returned loader lives, even past `close`.
 
         It is the loader that releases it then.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """Forget every value that is not claimed; may be called twice."""
+        """Drop every value that is not pinned; may be called twice."""
 
     def holds(self, value: StoredValue) -> bool:  # noqa: ARG002, for those who can tell
         """Whether clients of this store find a stored value for as long as it lives."""

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from motorpool._store.client import FileClient
 from motorpool._store.contract import Payload, Store, StoredValue, keys_of
 from motorpool._store.directory import RunDirectory, sweep, tiers
-from motorpool._store.quota import Budget
+from motorpool._store.quota import Quota
 from motorpool._store.recycling import FREE, PART
-from motorpool._store.references import Books
+from motorpool._store.refcounts import RefCounts
 from motorpool._store.segments import Segments
 from motorpool._system.cgroup import memory_headroom
 from motorpool._system.locks import free_memory
@@ -34,8 +34,8 @@ class FileStore(Store):
         self._client = client
         self._directories = directories
         self._owner = os.getpid()
-        self._books = Books(client.segments)
-        self._claimed: weakref.WeakSet[StoredValue] = weakref.WeakSet()
+        self._refcounts = RefCounts(client.segments)
+        self._pinned: weakref.WeakSet[StoredValue] = weakref.WeakSet()
 
     @classmethod
     def create(
@@ -55,13 +55,13 @@ class FileStore(Store):
             sweep(parent)
             directories.append(RunDirectory(parent))
         *fast, disk = (str(d.path) for d in directories)
-        memory, budget = None, None
+        memory, quota = None, None
         if fast:
             memory = fast[0]
             os.mkdir(os.path.join(memory, FREE), 0o700)  # noqa: PTH102, PTH118, as short
             limit = _default_limit(memory) if memory_limit is None else memory_limit
-            budget = Budget.create(os.path.join(memory, "budget"), limit)  # noqa: PTH118
-        client = FileClient(Segments(memory, disk, budget), dumps, loads, readonly=readonly)
+            quota = Quota.create(os.path.join(memory, "quota"), limit)  # noqa: PTH118
+        client = FileClient(Segments(memory, disk, quota), dumps, loads, readonly=readonly)
         return cls(client, directories)
 
     @property
@@ -69,15 +69,15 @@ class FileStore(Store):
         """What workers write and read with."""
         return self._client
 
-    def adopt(self, payload: Payload) -> None:
+    def retain(self, payload: Payload) -> None:
         """Count a value's files as used."""
         if not isinstance(payload, bytes):
-            self._books.adopt(keys_of(payload))
+            self._refcounts.retain(keys_of(payload))
 
     def release(self, payload: Payload) -> None:
         """Count a value's files as used once less; maps of them stay valid."""
         if not isinstance(payload, bytes):
-            self._books.release(keys_of(payload))
+            self._refcounts.release(keys_of(payload))
 
     def holds(self, value: StoredValue) -> bool:
         """Whether a value lies in these files, or in one that is never moved."""
@@ -85,24 +85,24 @@ class FileStore(Store):
             self._client.segments.owns(key) for key in keys_of(value.payload)
         )
 
-    def claim(self, payload: Payload) -> StoredValue:
+    def pin(self, payload: Payload) -> StoredValue:
         """Keep a value for as long as the returned loader lives."""
         value = StoredValue(payload, self.client, tuple(self._directories))
         if not isinstance(payload, bytes):
-            self._claimed.add(value)
-            finalizer = weakref.finalize(value, self._books.release, keys_of(payload))
+            self._pinned.add(value)
+            finalizer = weakref.finalize(value, self._refcounts.release, keys_of(payload))
             finalizer.atexit = False
         return value
 
     def close(self) -> None:
-        """Remove all files that are not claimed, and the directories as soon as none is."""
+        """Remove all files that are not pinned, and the directories as soon as none is."""
         if os.getpid() != self._owner:  # a forked child's copy; the files are not its own
             return
-        self._books.close()
-        kept = {key[-16:] for v in self._claimed for key in keys_of(v.payload)}
+        self._refcounts.close()
+        kept = {key[-16:] for v in self._pinned for key in keys_of(v.payload)}
         for directory in self._directories:
             for path in directory.path.glob("**/*"):
-                if path.name not in {"lock", "budget"} and path.name[-16:] not in kept:
+                if path.name not in {"lock", "quota"} and path.name[-16:] not in kept:
                     _remove(path)
             if not kept:
                 directory.remove()

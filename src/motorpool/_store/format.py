@@ -38,14 +38,14 @@ class Layout(NamedTuple):
         stream: Where the pickle is, and its length.
         buffers: Each buffer, and where it goes.
         size: Size of the file, in bytes.
-        spend: Whether the buffers are not needed when they are written.
+        consume: Whether the buffers are not needed when they are written.
     """
 
     head: bytes
     stream: tuple[int, int]
     buffers: list[tuple[int, memoryview]]
     size: int
-    spend: bool = False
+    consume: bool = False
 
 
 def dump(value: Any, dumps: Callable[..., bytes]) -> tuple[bytes, list[memoryview]]:
@@ -69,13 +69,13 @@ def dump(value: Any, dumps: Callable[..., bytes]) -> tuple[bytes, list[memoryvie
     return dumps(with_blobs(value), buffer_callback=out_of_band), views
 
 
-def layout(stream: bytes, buffers: Sequence[memoryview], *, spend: bool = False) -> Layout:
+def layout(stream: bytes, buffers: Sequence[memoryview], *, consume: bool = False) -> Layout:
     """Lay out a dumped value.
 
     Args:
         stream: The pickle.
         buffers: Its buffers.
-        spend: Whether they are not needed when they are written.
+        consume: Whether they are not needed when they are written.
     """
     start = _HEAD.size + _ENTRY.size * len(buffers)
     position = start + len(stream)
@@ -85,7 +85,7 @@ def layout(stream: bytes, buffers: Sequence[memoryview], *, spend: bool = False)
         table.append(_ENTRY.pack(position, buffer.nbytes))
         placed.append((position, buffer))
         position += buffer.nbytes
-    return Layout(b"".join(table) + stream, (start, len(stream)), placed, position, spend)
+    return Layout(b"".join(table) + stream, (start, len(stream)), placed, position, consume)
 
 
 def write(fd: int, value: Layout) -> None:
@@ -100,7 +100,7 @@ def write(fd: int, value: Layout) -> None:
     for start, part in ((0, memoryview(value.head)), *value.buffers):
         if start > position:
             os.write(fd, bytes(start - position))
-        for piece in _pieces(part, spend=value.spend and start > 0):
+        for piece in _pieces(part, consume=value.consume and start > 0):
             rest = piece
             while rest.nbytes:
                 rest = rest[os.write(fd, rest) :]
@@ -111,14 +111,14 @@ def fill(view: memoryview, value: Layout) -> None:
     """Copy a value to a map of a file that is large enough."""
     view[: len(value.head)] = value.head
     for start, part in value.buffers:
-        for piece in _pieces(part, spend=value.spend):
+        for piece in _pieces(part, consume=value.consume):
             view[start : start + piece.nbytes] = piece
             start += piece.nbytes  # noqa: PLW2901, it goes on from here
 
 
-def _pieces(part: memoryview, *, spend: bool) -> Iterator[memoryview]:
+def _pieces(part: memoryview, *, consume: bool) -> Iterator[memoryview]:
     """A buffer in one piece; or in several, each given back to the system when it is written."""
-    if not spend:
+    if not consume:
         yield part
         return
     for at in range(0, part.nbytes, _PIECE):
@@ -132,7 +132,7 @@ def write_file(path: str, value: Layout) -> None:
     flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
     fd = os.open(path, flags, 0o600)
     try:
-        write(fd, value._replace(spend=False))  # a disk that is full must leave the value whole
+        write(fd, value._replace(consume=False))  # a disk that is full must leave the value whole
     except BaseException:
         os.unlink(path)  # noqa: PTH108, a Path costs more
         raise

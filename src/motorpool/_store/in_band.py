@@ -25,7 +25,7 @@ class InBandClient:
         self.loads = loads
 
     def put(
-        self, value: Any, *, inline: bool = True, owner: str = "", spend: bool = False  # noqa: ARG002, as files need it
+        self, value: Any, *, inline: bool = True, owner: str = "", consume: bool = False  # noqa: ARG002, as files need it
     ) -> bytes:  # fmt: skip
         """Return a value's pickle."""
         return self.dumps(value)
@@ -63,7 +63,7 @@ class InBandStore(Store):
     def release(self, payload: Payload) -> None:
         """Nothing is kept here; who holds the pickle lets it go."""
 
-    def claim(self, payload: Payload) -> StoredValue:
+    def pin(self, payload: Payload) -> StoredValue:
         """What loads the value from its pickle."""
         return StoredValue(payload, self._client, self)
 

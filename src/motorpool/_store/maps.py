@@ -37,14 +37,14 @@ class Source(NamedTuple):
         start: Address of its first byte.
         end: Address behind its last byte.
         key: The segment.
-        cell: Dead when no view of the map is left.
+        owner_ref: Dead when no view of the map is left.
         shared: Whether writes go to the segment itself.
     """
 
     start: int
     end: int
     key: str
-    cell: weakref.ref[ctypes.Array[ctypes.c_char]]
+    owner_ref: weakref.ref[ctypes.Array[ctypes.c_char]]
     shared: bool
 
 
@@ -200,7 +200,7 @@ class Maps:
     def seal(self, source: Source) -> Source:
         """Let later writes to an allocated array be its owner's alone: others read it now."""
         entry = self._used.get(source.start)
-        if source.cell() is not None and entry is not None:
+        if source.owner_ref() is not None and entry is not None:
             entry.keep = False
             make_private(source.start, source.end - source.start, entry.fd)
         return source._replace(shared=False)
@@ -239,7 +239,7 @@ def find_source(sources: Iterable[Source], start: int, nbytes: int) -> Source | 
     """
     for source in sources:
         if source.start <= start and start + nbytes <= source.end:
-            alive = source.cell() is not None
+            alive = source.owner_ref() is not None
             if alive and (source.shared or is_clean(start, nbytes)):
                 return source
     return None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 try:
     import fcntl
-except ImportError:  # Windows, where values go to disk, of which there is no budget
+except ImportError:  # Windows, where values go to disk, of which there is no quota
     fcntl = None  # type: ignore[assignment,unused-ignore]
 
 from motorpool._system.locks import undo_lock
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _NUMBERS = struct.Struct("<qq")
 
 
-class Budget:
+class Quota:
     """A count of bytes and its limit, in a file; a path, as far as pickles are concerned.
 
     Args:
@@ -32,11 +32,11 @@ class Budget:
         self._path = path
         self._owed = _Owed()
 
-    def __reduce__(self) -> tuple[type[Budget], tuple[str]]:
-        return Budget, (self._path,)
+    def __reduce__(self) -> tuple[type[Quota], tuple[str]]:
+        return Quota, (self._path,)
 
     @classmethod
-    def create(cls, path: str, limit: int) -> Budget:
+    def create(cls, path: str, limit: int) -> Quota:
         """Make the file; nothing is taken yet."""
         with open(path, "xb") as file:  # noqa: PTH123, as short
             file.write(_NUMBERS.pack(0, limit))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from motorpool._system.locks import can_lock, lock_alone
 
 if TYPE_CHECKING:
-    from motorpool._store.quota import Budget
+    from motorpool._store.quota import Quota
 
 FREE = "free"
 PART = ".part"
@@ -21,18 +21,18 @@ _MOST_TRIES = 8
 _LEAST = 64 * 1024
 
 
-class Waiting:
+class FreeList:
     """The folder where such files wait, named by size and id.
 
     Args:
         memory: Directory in memory.
-        budget: Of that directory.
+        quota: Of that directory.
     """
 
-    def __init__(self, memory: str, budget: Budget) -> None:
+    def __init__(self, memory: str, quota: Quota) -> None:
         self._memory = memory
         self._folder = f"{memory}/{FREE}"
-        self._budget = budget
+        self._quota = quota
 
     def put(self, key: str) -> tuple[str, int] | None:
         """Keep an unused segment; None if it had better be removed, or is gone."""
@@ -50,7 +50,7 @@ class Waiting:
         """Take a file that waits: the smallest that is large enough, or else the largest.
 
         Returns:
-            Its path, a descriptor that holds a lock, and its size; a part of the budget has been
+            Its path, a descriptor that holds a lock, and its size; a part of the quota has been
             taken for what it lacks.
         """
         with os.scandir(self._folder) as entries:
@@ -60,13 +60,13 @@ class Waiting:
         smaller = sorted((w for w in waiting if least <= w[0] < size), reverse=True)
         for found, name in (*fitting, *smaller)[:_MOST_TRIES]:
             lacking = max(0, size - found)
-            if lacking and not self._budget.take(lacking):
+            if lacking and not self._quota.take(lacking):
                 continue
             taken = self._take(name, found, owner)
             if taken is not None:
                 return taken[0], taken[1], found
             if lacking:
-                self._budget.give(lacking)
+                self._quota.give(lacking)
         return None
 
     def _take(self, name: str, size: int, owner: str) -> tuple[str, int] | None:
@@ -99,7 +99,7 @@ class Waiting:
         finally:
             os.close(fd)
         os.unlink(taken)  # noqa: PTH108, as above
-        self._budget.give(size)
+        self._quota.give(size)
         return True
 
     def drop_one(self) -> bool:

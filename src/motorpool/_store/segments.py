@@ -1,4 +1,4 @@
-"""Files that hold values: in memory within a budget, then on disk; used again when they are free.
+"""Files that hold values: in memory within a quota, then on disk; used again when they are free.
 
     memory/NAME.part    being written
     memory/NAME         a value
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from motorpool._store.format import fill, write, write_file
 from motorpool._store.maps import maps
-from motorpool._store.recycling import ID_LENGTH, PART, Waiting, age
+from motorpool._store.recycling import ID_LENGTH, PART, FreeList, age
 from motorpool._system.locks import free_memory, lock_alone, undo_lock
 from motorpool.errors import StoreFullError
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from motorpool._store.format import Layout
-    from motorpool._store.quota import Budget
+    from motorpool._store.quota import Quota
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
@@ -40,15 +40,15 @@ class Segments:
     Args:
         memory: Directory in memory, or None.
         disk: Directory on disk.
-        budget: Of the memory, where there is such a directory.
+        quota: Of the memory, where there is such a directory.
     """
 
-    def __init__(self, memory: str | None, disk: str, budget: Budget | None) -> None:
+    def __init__(self, memory: str | None, disk: str, quota: Quota | None) -> None:
         self.memory = memory
         self.disk = disk
-        self.budget = budget
-        # Where there is no budget, nothing waits: on disk there are pages enough.
-        self.waiting = Waiting(memory, budget) if memory is not None and budget else None
+        self.quota = quota
+        # Where there is no quota, nothing waits: on disk there are pages enough.
+        self.free_list = FreeList(memory, quota) if memory is not None and quota else None
 
     @property
     def folders(self) -> tuple[str, ...]:
@@ -105,7 +105,7 @@ class Segments:
         """
         if self.memory is None or not hasattr(os, "posix_fallocate"):
             return None
-        found = self.waiting.take(size, owner, least=size) if self.waiting else None
+        found = self.free_list.take(size, owner, least=size) if self.free_list else None
         if found is not None:
             return found[0], found[1]
         if not self._make_room(size):
@@ -125,8 +125,8 @@ class Segments:
         Returns:
             Where it waits, and its size; None if it is gone.
         """
-        if self.waiting is not None and os.path.dirname(key) == self.memory:  # noqa: PTH120
-            waits = self.waiting.put(key)
+        if self.free_list is not None and os.path.dirname(key) == self.memory:  # noqa: PTH120
+            waits = self.free_list.put(key)
             if waits is not None:
                 return waits
         self.remove(key)
@@ -134,8 +134,8 @@ class Segments:
 
     def drop(self, path: str) -> None:
         """Give back the memory of a segment that waits."""
-        if self.waiting is not None:
-            self.waiting.drop(path)
+        if self.free_list is not None:
+            self.free_list.drop(path)
 
     def remove(self, key: str) -> None:
         """Remove a segment, wherever it is; maps of it stay valid."""
@@ -150,7 +150,7 @@ class Segments:
             yield os.path.join(self.disk, os.path.basename(key))  # noqa: PTH118, PTH119, as above
 
     def _remove(self, path: str, size: int) -> None:
-        if self.budget is None or os.path.dirname(path) != self.memory:  # noqa: PTH120, as above
+        if self.quota is None or os.path.dirname(path) != self.memory:  # noqa: PTH120, as above
             os.unlink(path)  # noqa: PTH108, as above
             return
         fd = os.open(path, os.O_RDWR)
@@ -159,10 +159,10 @@ class Segments:
             free_memory(fd)
         finally:
             os.close(fd)
-        self.budget.give(size)
+        self.quota.give(size)
 
     def _new(self, owner: str, size: int) -> tuple[str, int]:
-        """A new file in memory, as large as what was taken of the budget for it."""
+        """A new file in memory, as large as what was taken of the quota for it."""
         path = f"{self.memory}/{owner}{secrets.token_hex(ID_LENGTH // 2)}{PART}"
         fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
         os.truncate(fd, size)
@@ -173,7 +173,7 @@ class Segments:
         if not self._make_room(value.size):
             return None
         path, fd = self._new(owner, value.size)
-        if value.spend and not self._reserve(path, fd, value.size):
+        if value.consume and not self._reserve(path, fd, value.size):
             return None
         return self._written(path, fd, value, value.size)
 
@@ -204,13 +204,13 @@ class Segments:
 
     def _reuse(self, value: Layout, owner: str, *, keep: bool) -> str | None:
         """Write a value to a file that waits for it; None if there is none."""
-        found = self.waiting.take(value.size, owner) if self.waiting else None
+        found = self.free_list.take(value.size, owner) if self.free_list else None
         if found is None:
             return None
         path, fd, size = found
         if size < value.size:
             os.truncate(fd, value.size)
-            if value.spend and not self._reserve(path, fd, value.size):
+            if value.consume and not self._reserve(path, fd, value.size):
                 return None
             return self._written(path, fd, value, value.size)
         view = maps.write(fd, size) if keep else None
@@ -224,35 +224,35 @@ class Segments:
         return path
 
     def _make_room(self, size: int) -> bool:
-        """Take a part of the budget: free files go first, then values are moved to disk."""
-        if self.budget is None or self.budget.take(size):
+        """Take a part of the quota: free files go first, then values are moved to disk."""
+        if self.quota is None or self.quota.take(size):
             return True
-        if size > self.budget.numbers[1]:
+        if size > self.quota.numbers[1]:
             return False
-        while self.waiting is not None and self.waiting.drop_one():
-            if self.budget.take(size):
+        while self.free_list is not None and self.free_list.drop_one():
+            if self.quota.take(size):
                 return True
         for entry in sorted(os.scandir(self.memory), key=age):
-            if self._move(entry) and self.budget.take(size):
+            if self._spill(entry) and self.quota.take(size):
                 return True
         return False
 
-    def _move(self, entry: os.DirEntry[str]) -> bool:
+    def _spill(self, entry: os.DirEntry[str]) -> bool:
         """Move a value that is not mapped to disk; false if it stays, or is gone."""
-        if entry.name.startswith((".", "budget", "lock")) or entry.name.endswith(PART):
+        if entry.name.startswith((".", "quota", "lock")) or entry.name.endswith(PART):
             return False
         with contextlib.suppress(OSError):
             if not entry.is_file(follow_symlinks=False) or os.stat(entry.path).st_nlink > 1:  # noqa: PTH116
                 return False
             fd = os.open(entry.path, os.O_RDWR)
             try:
-                return lock_alone(fd, hold=True) and self._move_locked(entry, fd)
+                return lock_alone(fd, hold=True) and self._spill_locked(entry, fd)
             finally:
                 undo_lock(fd)  # a child that was forked meanwhile has the descriptor as well
                 os.close(fd)
         return False
 
-    def _move_locked(self, entry: os.DirEntry[str], fd: int) -> bool:
+    def _spill_locked(self, entry: os.DirEntry[str], fd: int) -> bool:
         target = os.path.join(self.disk, entry.name)  # noqa: PTH118, as above
         temporary = os.path.join(self.disk, f".move-{secrets.token_hex(ID_LENGTH // 2)}")  # noqa: PTH118
         try:
@@ -276,8 +276,8 @@ class Segments:
 
     def _full(self, size: int, error: OSError) -> StoreFullError:
         tried = f"{self.disk} ({error.strerror})"
-        if self.budget is not None:
-            used, limit = self.budget.numbers
+        if self.quota is not None:
+            used, limit = self.quota.numbers
             tried = f"{self.memory} ({used:,} of {limit:,} bytes taken) or {tried}"
         return StoreFullError(
             f"There is no room for a value of {size:,} bytes in {tried}. Free some space, set "

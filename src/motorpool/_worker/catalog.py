@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from motorpool._datasets.contract import confirm_dataset
-from motorpool._store import Parcel
+from motorpool._store import OwnedValue
 from motorpool.errors import MotorpoolError, NodeError
 
 if TYPE_CHECKING:
@@ -89,24 +89,24 @@ class TaskCatalog:
 
     def save(self, name: str, data: Any) -> None:
         """Save a dataset; a chunk of a stream takes the place of the one before."""
-        self.give(name, Parcel(data))
+        self.save_owned(name, OwnedValue(data))
 
-    def give(self, name: str, parcel: Parcel) -> None:
+    def save_owned(self, name: str, owned: OwnedValue) -> None:
         """Save a dataset; the node has no use for the value any more."""
         dataset = self._session.dataset(name)
         if dataset is not None:
-            dataset.save(parcel.value)
+            dataset.save(owned.value)
         elif name not in self._load.handed:
-            payload = self._put(parcel)
+            payload = self._put(owned)
             if name in self.outputs:  # the chunk before
                 self._session.client.discard(self.outputs[name])
             self.outputs[name] = payload
-        elif parcel.is_all():
-            self._session.protect(parcel.value)
-            self._values.handed[name] = Handoff(parcel.value, None)
+        elif owned.is_unique():
+            self._session.protect(owned.value)
+            self._values.handed[name] = Handoff(owned.value, None)
         else:
             before = self._values.handed.get(name)
-            self._values.handed[name] = Handoff(None, self._put(parcel, handed=True))
+            self._values.handed[name] = Handoff(None, self._put(owned, handed=True))
             if before is not None and before.copy is not None:  # the chunk before
                 self._session.client.discard(before.copy)
 
@@ -115,7 +115,7 @@ class TaskCatalog:
         handed, stored = self._values.handed, {}
         try:
             for name, (value, copy) in handed.items():
-                stored[name] = self._put(Parcel(value)) if copy is None else copy
+                stored[name] = self._put(OwnedValue(value)) if copy is None else copy
         except Exception:  # noqa: BLE001, whatever the reason, the next node can run here
             for name, payload in stored.items():
                 if handed[name].copy is None:
@@ -150,10 +150,10 @@ class TaskCatalog:
         """Confirm a dataset."""
         confirm_dataset(name, self._session.dataset(name))
 
-    def _put(self, parcel: Parcel, *, handed: bool = False) -> Payload:
-        spend = parcel.may_be_spent()
+    def _put(self, owned: OwnedValue, *, handed: bool = False) -> Payload:
+        consume = owned.is_consumable()
         try:
-            return self._session.put(parcel.value, self._load.node, spend=spend, handed=handed)
+            return self._session.put(owned.value, self._load.node, consume=consume, handed=handed)
         except (MotorpoolError, MemoryError):
             raise
         except Exception as error:

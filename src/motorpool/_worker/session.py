@@ -101,17 +101,17 @@ class Session:
         """Memory of the store for an array of a node; None if there is none."""
         return self.client.allocate(nbytes, owner_tag(self.settings.token, node))
 
-    def put(self, value: Any, node: int, *, spend: bool, handed: bool) -> Payload:
+    def put(self, value: Any, node: int, *, consume: bool, handed: bool) -> Payload:
         """Keep a node's value in the store.
 
         Args:
             value: The value.
             node: The node.
-            spend: Whether the value itself ends with it.
+            consume: Whether the value itself ends with it.
             handed: Whether it is for the next node alone, so that the driver is not told of it.
         """
         owner = owner_tag(self.settings.token, node, handed=handed)
-        return self.client.put(value, owner=owner, spend=spend)
+        return self.client.put(value, owner=owner, consume=consume)
 
     def protect(self, array: Any) -> None:
         """Make a large array that is handed on read-only, if the run says so."""

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any
 
-from motorpool._store import Parcel
+from motorpool._store import OwnedValue
 from motorpool.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -92,12 +92,12 @@ class NodeRun:
             outputs = dict(outputs)  # the hook may have kept its own
         if is_stream(node, outputs):
             for name, chunk in self._chunks(outputs, inputs):
-                self._save((name, Parcel(chunk)))
+                self._save((name, OwnedValue(chunk)))
             self._check_chunks(outputs)
         else:
             last = not (hooks and hooks.has("after_dataset_saved"))
             names = list(outputs)
-            self._each(self._save, [(n, Parcel(outputs.pop(n), last=last)) for n in names])
+            self._each(self._save, [(n, OwnedValue(outputs.pop(n), last=last)) for n in names])
         for name in getattr(node, "confirms", None) or ():
             self._catalog.confirm(name)
 
@@ -120,9 +120,9 @@ class NodeRun:
             hooks.call("after_dataset_loaded", dataset_name=name, data=data, node=self._node)
         return data
 
-    def _save(self, item: tuple[str, Parcel]) -> None:
-        name, parcel = item
-        if parcel.value is None and not self._catalog.takes_none:
+    def _save(self, item: tuple[str, OwnedValue]) -> None:
+        name, owned = item
+        if owned.value is None and not self._catalog.takes_none:
             raise DatasetError(
                 f"The node {self._node.name!r} returned None for the dataset {name!r}. None "
                 "cannot be saved: return a value, or take the dataset out of the node's outputs.",
@@ -131,14 +131,14 @@ class NodeRun:
             )
         told = {"dataset_name": name, "node": self._node} if self._hooks else {}
         if told:
-            self._hooks.call("before_dataset_saved", data=parcel.value, **told)
+            self._hooks.call("before_dataset_saved", data=owned.value, **told)
         try:
-            self._catalog.give(name, parcel)
+            self._catalog.save_owned(name, owned)
         except Exception as error:
-            error.add_note(f"while saving the dataset {name!r}, a {type(parcel.value).__name__}")
+            error.add_note(f"while saving the dataset {name!r}, a {type(owned.value).__name__}")
             raise
         if told:
-            self._hooks.call("after_dataset_saved", data=parcel.value, **told)
+            self._hooks.call("after_dataset_saved", data=owned.value, **told)
 
     def _replaced_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
         replaced: dict[str, Any] = {}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import cloudpickle
 from kedro.io import AbstractDataset, DataCatalog, DatasetError
 
-from motorpool._store import Parcel
+from motorpool._store import OwnedValue
 from motorpool.errors import MotorpoolError
 
 if TYPE_CHECKING:
@@ -71,9 +71,9 @@ class LocalCatalog:
         """Load a dataset."""
         return self.shown.load(name)
 
-    def give(self, name: str, parcel: Parcel) -> None:
+    def save_owned(self, name: str, owned: OwnedValue) -> None:
         """Save a dataset."""
-        self.shown.save(name, parcel.value)
+        self.shown.save(name, owned.value)
 
     def is_empty(self, name: str) -> bool:
         """Whether an output lives in memory, and nothing was saved to it."""
@@ -108,21 +108,21 @@ class RemoteCatalog(LocalCatalog):
         self.saved.clear()
         return self
 
-    def give(self, name: str, parcel: Parcel) -> None:
+    def save_owned(self, name: str, owned: OwnedValue) -> None:
         """Save a dataset; what goes to the store does so when Kedro has let go of it."""
-        self.shown.save(name, parcel.value)
+        self.shown.save(name, owned.value)
         if name not in self.saved:
             return
-        if self.saved[name] is not parcel.value:  # a validator has changed it
-            parcel = Parcel(self.saved[name])
+        if self.saved[name] is not owned.value:  # a validator has changed it
+            owned = OwnedValue(self.saved[name])
         del self.saved[name]
         try:
-            self.inner.give(name, parcel)
+            self.inner.save_owned(name, owned)
         except (MotorpoolError, MemoryError, OSError):
             raise
         except Exception as error:
             raise DatasetError(
-                f"{name}: {type(parcel.value)} cannot be serialised. ParallelRunner implicit "
+                f"{name}: {type(owned.value)} cannot be serialised. ParallelRunner implicit "
                 "memory datasets can only be used with serialisable data"
             ) from error
 

@@ -12,12 +12,12 @@ from motorpool._store.pages import can_give_up
 _LEAST = 32 * 2**20
 
 
-class Parcel:
-    """Holds a value that the maker of the parcel has let go of.
+class OwnedValue:
+    """Holds a value that its maker has let go of.
 
     Args:
         value: The value.
-        last: Whether the parcel is not asked for it again when it is in the store.
+        last: Whether `value` is not read again when it is in the store.
     """
 
     __slots__ = ("_last", "value")
@@ -26,8 +26,8 @@ class Parcel:
         self.value = value
         self._last = last
 
-    def is_all(self) -> bool:
-        """Whether the value is an array that ends with the parcel: it cannot be reached otherwise.
+    def is_unique(self) -> bool:
+        """Whether the value is an array with no reference but this object's.
 
         Its memory is its own, and no variable, view or cache anywhere has it, not even weakly. Of
         other values that cannot be told: what is inside of them may be referenced elsewhere.
@@ -41,17 +41,17 @@ class Parcel:
             return False
         return bool(self.value.flags.owndata) and not self.value.dtype.hasobject
 
-    def may_be_spent(self) -> bool:
+    def is_consumable(self) -> bool:
         """Whether it is all of a value that is worth giving its pages back one by one."""
-        if not self.is_all() or not can_give_up:
+        if not self.is_unique() or not can_give_up:
             return False
         flags = self.value.flags
         return bool(flags.contiguous | flags.f_contiguous) and self.value.nbytes >= _LEAST
 
 
 def _count_alone() -> int:
-    parcel = Parcel(object())
-    return sys.getrefcount(parcel.value)
+    owned = OwnedValue(object())
+    return sys.getrefcount(owned.value)
 
 
 _ALONE = _count_alone()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from motorpool._store.segments import Segments
 
 
-class Books:
+class RefCounts:
     """Counts users of segments; those of none wait, as many as were once in use together.
 
     So the memory that a run holds never exceeds what its values have needed at some time.
@@ -35,11 +35,11 @@ class Books:
         self._lock = threading.Lock()
         self._released: deque[tuple[str, ...]] = deque()
 
-    def adopt(self, keys: Iterable[str]) -> None:
+    def retain(self, keys: Iterable[str]) -> None:
         """A value uses these segments."""
         with self._lock:
             for key in keys:
-                self._adopt(key)
+                self._retain(key)
         self._settle()
 
     def release(self, keys: Iterable[str]) -> None:
@@ -58,7 +58,7 @@ class Books:
             finally:
                 self._lock.release()
 
-    def _adopt(self, key: str) -> None:
+    def _retain(self, key: str) -> None:
         self._users[key] += 1
         if key not in self._sizes and self._segments.owns(key):
             self._waiting.pop(key[-ID_LENGTH:], None)
