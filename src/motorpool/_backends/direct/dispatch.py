@@ -7,10 +7,10 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING
 
-from motorpool._backends.direct.wakeup import Bell
+from motorpool._backends.direct.wakeup import Wakeup
 
 if TYPE_CHECKING:
-    from motorpool._backends.direct.worker import Member, Task
+    from motorpool._backends.direct.worker import WorkerHandle, Task
 
 # Tasks shorter than this (s) are sent before the worker has answered the last one: the round trip
 # of 50-100 us is then hidden. For longer ones it would show little, and a task could wait behind
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SHORT = 0.002
 
 
-class TaskBoard:
+class TaskDispatcher:
     """The tasks that wait, and the workers that may take them.
 
     Args:
@@ -31,25 +31,25 @@ class TaskBoard:
         self._max_tasks = max_tasks
         self._lock = threading.Lock()
         self._pending: deque[Task] = deque()
-        self._members: list[Member] = []
+        self._workers: list[WorkerHandle] = []
         self._broken: str | None = None
         self._closing = False
-        self._scarce = False  # the system has refused to start another worker
+        self._spawn_refused = False  # the system has refused to start another worker
         self._average = SHORT  # moving average of the tasks' durations, in seconds
         self._owner = os.getpid()
-        self._bell = Bell()
+        self._wakeup = Wakeup()
 
     def pids(self) -> list[int]:
         """Process ids of the workers."""
         with self._lock:
-            return [m.pid for m in self._members]
+            return [m.pid for m in self._workers]
 
     def kill(self, pid: int | None = None) -> None:
         """Kill one worker, or all of them; what they are at fails."""
         with self._lock:
-            for member in self._members:
-                if pid in {None, member.pid} and os.getpid() == self._owner:
-                    member.process.kill()
+            for worker in self._workers:
+                if pid in {None, worker.pid} and os.getpid() == self._owner:
+                    worker.process.kill()
 
     def _is_eventful(self) -> bool:
         """Whether workers may have to be started, sent the rest of something, or ended.
@@ -59,47 +59,47 @@ class TaskBoard:
         """
         return bool(
             self._pending or self._closing or self._max_tasks is not None
-            or any(m.watched_for_room or m.wants_to_write or m.stopped_at for m in self._members)
+            or any(m.watched_for_room or m.wants_to_write or m.stopped_at for m in self._workers)
         )  # fmt: skip
 
     def _is_over(self) -> bool:
         if not self._closing:
             return False
         with self._lock:
-            return not self._members and not self._pending
+            return not self._workers and not self._pending
 
     # Called with the lock held.
 
     def _dispatch(self) -> None:
         """Give waiting tasks to workers; the pool's thread starts more if there are too few."""
-        while self._pending and (member := self._choose(self._pending[0].near)) is not None:
+        while self._pending and (worker := self._choose(self._pending[0].near)) is not None:
             task = self._pending.popleft()
             if not task.running and not task.future.set_running_or_notify_cancel():
                 continue
             task.running = True
-            member.give(task)
-            if member.wants_to_write:
-                self._bell.ring()
+            worker.give(task)
+            if worker.wants_to_write:
+                self._wakeup.wake()
         if self._wants_more():
-            self._bell.ring()
+            self._wakeup.wake()
 
-    def _choose(self, near: int | None) -> Member | None:
+    def _choose(self, near: int | None) -> WorkerHandle | None:
         """An idle worker; else, if there are to be no more, for short tasks a nearly idle one.
 
         Args:
             near: Process id of the worker to take, of several that would do.
         """
         idle = nearly = None
-        for member in self._members:
-            if member.stopped_at is not None or member.served == self._max_tasks:
+        for worker in self._workers:
+            if worker.stopped_at is not None or worker.served == self._max_tasks:
                 continue
-            if not member.tasks and (idle is None or member.pid == near):
-                idle = member
-            elif len(member.tasks) == 1 and (nearly is None or member.pid == near):
-                nearly = member
-        full = len(self._members) == self._max_workers
+            if not worker.tasks and (idle is None or worker.pid == near):
+                idle = worker
+            elif len(worker.tasks) == 1 and (nearly is None or worker.pid == near):
+                nearly = worker
+        full = len(self._workers) == self._max_workers
         return idle or (nearly if full and self._average < SHORT else None)
 
     def _wants_more(self) -> bool:
-        room = len(self._members) < (1 if self._scarce else self._max_workers)
+        room = len(self._workers) < (1 if self._spawn_refused else self._max_workers)
         return bool(self._pending) and room and not self._broken

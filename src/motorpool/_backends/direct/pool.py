@@ -1,6 +1,6 @@
 """The direct pool: one duplex pipe for each worker, and nothing that workers share.
 
-    submit --> pending --> Member.tasks --pipe--> worker process
+    submit --> pending --> WorkerHandle.tasks --pipe--> worker process
                               |  first unanswered = what the worker is at
     futures <-- one thread <--+--pipe, and a descriptor that tells of its death
 
@@ -21,9 +21,9 @@ from collections import deque
 from concurrent.futures import BrokenExecutor, Future
 from typing import TYPE_CHECKING, Any
 
-from motorpool._backends.direct.dispatch import TaskBoard
+from motorpool._backends.direct.dispatch import TaskDispatcher
 from motorpool._backends.direct.frames import Kind, call_frame
-from motorpool._backends.direct.worker import Member, Task
+from motorpool._backends.direct.worker import WorkerHandle, Task
 from motorpool._protocol.failure import Failure, unpack
 from motorpool.errors import WorkerCrashedError
 
@@ -40,7 +40,7 @@ _ASK_INTERVAL = 0.5
 _MOST_FALSE_STARTS = 3
 
 
-class DirectPool(TaskBoard):
+class DirectPool(TaskDispatcher):
     """Workers, the tasks that are with them, and the thread that listens to them.
 
     Args:
@@ -62,7 +62,7 @@ class DirectPool(TaskBoard):
         self._aborting = False
         self._false_starts = 0
         self._selector = selectors.DefaultSelector()
-        self._selector.register(self._bell.sockets[0], selectors.EVENT_READ, None)
+        self._selector.register(self._wakeup.sockets[0], selectors.EVENT_READ, None)
         self._thread = threading.Thread(target=self._run, name="motorpool-pool", daemon=True)
         self._thread.start()
         atexit.register(self._at_exit)
@@ -113,14 +113,14 @@ class DirectPool(TaskBoard):
                 task.future.set_running_or_notify_cancel()
             else:
                 task.future.set_exception(BrokenExecutor("the pool was shut down"))
-        self._bell.ring()
+        self._wakeup.wake()
         if wait and threading.current_thread() is not self._thread:
             self._thread.join()
 
     def abandon(self) -> None:
         """Shut down without waiting; takes no lock, for the garbage collector calls."""
         self._closing = True
-        self._bell.ring()
+        self._wakeup.wake()
 
     def _at_exit(self) -> None:
         self.shutdown(wait=True, cancel_futures=False)
@@ -134,101 +134,101 @@ class DirectPool(TaskBoard):
         except BaseException as error:
             self._broken = f"the pool's thread failed: {error!r}"
             with self._lock:
-                members, self._members = self._members, []
-                waiting = [t for m in members for t in m.tasks] + list(self._pending)
+                workers, self._workers = self._workers, []
+                waiting = [t for m in workers for t in m.tasks] + list(self._pending)
                 self._pending.clear()
-            for member in members:
-                member.process.kill()
-                member.bury()
+            for worker in workers:
+                worker.process.kill()
+                worker.reap()
             self._fail([t for t in waiting if not t.future.done()])
             raise
         finally:
             atexit.unregister(self._at_exit)
             self._selector.close()
-            self._bell.close()
+            self._wakeup.close()
 
     def _listen(self) -> None:
         """Deal with results and deaths until the pool is shut down and empty."""
         while not self._is_over():
-            for key, events in self._selector.select(self._patience()):
+            for key, events in self._selector.select(self._select_timeout()):
                 if key.data is None:
-                    self._bell.quiet()
+                    self._wakeup.clear()
                 elif key.fileobj is not key.data.sock:
                     self._died(key.data)
                 elif events & selectors.EVENT_READ:
                     self._read(key.data)
-            for member in [m for m in self._members if m.must_be_asked]:
-                if not member.process.is_alive():
-                    self._died(member)
+            for worker in [m for m in self._workers if m.must_be_asked]:
+                if not worker.process.is_alive():
+                    self._died(worker)
             if self._is_eventful():
-                self._grow()
-                self._tend()
+                self._adjust_process_count()
+                self._flush_and_retire()
 
-    def _patience(self) -> float | None:
+    def _select_timeout(self) -> float | None:
         """Seconds until a worker that was asked to end has to be killed."""
-        if any(m.must_be_asked for m in self._members):
+        if any(m.must_be_asked for m in self._workers):
             return _ASK_INTERVAL
-        asked = [m.stopped_at for m in self._members if m.stopped_at is not None]
+        asked = [m.stopped_at for m in self._workers if m.stopped_at is not None]
         return max(0.0, min(asked) + _GRACE - time.monotonic()) if asked else None
 
-    def _grow(self) -> None:
+    def _adjust_process_count(self) -> None:
         """Start workers for what waits; in this thread, where no signal handler can break in."""
         while True:
             with self._lock:
                 if not self._wants_more():
                     return
-                ends = [m.sock for m in self._members] + [*self._bell.sockets]
+                ends = [m.sock for m in self._workers] + [*self._wakeup.sockets]
             try:
-                member = Member(self._context, self._dumps, self._loads, ends)
+                worker = WorkerHandle(self._context, self._dumps, self._loads, ends)
             except Exception as error:  # noqa: BLE001, the system may refuse in many ways
-                self._scarce = True
-                if not self._members:
+                self._spawn_refused = True
+                if not self._workers:
                     self._fail(self._false_start(f"the last could not be started: {error!r}"))
                 continue
-            self._selector.register(member.sock, selectors.EVENT_READ, member)
-            if member.death is not None:
-                self._selector.register(member.death, selectors.EVENT_READ, member)
+            self._selector.register(worker.sock, selectors.EVENT_READ, worker)
+            if worker.death is not None:
+                self._selector.register(worker.death, selectors.EVENT_READ, worker)
             with self._lock:
-                self._members.append(member)
+                self._workers.append(worker)
                 self._dispatch()
 
-    def _tend(self) -> None:
+    def _flush_and_retire(self) -> None:
         """Send what is left, and end workers that have served."""
         with self._lock:
             over = self._closing and not self._pending
-            for member in self._members:
-                member.flush()
-                member.watched_for_room = member.wants_to_write
-                events = selectors.EVENT_WRITE * member.wants_to_write | selectors.EVENT_READ
-                self._selector.modify(member.sock, events, member)
-                idle = not member.tasks
-                if idle and (member.served == self._max_tasks or over):
-                    member.stop()
-                overdue = member.stopped_at and time.monotonic() > member.stopped_at + _GRACE
+            for worker in self._workers:
+                worker.flush()
+                worker.watched_for_room = worker.wants_to_write
+                events = selectors.EVENT_WRITE * worker.wants_to_write | selectors.EVENT_READ
+                self._selector.modify(worker.sock, events, worker)
+                idle = not worker.tasks
+                if idle and (worker.served == self._max_tasks or over):
+                    worker.stop()
+                overdue = worker.stopped_at and time.monotonic() > worker.stopped_at + _GRACE
                 if overdue:
-                    member.process.kill()
+                    worker.process.kill()
 
-    def _read(self, member: Member) -> None:
-        frames, closed = member.receive()
-        self._answer(member, frames)
+    def _read(self, worker: WorkerHandle) -> None:
+        frames, closed = worker.receive()
+        self._answer(worker, frames)
         if closed:
-            self._died(member)
+            self._died(worker)
 
-    def _answer(self, member: Member, frames: list[tuple[int, int, bytes]]) -> None:
+    def _answer(self, worker: WorkerHandle, frames: list[tuple[int, int, bytes]]) -> None:
         """Settle tasks, and send the worker the next ones before futures tell their callers."""
         settled = []
         with self._lock:
             for kind, number, payload in frames:
                 if kind == Kind.READY:
-                    member.ready, self._false_starts = True, 0
+                    worker.ready, self._false_starts = True, 0
                     continue
-                if not member.tasks or member.tasks[0].number != number:
-                    member.process.kill()  # it has got out of step, which no worker of ours does
+                if not worker.tasks or worker.tasks[0].number != number:
+                    worker.process.kill()  # it has got out of step, which no worker of ours does
                     break
-                task = member.tasks.popleft()
+                task = worker.tasks.popleft()
                 now = time.perf_counter()
-                self._average += _NEWEST * (now - member.busy_since - self._average)
-                member.busy_since = now
+                self._average += _NEWEST * (now - worker.busy_since - self._average)
+                worker.busy_since = now
                 settled.append((task, kind, payload))
             self._dispatch()
         for task, kind, payload in settled:
@@ -243,36 +243,36 @@ class DirectPool(TaskBoard):
         except Exception as error:  # noqa: BLE001, the result pickles but does not unpickle
             future.set_exception(error)
 
-    def _died(self, member: Member) -> None:
+    def _died(self, worker: WorkerHandle) -> None:
         """Take leave of a worker; its first unanswered task is the one that it was at."""
-        if member not in self._members:
+        if worker not in self._workers:
             return
         closed = False
         while not closed:  # results that it had sent before
-            frames, closed = member.receive()
-            self._answer(member, frames)
+            frames, closed = worker.receive()
+            self._answer(worker, frames)
             closed = closed or not frames
-        self._selector.unregister(member.sock)
-        if member.death is not None:
-            self._selector.unregister(member.death)
+        self._selector.unregister(worker.sock)
+        if worker.death is not None:
+            self._selector.unregister(worker.death)
         with self._lock:
-            self._members.remove(member)  # first, so that no thread kills a process that is closed
-            self._scarce = False
-        code = member.bury()
+            self._workers.remove(worker)  # first, so that no thread kills a process that is closed
+            self._spawn_refused = False
+        code = worker.reap()
         with self._lock:
-            tasks = list(member.tasks)
-            culprit = tasks.pop(0) if tasks and member.ready else None
+            tasks = list(worker.tasks)
+            culprit = tasks.pop(0) if tasks and worker.ready else None
             if not self._aborting:
                 self._pending.extendleft(reversed(tasks))
                 tasks = []
             self._dispatch()
         for task in tasks:
             task.future.set_exception(BrokenExecutor("the pool was shut down"))
-        if not member.ready:
+        if not worker.ready:
             self._fail(self._false_start(f"the last had exit code {code}"))
         if culprit is not None:
-            error = WorkerCrashedError(f"The worker (pid {member.pid}) died, exit code {code}.")
-            error.pid, error.exitcode = member.pid, code
+            error = WorkerCrashedError(f"The worker (pid {worker.pid}) died, exit code {code}.")
+            error.pid, error.exitcode = worker.pid, code
             culprit.future.set_exception(error)
 
     def _false_start(self, reason: str) -> list[Task]:

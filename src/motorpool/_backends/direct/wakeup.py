@@ -6,7 +6,7 @@ import contextlib
 import socket
 
 
-class Bell:
+class Wakeup:
     """A pair of sockets: ringing one makes the other readable.
 
     Attributes:
@@ -18,13 +18,13 @@ class Bell:
         for end in self.sockets:
             end.setblocking(False)
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         """Wake the waiting thread; from any thread, as often as one likes."""
         with contextlib.suppress(OSError):  # full, so it wakes anyway; or closed
             self.sockets[1].send(b"\0")
 
-    def quiet(self) -> None:
-        """Take note that it has rung."""
+    def clear(self) -> None:
+        """Wait for the next one again."""
         with contextlib.suppress(BlockingIOError):
             while self.sockets[0].recv(1024):
                 pass

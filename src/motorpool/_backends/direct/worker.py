@@ -41,7 +41,7 @@ class Task:
     running: bool = False
 
 
-class Member:
+class WorkerHandle:
     """A worker process, its pipe, and the tasks that are with it.
 
     Args:
@@ -143,7 +143,7 @@ class Member:
             return frames, True
         return list(self._reader.feed(piece)), not piece
 
-    def bury(self) -> int | None:
+    def reap(self) -> int | None:
         """End the process if it lives, free its descriptors, and return its exit code."""
         self.process.join(timeout=0 if self.death is None else _REAP_TIME / 50)
         if self.process.is_alive():  # it closed its pipe, and cannot be reached any more
