@@ -22,16 +22,16 @@ class History:
         self._known: dict[str, tuple[str, float]] = {}  # by node: hash of its code, and seconds
 
     def expected(
-        self, shape: Sequence[Sequence[Any]], names: Sequence[str], folder: Path | None
+        self, manifest: Sequence[Sequence[Any]], names: Sequence[str], folder: Path | None
     ) -> list[float | None]:
         """Seconds that each node will take; None for those that are new.
 
         Args:
-            shape: The pipeline; see `shape_of`.
+            manifest: The pipeline; see `manifest_of`.
             names: The nodes that will run.
             folder: Folder of all runs, or None.
         """
-        code = {row[0]: row[3] for row in shape}
+        code = {row[0]: row[3] for row in manifest}
         if folder is not None and self._known.keys().isdisjoint(code):
             self._known = self._read(folder, code)
         known = self._known
@@ -41,16 +41,16 @@ class History:
         ]
 
     def remember(
-        self, shape: Sequence[Sequence[Any]], names: Sequence[str], seconds: Mapping[int, float]
+        self, manifest: Sequence[Sequence[Any]], names: Sequence[str], seconds: Mapping[int, float]
     ) -> None:
         """Keep what a run has measured.
 
         Args:
-            shape: The pipeline.
+            manifest: The pipeline.
             names: The nodes that were to run.
             seconds: By index, of those that have run.
         """
-        code = {row[0]: row[3] for row in shape}
+        code = {row[0]: row[3] for row in manifest}
         self._known = {
             names[node]: (code[names[node]], taken)
             for node, taken in seconds.items()

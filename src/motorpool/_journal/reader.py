@@ -27,26 +27,26 @@ class PastRun:
 
     Attributes:
         run_id: The run, as its folder is called.
-        shape: Its pipeline; see `RunJournal`.
+        manifest: Its pipeline; see `RunJournal`.
         head: What was known of it at its start.
         completed: The nodes that ran, and where their in-memory outputs are kept, by name.
         alive: Whether it is still under way.
     """
 
     run_id: str
-    shape: list[list[Any]]
+    manifest: list[list[Any]]
     head: dict[str, Any]
     completed: dict[str, dict[str, str]] = field(default_factory=dict)
     alive: bool = False
 
 
-def find_run(folder: Path | None, wanted: str | None, shape: list[list[Any]]) -> PastRun:
+def find_run(folder: Path | None, wanted: str | None, manifest: list[list[Any]]) -> PastRun:
     """The run to resume.
 
     Args:
         folder: Folder of all runs.
         wanted: Its id, or None for the latest of this pipeline.
-        shape: The pipeline that is to be resumed.
+        manifest: The pipeline that is to be resumed.
 
     Raises:
         ResumeError: If there is none, it is still alive, or its pipeline is another one.
@@ -55,25 +55,25 @@ def find_run(folder: Path | None, wanted: str | None, shape: list[list[Any]]) ->
     if folder is None or not ids:
         raise ResumeError(f"There is no run to resume: no journal in {folder}.")
     if wanted is None:
-        run = _latest_like(folder, ids, shape)
+        run = _latest_like(folder, ids, manifest)
     elif (run_id := _id_of(folder, ids, wanted)) is not None:
         run = _read(folder / run_id)
     else:
         text = unknown_names("run", [wanted], ids[-5:])
         raise ResumeError(f"{text} Journals are in {folder}.")
-    _check_same(run, shape)
+    _check_same(run, manifest)
     if run.alive:
         raise ResumeError(f"The run {run.run_id!r} is still under way; wait for it, or end it.")
     return run
 
 
-def _latest_like(folder: Path, ids: list[str], shape: list[list[Any]]) -> PastRun:
+def _latest_like(folder: Path, ids: list[str], manifest: list[list[Any]]) -> PastRun:
     """The latest run of this pipeline, or else the latest of all; what is unreadable is none."""
     latest = None
     for run_id in reversed(ids):
         with contextlib.suppress(ResumeError):
             run = _read(folder / run_id)
-            if _structure(run.shape) == _structure(shape):
+            if _structure(run.manifest) == _structure(manifest):
                 if latest is not None:
                     _logger.warning(
                         "The latest run, %s, was of other nodes and is passed over", latest.run_id
@@ -94,8 +94,8 @@ def _id_of(folder: Path, ids: list[str], wanted: str) -> str | None:
     return wanted if wanted in ids else None
 
 
-def _check_same(run: PastRun, shape: list[list[Any]]) -> None:
-    then, now = dict(_structure(run.shape)), dict(_structure(shape))
+def _check_same(run: PastRun, manifest: list[list[Any]]) -> None:
+    then, now = dict(_structure(run.manifest)), dict(_structure(manifest))
     changes = [
         *(f"{name!r} is new" for name in now.keys() - then.keys()),
         *(f"{name!r} is gone" for name in then.keys() - now.keys()),
@@ -114,9 +114,9 @@ def _check_same(run: PastRun, shape: list[list[Any]]) -> None:
         )
 
 
-def _structure(shape: Iterable[list[Any]]) -> list[tuple[str, tuple[Any, ...]]]:
+def _structure(manifest: Iterable[list[Any]]) -> list[tuple[str, tuple[Any, ...]]]:
     """Names, inputs and outputs, without code: who mends a node may go on after it."""
-    return sorted((name, (tuple(ins), tuple(outs))) for name, ins, outs, _ in shape)
+    return sorted((name, (tuple(ins), tuple(outs))) for name, ins, outs, _ in manifest)
 
 
 def _read(folder: Path) -> PastRun:
@@ -124,7 +124,7 @@ def _read(folder: Path) -> PastRun:
         run = PastRun(folder.name, json.loads((folder / PIPELINE).read_text()), {})
         lines = (folder / JOURNAL).read_text().splitlines()
         run.alive = is_alive(folder)
-        _structure(run.shape)
+        _structure(run.manifest)
     except (OSError, ValueError, TypeError) as error:
         raise ResumeError(f"The journal in {folder} cannot be read: {error}") from error
     for text in lines:

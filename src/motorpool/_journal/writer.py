@@ -45,7 +45,7 @@ class RunJournal:
     Args:
         folder: Folder of all runs.
         run_id: The run.
-        shape: For each node its name, inputs, outputs and a hash of its code.
+        manifest: For each node its name, inputs, outputs and a hash of its code.
         head: What else to know of the run.
 
     Raises:
@@ -56,7 +56,7 @@ class RunJournal:
     """
 
     def __init__(
-        self, folder: Path, run_id: str, shape: list[list[Any]], head: Mapping[str, Any]
+        self, folder: Path, run_id: str, manifest: list[list[Any]], head: Mapping[str, Any]
     ) -> None:
         _make_runs_folder(folder)
         new = folder / f".new-{secrets.token_hex(8)}"
@@ -65,7 +65,7 @@ class RunJournal:
             new.mkdir()
         self._lock = (self.folder / LOCK).open("x")
         try_lock(self._lock.fileno())
-        (self.folder / PIPELINE).write_text(json.dumps(shape))
+        (self.folder / PIPELINE).write_text(json.dumps(manifest))
         self._file: IO[str] | None = (self.folder / JOURNAL).open("x")
         self._dirty = False
         self._write({"journal": VERSION, "run_id": run_id, "time": time.time(), **head})
@@ -89,7 +89,7 @@ class RunJournal:
         text = summary_of(error)[:1000]
         self._write({"failed": node, "attempt": attempt, "error": text, "retried": retried})
 
-    def inherited(self, node: str, run_id: str, kept: Mapping[str, str]) -> None:
+    def carried_over(self, node: str, run_id: str, kept: Mapping[str, str]) -> None:
         """A node ran in the run that this one resumes."""
         self._write({"completed": node, "in": run_id, "kept": kept})
 

@@ -15,7 +15,7 @@ from motorpool._journal.folder import runs_folder
 from motorpool._journal.reader import find_run
 from motorpool._pipeline.graph import Graph
 from motorpool._run.checks import check_inputs, check_kinds
-from motorpool._run.resume import Resumption, input_hashes, shape_of
+from motorpool._run.resume import ResumePlan, input_hashes, manifest_of
 from motorpool._run.subset import missing_outputs
 from motorpool.catalog import DataCatalog, RunCatalog
 from motorpool.pipeline import graph_of
@@ -48,9 +48,9 @@ class Preparation:
         ResumeError: If there is no run to go on from.
 
     Attributes:
-        shape: The pipeline as journals describe it; see `shape_of`.
+        manifest: The pipeline as journals describe it; see `manifest_of`.
         inputs: Hashes of small in-memory inputs; see `input_hashes`.
-        spared: What a past run spares this one, or None.
+        resumed: What need not run again, for a resumed run, or None.
     """
 
     def __init__(
@@ -71,11 +71,11 @@ class Preparation:
         self.outputs: set[str] = set(pipeline.outputs())
         folder = runs_folder(runs)
         self.runs = None if folder is None else Path(folder).absolute()
-        self.shape = shape_of(self.nodes) if folder is not None else []
+        self.manifest = manifest_of(self.nodes) if folder is not None else []
         self.inputs: dict[str, str] = {}
         if folder is not None:
             self.inputs = input_hashes(sorted(pipeline.inputs()), self.catalog)
-        self.spared: Resumption | None = None
+        self.resumed: ResumePlan | None = None
         self._wants_results = wants_results
         if resume:
             self._resume(None if resume is True else resume)
@@ -85,13 +85,13 @@ class Preparation:
         check_inputs(self.nodes, self.catalog.registered, self.user_catalog)
 
     def _resume(self, run_id: str | None) -> None:
-        past = find_run(self.runs, run_id, self.shape)
+        past = find_run(self.runs, run_id, self.manifest)
         outputs = set(self.outputs)
         wanted = {n for n in outputs if self._wants_results or not is_ephemeral(self.catalog[n])}
-        self.spared = Resumption(past, self.nodes, self.catalog, wanted)
-        self.spared.warn_of_changes(self.shape, self.inputs)
-        self._keep(self.spared.rerun)
-        self.catalog.registered |= self.spared.bind(self.catalog, self.nodes, outputs)
+        self.resumed = ResumePlan(past, self.nodes, self.catalog, wanted)
+        self.resumed.warn_of_changes(self.manifest, self.inputs)
+        self._keep(self.resumed.rerun)
+        self.catalog.registered |= self.resumed.bind(self.catalog, self.nodes, outputs)
         self.outputs = outputs
 
     def _keep(self, kept: list[int]) -> None:

@@ -30,16 +30,16 @@ _PLAIN = (bool, bytes, dict, float, int, list, str, tuple)
 _SMALL = 64 * 1024
 
 
-def shape_of(nodes: Sequence[Any]) -> list[list[Any]]:
+def manifest_of(nodes: Sequence[Any]) -> list[list[Any]]:
     """For each node its name, inputs, outputs and a hash of its code."""
     hashes: dict[int, str] = {}
-    shape = []
+    manifest = []
     for node in nodes:
         func = getattr(node, "func", None)
         if id(func) not in hashes:
             hashes[id(func)] = code_hash(func)
-        shape.append([node.name, list(node.inputs), list(node.outputs), hashes[id(func)]])
-    return shape
+        manifest.append([node.name, list(node.inputs), list(node.outputs), hashes[id(func)]])
+    return manifest
 
 
 def input_hashes(names: Iterable[str], catalog: RunCatalog) -> dict[str, str]:
@@ -56,7 +56,7 @@ def input_hashes(names: Iterable[str], catalog: RunCatalog) -> dict[str, str]:
     return hashes
 
 
-class Resumption:
+class ResumePlan:
     """What a past run spares this one.
 
     Args:
@@ -68,7 +68,7 @@ class Resumption:
     Attributes:
         run_id: The past run.
         rerun: Indices of the nodes that still have to run.
-        spared: Of the others, the names, and where their in-memory outputs are kept.
+        reused: Of the others, the names, and where their in-memory outputs are kept.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Resumption:
     ) -> None:
         self.run_id = past.run_id
         self._inputs: dict[str, str] = past.head.get("inputs", {})
-        self._shape = {row[0]: row for row in past.shape}
+        self._manifest = {row[0]: row for row in past.manifest}
         self._kept = {
             name: path
             for files in past.completed.values()
@@ -87,21 +87,21 @@ class Resumption:
             nodes, past.completed, wanted, lambda name: self._is_there(name, catalog[name])
         )
         again = set(self.rerun)
-        self.spared = {
+        self.reused = {
             node.name: past.completed[node.name] for i, node in enumerate(nodes) if i not in again
         }
         _logger.info("Resuming the run %s: %d of %d nodes have run", past.run_id,
-                     len(self.spared), len(nodes))  # fmt: skip
+                     len(self.reused), len(nodes))  # fmt: skip
 
     def _is_there(self, name: str, dataset: Any) -> bool:
         return name in self._kept if is_ephemeral(dataset) else dataset_exists(dataset)
 
-    def warn_of_changes(self, shape: list[list[Any]], inputs: dict[str, str]) -> None:
+    def warn_of_changes(self, manifest: list[list[Any]], inputs: dict[str, str]) -> None:
         """Say what has changed since: code of nodes that do not run again, and inputs."""
         changed = [
             name
-            for name, _, _, code in shape
-            if name in self.spared and code != self._shape[name][3]
+            for name, _, _, code in manifest
+            if name in self.reused and code != self._manifest[name][3]
         ]
         if changed:
             _logger.warning(

@@ -95,7 +95,7 @@ class Run:
                 self._journal.remove()
             raise
         try:
-            return self._go(ways)
+            return self._execute(ways)
         finally:
             ways.values.close()
             if self._journal is not None:
@@ -103,7 +103,7 @@ class Run:
             if self._checkpoint is not None:
                 sweep_checkpoint(self._checkpoint)
 
-    def _go(self, ways: Ways) -> RunResult:
+    def _execute(self, ways: Ways) -> RunResult:
         prepared = self._prepared
         emit = Dispatcher(self._observers())
         emit(
@@ -134,15 +134,15 @@ class Run:
                 "backend": self._sites.backend, "checkpoint": self._checkpoint,
                 "inputs": prepared.inputs,
             }  # fmt: skip
-            journal = RunJournal(prepared.runs, prepared.run_id, prepared.shape, head)
+            journal = RunJournal(prepared.runs, prepared.run_id, prepared.manifest, head)
         except OSError as error:
             if kept_in is not None:
                 raise ValidationError(f"The run cannot be written down: {error}") from error
             _logger.warning("The run cannot be resumed, for it keeps no journal: %s", error)
             return
-        if prepared.spared is not None:
-            for name, files in prepared.spared.spared.items():
-                journal.inherited(name, prepared.spared.run_id, files)
+        if prepared.resumed is not None:
+            for name, files in prepared.resumed.reused.items():
+                journal.carried_over(name, prepared.resumed.run_id, files)
             journal.flush()
         self._journal = journal
 
@@ -152,7 +152,7 @@ class Run:
         report = Reporter(
             emit, prepared.run_id, names, self._journal, speaks=prepared.host is None
         )  # fmt: skip
-        expected = self._history.expected(prepared.shape, names, prepared.runs)
+        expected = self._history.expected(prepared.manifest, names, prepared.runs)
         scheduler = Scheduler(
             prepared.graph, self._stretches, urgency(prepared.graph, nodes, expected),
             self._sites.lanes,
@@ -201,7 +201,7 @@ class Run:
                 wall_time=summary.wall_time,
             )  # fmt: skip
         names = [node.name for node in prepared.nodes]
-        self._history.remember(prepared.shape, names, engine.ledger.meter.seconds)
+        self._history.remember(prepared.manifest, names, engine.ledger.meter.seconds)
         start = resume_nodes(prepared.nodes, prepared.graph, unfinished, prepared.catalog)
         ways.values.poll()  # so that the last word is the run's
         emit(RunFinished(run_id=prepared.run_id, summary=summary, resume_from=tuple(start)))

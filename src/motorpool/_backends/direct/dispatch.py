@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from motorpool._backends.direct.wakeup import Wakeup
 
 if TYPE_CHECKING:
-    from motorpool._backends.direct.worker import WorkerHandle, Task
+    from motorpool._backends.direct.worker import Task, WorkerHandle
 
 # Tasks shorter than this (s) are sent before the worker has answered the last one: the round trip
 # of 50-100 us is then hidden. For longer ones it would show little, and a task could wait behind

@@ -1,8 +1,8 @@
 """The direct pool: one duplex pipe for each worker, and nothing that workers share.
 
     submit --> pending --> WorkerHandle.tasks --pipe--> worker process
-                              |  first unanswered = what the worker is at
-    futures <-- one thread <--+--pipe, and a descriptor that tells of its death
+                                  |  first unanswered = what the worker is at
+    futures <-- one thread <------+--pipe, and a descriptor that shows its death
 
 A worker that dies takes one task with it, the first that it has not answered; what waited behind
 that is sent to another worker. There is no lock or queue that it could leave broken.
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from motorpool._backends.direct.dispatch import TaskDispatcher
 from motorpool._backends.direct.frames import Kind, call_frame
-from motorpool._backends.direct.worker import WorkerHandle, Task
+from motorpool._backends.direct.worker import Task, WorkerHandle
 from motorpool._protocol.failure import Failure, unpack
 from motorpool.errors import WorkerCrashedError
 
