@@ -60,7 +60,7 @@ class Capabilities:
     Attributes:
         isolation: What stands between a node and the driver.
         shares_memory: Workers see this host's files and processes, so data goes through mapped
-            files, a stuck worker can be ended, and a journal can tell which node it was in.
+            files, a stuck worker can be ended, and a status table says which node it was in.
         exact_blame: When a worker dies, the executor fails exactly the task that it was in, with
             `WorkerCrashedError`, and goes on. Without it the engine looks at the journal, and
             reruns suspects one by one.
@@ -196,7 +196,7 @@ class ExecutorBackend(ABC):
         """Begin to start what takes long, and return at once: there will be a run soon."""
 
     def worker_pids(self, executor: Executor) -> list[int]:  # noqa: ARG002, part of the contract
-        """Process ids of the executor's live workers, as far as it can tell."""
+        """Process ids of the executor's live workers, as far as they are known."""
         return []
 
     def exitcode(self, executor: Executor, pid: int) -> int | None:  # noqa: ARG002, same

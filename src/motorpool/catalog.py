@@ -90,7 +90,7 @@ class DataCatalog(MutableMapping[str, Any]):
         self[name].save(data)
 
     def exists(self, name: str) -> bool:
-        """Whether there is something to load; true for datasets that cannot tell."""
+        """Whether there is something to load; true for datasets without `exists`."""
         return name in self and dataset_exists(self[name])
 
     def release(self, name: str) -> None:

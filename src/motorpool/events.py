@@ -1,10 +1,10 @@
-"""What happens in a run: frozen records, and who is told of them.
+"""What happens in a run: frozen records, and the observers that get them.
 
 An observer is any object with a method `on_event(event)`. It is called in the driver, on the
 thread that drives the run, in the order in which things happened. An observer that raises is
 reported once in the log and then left out; it never breaks a run.
 
-An observer may have an attribute `wants`, some classes of events: it is told of no others, and
+An observer may have an attribute `wants`, some classes of events: it gets no others, and
 what no observer wants is not made. At 100,000 short nodes that is a tenth of the time.
 """
 
@@ -222,7 +222,7 @@ class RunFinished(Event):
 
 @runtime_checkable
 class Observer(Protocol):
-    """Is told what happens in a run."""
+    """Gets the events of a run."""
 
     def on_event(self, event: Event) -> None:
         """Take note of an event; called on the driver, so keep it short."""

@@ -126,7 +126,7 @@ def _in_environment(
 
 @contextlib.contextmanager
 def _without_main(spawn: Any) -> Iterator[None]:
-    """Leave the main module out of what this thread tells new processes."""
+    """Leave the main module out of what this thread sends to new processes."""
     with _launching:
         original, this_thread = spawn.get_preparation_data, threading.get_ident()
 
@@ -190,7 +190,7 @@ def _add_preload(package: ModuleType) -> None:
 def is_running(process: Any) -> bool:
     """Whether a process lives, without asking how it has ended.
 
-    Of a worker of a fork server only one thread is told; if two ask, the other is told 255.
+    Of a worker of a fork server only one thread gets the exit code; a second one gets 255.
 
     Args:
         process: One of multiprocessing's, or alike.
@@ -204,7 +204,7 @@ def is_running(process: Any) -> bool:
 def watch_shutdown(
     manager: threading.Thread, queue: Any, work: Sized, processes: Iterable[Any]
 ) -> None:
-    """See to it that a pool whose workers share a queue ends, once it has been told to.
+    """See to it that a pool whose workers share a queue ends, once it has been shut down.
 
     Workers of such a pool share the lock of the queue that they read from. One that is killed
     while it waits for work takes the lock along; if the pool is shut down before it has noticed,

@@ -59,7 +59,7 @@ class AdoptedBackend(ExecutorBackend):
         self.name = type(executor).__name__  # type: ignore[misc]
         self.capabilities = _capabilities(executor, owned=factory is not None)
         count = getattr(executor, "_max_workers", None)
-        #: Number of workers, as far as the executor tells it.
+        #: Number of workers, as far as the executor has it.
         self.workers = count if isinstance(count, int) else None
 
     def _get_executor(self, max_workers: int) -> Executor:

@@ -35,7 +35,7 @@ def is_ephemeral(dataset: Any) -> bool:
 
 
 def dataset_exists(dataset: Any) -> bool:
-    """Whether a dataset has something to load; true for those that cannot tell."""
+    """Whether a dataset has something to load; true for those without `exists`."""
     exists = getattr(dataset, "exists", None)
     return bool(exists()) if callable(exists) else True
 

@@ -5,7 +5,7 @@
                            lock             made when the run began
 
 The lock is held for as long as its run lives. Lines go to the system once for each round of the
-engine, so a driver that is killed loses the last few at most; what they told of is run again. A
+engine, so a driver that is killed loses the last few at most, and their nodes run again. A
 folder gets its final name when all of this is in it.
 """
 

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from motorpool._protocol.failure import Failure
     from motorpool._store import Payload, StoreClient
 
-# Of an envelope of more nodes, a worker tells so many at a time; that takes it about so long (s).
+# Of an envelope of more nodes, a worker publishes so many outcomes at a time; that takes it about
+# so long (s).
 MANY, OFTEN = 128, 0.003
 
 
@@ -91,7 +92,7 @@ class Outcome(NamedTuple):
 
 
 def owner_tag(token: str, node: int, *, handed: bool = False) -> str:
-    """What the values of a node are marked with, until an outcome tells of them."""
+    """What the values of a node are marked with, until an outcome names them."""
     return f"{token}-{node}-handed-" if handed else f"{token}-{node}-"
 
 

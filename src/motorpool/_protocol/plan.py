@@ -51,7 +51,7 @@ class Settings:
         owned: Whether the worker belongs to Motorpool, which may then set it up.
         threads: Threads that a library may use in a worker.
         folders: Directories to remove when the driver dies.
-        token: What tells this run's values from those of others in the same store.
+        token: Marks this run's values, apart from those of others in the same store.
         scratch: Folder of the status table and the logs, or None where workers do not share files.
         log_levels: Level by logger.
         checkpoint: Folder to keep in-memory values in, or None.
@@ -158,7 +158,7 @@ def run_settings(
     *, backend: Any, run_id: str, is_async: bool, max_workers: int, store: Store,
     checkpoint: str | None,
 ) -> Settings:  # fmt: skip
-    """What workers are told of a run."""
+    """The settings of a run, for its workers."""
     scratch = store.scratch()
     token = secrets.token_hex(8)
     local = backend.capabilities.shares_memory

@@ -1,7 +1,7 @@
-"""What workers tell the driver while an envelope is under way, in files that grow.
+"""Messages of workers to the driver while an envelope is under way, in files that grow.
 
 Each worker appends messages to a file of its own, and the driver reads on where it stopped. So
-what a worker has told is not lost when it crashes.
+what a worker has sent is not lost when it crashes.
 """
 
 from __future__ import annotations

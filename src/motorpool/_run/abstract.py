@@ -255,7 +255,7 @@ class AbstractRunner(ABC):
 
 
 def _backends_by_name(backends: Any) -> dict[str, ExecutorBackend]:
-    """What a runner was told that names mean, checked.
+    """The backends that a runner was given by name, checked.
 
     Raises:
         ValidationError: If it is no mapping.

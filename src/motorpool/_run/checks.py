@@ -78,7 +78,7 @@ def check_inputs(nodes: Sequence[Any], registered: set[str], catalog: Any) -> No
 
 
 def _names(catalog: Any) -> Iterable[str]:
-    """All names of a catalog, as far as it tells them."""
+    """All names of a catalog; none if it has no `keys`."""
     keys = getattr(catalog, "keys", None)
     return list(keys()) if callable(keys) else []
 

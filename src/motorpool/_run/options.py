@@ -1,4 +1,4 @@
-"""What a runner was told, checked."""
+"""The settings of a runner, checked."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def parse_bytes(value: object) -> int | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSettings:
-    """What a runner was told, checked; its arguments describe the fields."""
+    """The settings of a runner, checked; the runner's arguments describe the fields."""
 
     is_async: bool
     on_failure: str

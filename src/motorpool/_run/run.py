@@ -41,7 +41,7 @@ class Run:
     Args:
         prepared: What to run.
         sites: Where.
-        settings: What the runner was told.
+        settings: The runner's settings.
         hook_manager: A pluggy manager, or None.
         history: How long nodes have taken before.
     """
@@ -182,7 +182,7 @@ class Run:
             yield from observers
 
     def _finish(self, engine: Engine, ways: Ways, emit: Dispatcher) -> RunSummary:
-        """Sum the run up, and tell observers; done after a failure and Ctrl-C as well."""
+        """Sum the run up for observers and the caller; done after a failure and Ctrl-C as well."""
         prepared, scheduler = self._prepared, engine.ledger.scheduler
         done, failed = scheduler.nodes_in(State.DONE), scheduler.nodes_in(State.FAILED)
         unfinished = sorted(set(range(len(prepared.nodes))) - set(done))

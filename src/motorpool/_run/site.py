@@ -32,7 +32,7 @@ class Site:
         prepared: The run.
         place: The workers.
         members: The nodes, by position; None for all.
-        settings: What the runner was told.
+        settings: The runner's settings.
     """
 
     def __init__(

@@ -53,7 +53,7 @@ class Sites:
         prepared: The run.
         backends: For each node the backend that it names; see `backends_of`.
         places: The workers of each.
-        settings: What the runner was told.
+        settings: The runner's settings.
 
     Attributes:
         lanes: For each node the site, by position in `all`.

@@ -45,7 +45,7 @@ class allocating:  # noqa: N801, in a `with` statement it reads as a function do
 
 
 def _current_source() -> Source | None:
-    """The source of the node that calls; None if that cannot be told, or there is no node."""
+    """The source of the node that calls; None if it is not known which one, or there is none."""
     source = _source.get()
     if source is None and len(_active) == 1:
         return _active[0]

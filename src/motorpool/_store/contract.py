@@ -168,7 +168,7 @@ class Store(ABC):
     def close(self) -> None:
         """Drop every value that is not pinned; may be called twice."""
 
-    def holds(self, value: StoredValue) -> bool:  # noqa: ARG002, for those who can tell
+    def holds(self, value: StoredValue) -> bool:  # noqa: ARG002, for stores that know
         """Whether clients of this store find a stored value for as long as it lives."""
         return True
 

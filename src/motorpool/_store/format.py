@@ -24,7 +24,7 @@ _HEAD = struct.Struct("<QQQ")
 _ENTRY = struct.Struct("<QQ")
 # A cache line, and what SIMD loads of 512 bits want; numpy itself promises 16.
 _ALIGNMENT = 64
-# Large buffers share no page with others, so that it can be told which of them was written to.
+# Large buffers share no page with others, so that it shows which of them was written to.
 _PAGE, _LARGE = 4096, 64 * 1024
 # How much is held twice while a buffer moves.
 _PIECE = 16 * 2**20

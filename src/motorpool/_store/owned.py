@@ -30,7 +30,7 @@ class OwnedValue:
         """Whether the value is an array with no reference but this object's.
 
         Its memory is its own, and no variable, view or cache anywhere has it, not even weakly. Of
-        other values that cannot be told: what is inside of them may be referenced elsewhere.
+        other values that is not known: what is inside of them may be referenced elsewhere.
         """
         if not self._last or type(self.value).__name__ != "ndarray":
             return False

@@ -75,7 +75,7 @@ can_give_up = _madvise is not None
 
 
 def is_clean(start: int, nbytes: int) -> bool:
-    """Whether no page of a private map was written to; false where that cannot be told."""
+    """Whether no page of a private map was written to; false where that is not known."""
     first, last = start // _PAGE, (start + nbytes + _PAGE - 1) // _PAGE
     try:
         with open("/proc/self/pagemap", "rb", buffering=0) as file:  # noqa: PTH123, as short

@@ -1,7 +1,7 @@
 """What the control group of this process may use, on Linux; nothing is limited elsewhere.
 
 `os.cpu_count` and `os.process_cpu_count` do not look at quotas (python/cpython#149452), and free
-memory as the machine tells it is not what a container may take.
+memory of the machine is not what a container may take.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def memory_limit(mount: Path = _MOUNT, membership: Path = _MEMBERSHIP) -> int | 
 
 
 def memory_peak(mount: Path = _MOUNT, membership: Path = _MEMBERSHIP) -> int | None:
-    """Most bytes that the group itself has taken so far, or None if the kernel does not tell."""
+    """Most bytes that the group itself has taken so far, or None if the kernel does not say."""
     peaks = _limits("max_usage_in_bytes", "peak", mount, membership)
     return peaks[0] if peaks else None
 
@@ -57,7 +57,7 @@ def memory_peak(mount: Path = _MOUNT, membership: Path = _MEMBERSHIP) -> int | N
 def oom_kills(
     mount: Path = _MOUNT, membership: Path = _MEMBERSHIP, machine: Path = _MACHINE
 ) -> int | None:
-    """How many processes the kernel has killed for want of memory, or None if it does not tell.
+    """How many processes the kernel has killed for want of memory, or None if it does not say.
 
     Counted in the group of this process; where it has none of its own, on the whole machine.
     """

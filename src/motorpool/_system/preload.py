@@ -24,10 +24,10 @@ _HARMLESS = {"jemalloc_bg_thd"}
 
 
 def _load() -> None:
-    told = os.environ.pop(VARIABLE, None)
-    if told is None:
+    wanted = os.environ.pop(VARIABLE, None)
+    if wanted is None:
         return
-    modules, path = json.loads(told)
+    modules, path = json.loads(wanted)
     before, searched = dict(os.environ), list(sys.path)
     process.limit_threads(1)  # else numpy would start some
     sys.path += [entry for entry in path if entry not in sys.path]

@@ -31,7 +31,7 @@ _THREAD_VARIABLES = (
     "POLARS_MAX_THREADS",
     "VECLIB_MAXIMUM_THREADS",
 )
-# Where the system cannot tell of a death, it is asked for at this interval, in seconds.
+# Where the system gives no notice of a death, it is polled at this interval, in seconds.
 _POLL_INTERVAL = 0.5
 
 _watched: dict[int, set[str]] = {}
@@ -50,7 +50,7 @@ def usable_cores() -> int:
 
 
 def descendants(pid: int) -> list[int]:
-    """Children of a process, and theirs, where /proc tells; else none."""
+    """Children of a process, and theirs, from /proc; none where there is none."""
     children: dict[int, list[int]] = {}
     with contextlib.suppress(OSError):
         for name in filter(str.isdigit, os.listdir("/proc")):  # noqa: PTH208, pathlib takes 6 ms
@@ -153,7 +153,7 @@ def leave_threads() -> None:
 
 
 def peak_memory() -> int:
-    """Most memory that this process has held so far, in bytes; 0 if the system cannot tell."""
+    """Most memory that this process has held so far, in bytes; 0 if the system does not say."""
     if resource is None:
         return 0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

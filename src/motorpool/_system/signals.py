@@ -2,8 +2,8 @@
 
 Python raises wherever it happens to be: in the midst of an import, whose lock then stays locked
 for all other threads, or in a callback, which swallows the exception. So nothing is raised while
-the engine is at work; it is told, and raises at a point of its own. A user who asks a second time,
-for the engine is stuck in something that takes long, gets the exception at once.
+the engine is at work; it is notified, and raises at a point of its own. A user who asks a second
+time, for the engine is stuck in something that takes long, gets the exception at once.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ class Trip:
 
     def _tell(self) -> None:
         """What is done must not wait for a node that may take long, nor be lost with it."""
-        with contextlib.suppress(OSError):  # then it is told at the end
+        with contextlib.suppress(OSError):  # then it goes with the rest
             self._session.publish(self._packed(self._outcomes[self._told :]))
         self._told = len(self._outcomes)
 

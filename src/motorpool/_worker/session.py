@@ -108,7 +108,7 @@ class Session:
             value: The value.
             node: The node.
             consume: Whether the value itself ends with it.
-            handed: Whether it is for the next node alone, so that the driver is not told of it.
+            handed: Whether it is for the next node alone, so that the driver does not know of it.
         """
         owner = owner_tag(self.settings.token, node, handed=handed)
         return self.client.put(value, owner=owner, consume=consume)

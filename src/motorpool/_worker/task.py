@@ -54,7 +54,7 @@ class NodeRun:
     Args:
         node: The node; anything with `name`, `inputs`, `outputs` and `run(inputs)`.
         catalog: Where its data are.
-        hooks: Whom to tell.
+        hooks: Called around the node.
         is_async: Load inputs and save outputs side by side, with threads.
         run_id: The run that it is part of.
         attempt: Which try it is, from 1.
@@ -129,16 +129,16 @@ class NodeRun:
                 node=self._node.name,
                 dataset=name,
             )
-        told = {"dataset_name": name, "node": self._node} if self._hooks else {}
-        if told:
-            self._hooks.call("before_dataset_saved", data=owned.value, **told)
+        about = {"dataset_name": name, "node": self._node} if self._hooks else {}
+        if about:
+            self._hooks.call("before_dataset_saved", data=owned.value, **about)
         try:
             self._catalog.save_owned(name, owned)
         except Exception as error:
             error.add_note(f"while saving the dataset {name!r}, a {type(owned.value).__name__}")
             raise
-        if told:
-            self._hooks.call("after_dataset_saved", data=owned.value, **told)
+        if about:
+            self._hooks.call("after_dataset_saved", data=owned.value, **about)
 
     def _replaced_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
         replaced: dict[str, Any] = {}

@@ -17,7 +17,7 @@ _BUSY = 0.5
 
 
 def advise(done: Sequence[Record]) -> str:
-    """A sentence; says so where the measurements do not tell.
+    """A sentence; says so where the measurements do not show it.
 
     Args:
         done: The cases that have run without a failure, fastest first.

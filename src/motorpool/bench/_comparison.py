@@ -41,7 +41,7 @@ class Comparison:
 
     Args:
         trials: Where they are made.
-        order: What each trial is told, but for backend and number of workers.
+        order: The order of each trial, but for backend and number of workers.
         chosen: What to compare.
 
     Attributes:

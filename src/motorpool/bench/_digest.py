@@ -95,7 +95,7 @@ class _Pickler(_Python):  # type: ignore[misc]
         return self._parts[id(obj)][1]
 
     def memoize(self, obj: Any) -> None:
-        """Do not tell one text that is there twice from two that are equal."""
+        """Treat one text that is there twice like two that are equal."""
         if not isinstance(obj, (*_PLAIN, tuple)):
             super().memoize(obj)
 

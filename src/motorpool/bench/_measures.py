@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 # From so many values on, an interval of 95 % for the median lies within them.
 ENOUGH = 6
 _DOUBT = 0.05
-# Ratios of medians that do not matter to a user, and below which a few runs tell nothing.
+# Ratios of medians that do not matter to a user, and below which a few runs show nothing.
 _MATTERS, _MATTERS_OF_FEW = 1.03, 1.15
 
 
@@ -62,7 +62,7 @@ class Measured:
         workers: Number of workers that the pipeline can use.
         nbytes: Bytes that nodes have passed on in memory.
         peak_memory: Bytes; the sum of each process's own peak.
-        digests: By output, what tells values apart; None for what cannot be compared.
+        digests: By output, a digest of the value; None for what cannot be compared.
         bars: The time line.
     """
 

@@ -17,7 +17,7 @@ from motorpool._system.process import descendants
 if TYPE_CHECKING:
     from types import TracebackType
 
-# Seconds that a trial which was told to end may take to end its workers.
+# Seconds that a trial that is asked to end may take to end its workers.
 _GRACE = 2.0
 _LAST_LINE = 300
 
@@ -27,7 +27,7 @@ class Trials:
 
     Args:
         module: The module to run, as `python -m` does: reads what to do from standard input, and
-            writes an answer to the file that it is told of; both as JSON.
+            writes an answer to the file that the order names; both as JSON.
     """
 
     def __init__(self, module: str) -> None:

@@ -52,11 +52,11 @@ def check(name: str, level: str, options: tuple[tuple[str, str], ...], as_json: 
         )  # fmt: skip
         task = bar.add_task("tests", total=None, test="")
 
-        def told(done: int, total: int, test: str) -> None:
+        def progress(done: int, total: int, test: str) -> None:
             bar.update(task, completed=done, total=total, test=test)
 
         with bar:
-            report = kit.check(name, level=level, options=dict(options), told=told)
+            report = kit.check(name, level=level, options=dict(options), progress=progress)
     if as_json:
         click.echo(json.dumps(report.as_json(), indent=2))
     else:

@@ -146,7 +146,7 @@ def _supervise(work: Callable[[], None], outcome: Outcome) -> int:
 
 
 def _exit_code(work: Callable[[], None], outcome: Outcome, signals: Signals) -> int:
-    """Run, and tell what went wrong."""
+    """Run, and print what went wrong."""
     code = 0
     try:
         work()

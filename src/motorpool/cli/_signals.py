@@ -22,11 +22,11 @@ _AGAIN = 0.01
 
 
 class Terminated(SystemExit):
-    """SIGTERM; a node that calls sys.exit is told apart by it."""
+    """SIGTERM, as distinct from a node that calls sys.exit."""
 
 
 class Signals:
-    """Raises KeyboardInterrupt or `Terminated`, until told to ignore all that follow.
+    """Raises KeyboardInterrupt or `Terminated`, until `ignore` is called.
 
     A signal within a second of the one before is not raised again: it would hit the tidying up
     that the first has set off. Where Python cannot raise, as in the callback of a weak reference,

@@ -197,8 +197,8 @@ class Relay:
     @hook_impl
     def before_node_run(self, node: Any, inputs: Any, is_async: bool, run_id: str) -> Any:
         replaced: dict[str, Any] = {}
-        told = {"inputs": inputs, "is_async": is_async, "run_id": run_id}
-        for answer in self._ask("before_node_run", node, **told):
+        about = {"inputs": inputs, "is_async": is_async, "run_id": run_id}
+        for answer in self._ask("before_node_run", node, **about):
             if not isinstance(answer, dict):
                 return answer  # the engine says what is wrong with it
             replaced |= answer
@@ -208,15 +208,15 @@ class Relay:
     def after_node_run(
         self, node: Any, inputs: Any, outputs: Any, is_async: bool, run_id: str
     ) -> None:
-        told = {"inputs": inputs, "is_async": is_async, "run_id": run_id}
-        self._ask("after_node_run", node, outputs=outputs, **told)
+        about = {"inputs": inputs, "is_async": is_async, "run_id": run_id}
+        self._ask("after_node_run", node, outputs=outputs, **about)
 
     @hook_impl
     def on_node_error(
         self, error: Exception, node: Any, inputs: Any, is_async: bool, run_id: str
     ) -> None:
-        told = {"inputs": inputs, "is_async": is_async, "run_id": run_id}
-        self._ask("on_node_error", node, error=error, **told)
+        about = {"inputs": inputs, "is_async": is_async, "run_id": run_id}
+        self._ask("on_node_error", node, error=error, **about)
 
     @hook_impl
     def before_dataset_saved(self, dataset_name: str, data: Any, node: Any) -> None:

@@ -97,7 +97,7 @@ class CheckReport:
 
 def check(
     name: str, *, level: str = "faults", options: dict[str, Any] | None = None,
-    told: Callable[[int, int, str], None] = lambda _done, _of, _test: None,
+    progress: Callable[[int, int, str], None] = lambda _done, _of, _test: None,
 ) -> CheckReport:  # fmt: skip
     """Test an installed backend.
 
@@ -105,7 +105,7 @@ def check(
         name: Its name.
         level: Up to which level: "core", "data", "faults" or "distributed".
         options: Its options.
-        told: Called before each test, with how many are done, of how many, and its name.
+        progress: Called before each test, with how many are done, of how many, and its name.
 
     Raises:
         BackendError: If there is no such backend, or it is broken, or an option is wrong.
@@ -114,7 +114,7 @@ def check(
     options = options or {}
     kind = registry.get(name)
     able = kind(**options).capabilities
-    collector = _Collector(told)
+    collector = _Collector(progress)
     with tempfile.TemporaryDirectory(prefix="motorpool-check-") as folder, _without_plugins():
         suite = Path(folder, "test_backend.py")
         suite.write_text(_SUITE.format(backend=name, options=options))
@@ -158,8 +158,8 @@ def _without_plugins() -> Iterator[None]:
 class _Collector:
     """A plug-in of pytest that keeps what becomes of each test."""
 
-    def __init__(self, told: Callable[[int, int, str], None]) -> None:
-        self._told = told
+    def __init__(self, progress: Callable[[int, int, str], None]) -> None:
+        self._progress = progress
         self._total = 0
         self.reports: list[pytest.TestReport] = []
         self.found: list[Found] = []
@@ -168,7 +168,7 @@ class _Collector:
         self._total = len(session.items)
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
-        self._told(len(self.found), self._total, nodeid.rpartition("::")[2])
+        self._progress(len(self.found), self._total, nodeid.rpartition("::")[2])
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         facts = facts_of(report)

@@ -231,7 +231,7 @@ class FaultTests(Harness):
 
     @needs("isolation", "places_tasks")
     def test_task_runs_where_it_is_sent(self, gate: Gate) -> None:
-        """`submit_near` prefers the worker that it is told, if that is free."""
+        """`submit_near` prefers the worker that it names, if that is free."""
         with self.executor(2) as executor:
             futures = [executor.submit(tasks.wait_at, gate.ticket, i) for i in range(2)]
             assert gate.wait_for(2, self.patience), "Two tasks have not begun on two workers."

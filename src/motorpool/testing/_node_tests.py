@@ -87,7 +87,7 @@ class NodeTests(Harness):
 
     @pytest.mark.parametrize("awkward", ["raise_awkward", "raise_unpicklable", "raise_group"])
     def test_awkward_exception_of_a_node(self, awkward: str) -> None:
-        """One that cannot travel is told of; the run ends, and the node is named."""
+        """One that cannot travel is reported; the run ends, and the node is named."""
         pipe = pipeline(node(getattr(tasks, awkward), "x", "y", name="culprit"))
         with pytest.raises(Exception) as caught:  # noqa: PT011, each has its own
             self.run(pipe, {"x": 1})

@@ -91,10 +91,10 @@ class Job:
         """
         key = secrets.token_bytes(32)
         with _listener(address, key) as listener:
-            told = {"address": listener.address, "key": key.hex()}
+            order = {"address": listener.address, "key": key.hex()}
             assert self._process.stdin is not None  # noqa: S101, a pipe
             with suppress(OSError), self._process.stdin as stdin:
-                stdin.write(json.dumps(told).encode() + b"\n")
+                stdin.write(json.dumps(order).encode() + b"\n")
             connected = threading.Event()
             watch = threading.Thread(target=self._watch, args=(listener.address, connected))
             watch.start()

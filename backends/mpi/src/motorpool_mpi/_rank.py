@@ -66,9 +66,9 @@ def main() -> None:
     if world.rank:
         with MPICommExecutor(world):
             return
-    told = json.loads(sys.stdin.readline())
-    address = told["address"]
-    key = bytes.fromhex(told["key"])
+    order = json.loads(sys.stdin.readline())
+    address = order["address"]
+    key = bytes.fromhex(order["key"])
     with Client(
         address if isinstance(address, str) else tuple(address), authkey=key
     ) as connection:

@@ -23,7 +23,7 @@ def worker_main(
     driver: int,
     inherited: Sequence[socket.socket] = (),
 ) -> None:
-    """Run one task after the other until told to stop, or until the pool is gone.
+    """Run one task after the other until the stop frame comes, or until the pool is gone.
 
     Args:
         sock: The pipe to the pool.
@@ -31,7 +31,7 @@ def worker_main(
         loads: Unpickles tasks.
         driver: Process id of the pool's process, with which this one ends.
         inherited: The pool's ends of all pipes, which a forked worker has got and must not keep:
-            an end that is still open somewhere never tells of its owner's death.
+            an end that is still open somewhere never shows its owner's death.
     """
     for other in inherited:
         other.close()

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _NEWEST = 0.2
 # How long (s) a worker may take to end after it was asked to; a node may have left threads behind.
 _GRACE = 5.0
-# How often (s) to ask whether workers live, where the system does not tell.
+# How often (s) to ask whether workers live, where the system gives no notice.
 _ASK_INTERVAL = 0.5
 # Workers that die so often in a row before they are up will not come up.
 _MOST_FALSE_STARTS = 3
@@ -215,7 +215,7 @@ class DirectPool(TaskDispatcher):
             self._died(worker)
 
     def _answer(self, worker: WorkerHandle, frames: list[tuple[int, int, bytes]]) -> None:
-        """Settle tasks, and send the worker the next ones before futures tell their callers."""
+        """Settle tasks, and send the worker the next ones before callbacks of futures run."""
         settled = []
         with self._lock:
             for kind, number, payload in frames:

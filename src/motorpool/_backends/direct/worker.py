@@ -80,7 +80,7 @@ class WorkerHandle:
         self.ready = False
         self.stopped_at: float | None = None
         self.busy_since = 0.0
-        self.watched_for_room = False  # does the selector tell when there is room in the pipe?
+        self.watched_for_room = False  # does the selector watch for room in the pipe?
         self._reader = FrameReader()
         self._spool: deque[memoryview] = deque()
 
@@ -126,7 +126,7 @@ class WorkerHandle:
             except OSError as error:
                 if isinstance(error, BlockingIOError):
                     raise
-                self._spool.clear()  # it is dead, which its descriptor will tell
+                self._spool.clear()  # it is dead, which its descriptor will show
 
     def receive(self) -> tuple[list[tuple[int, int, bytes]], bool]:
         """Read what has arrived.
