@@ -4,15 +4,8 @@ import threading
 from concurrent.futures import Future
 
 import pytest
-from functions import (
-    Unpicklable,
-    add,
-    fail,
-    make_unpicklable,
-    one_way,
-    raise_leave,
-    raise_unpicklable,
-)
+from awkward_functions import one_way, raise_leave, raise_unpicklable
+from functions import Unpicklable, add, fail, make_unpicklable
 
 from motorpool.adapters import (
     RemoteTraceback,

@@ -5,7 +5,8 @@ import sys
 import types
 
 import pytest
-from functions import Diary, FileDataset, Unpicklable, fail, identity, increment
+from functions import FileDataset, Unpicklable, fail, identity, increment
+from hook_functions import Diary
 from pluggy import PluginValidationError
 
 from motorpool import DataCatalog, create_hook_manager, hookimpl, node, pipeline

@@ -24,8 +24,8 @@ from functions import (
     pairs,
     pid,
 )
+from graphs import acyclic
 from hypothesis import HealthCheck, given, settings
-from test_graph import acyclic
 
 from motorpool import (
     AbstractRunner,

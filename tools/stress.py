@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 TESTS = [
     "tests/conformance/test_builtin.py::TestDirect",
     "tests/conformance/test_builtin.py::TestProcess", "tests/faults", "tests/smoke",
-    "tests/store/test_recycling.py", "tests/test_direct.py", "tests/test_events.py",
-    "tests/test_preload.py", "tests/test_several_backends.py", "backends/loky",
+    "tests/store/test_recycling.py", "tests/backends/test_direct.py", "tests/test_events.py",
+    "tests/system/test_preload.py", "tests/run/test_several_backends.py", "backends/loky",
     "backends/multiprocess",
 ]  # fmt: skip
 

@@ -4,6 +4,7 @@ import os
 import sys
 import time
 
+import awkward_functions
 import functions
 import pytest
 from functions import identity, present
@@ -33,12 +34,12 @@ def check_neighbours(roll_call, recorder, count=6):
 @pytest.mark.parametrize(
     ("bad", "cause", "words"),
     [
-        (functions.overflow_stack, "SIGSEGV", "in overflow_stack"),
-        (functions.abort, "SIGABRT", "in abort"),
+        (awkward_functions.overflow_stack, "SIGSEGV", "in overflow_stack"),
+        (awkward_functions.abort, "SIGABRT", "in abort"),
         (functions.segfault, "SIGSEGV", "in segfault"),
         (functions.kill_self, "SIGKILL", ""),
         (functions.exit_hard, "code 7", ""),
-        (functions.close_everything, "code 1", ""),
+        (awkward_functions.close_everything, "code 1", ""),
     ],
 )
 def test_death_is_blamed_with_its_cause_and_last_words(
@@ -63,11 +64,11 @@ def test_death_is_blamed_with_its_cause_and_last_words(
 @pytest.mark.parametrize(
     ("bad", "kind", "text"),
     [
-        (functions.raise_unpicklable, (RemoteError, ValueError), "holds a lock"),
-        (functions.raise_huge, ValueError, "xxx"),
-        (functions.raise_group, ExceptionGroup, "two"),
-        (functions.raise_keyboard, NodeError, "raised KeyboardInterrupt"),
-        (functions.raise_leave, WorkerCrashedError, r"sys.exit\(3\)"),
+        (awkward_functions.raise_unpicklable, (RemoteError, ValueError), "holds a lock"),
+        (awkward_functions.raise_huge, ValueError, "xxx"),
+        (awkward_functions.raise_group, ExceptionGroup, "two"),
+        (awkward_functions.raise_keyboard, NodeError, "raised KeyboardInterrupt"),
+        (awkward_functions.raise_leave, WorkerCrashedError, r"sys.exit\(3\)"),
     ],
 )
 def test_awkward_exception_is_the_nodes_and_no_more(
@@ -94,7 +95,7 @@ def test_exit_of_a_node_does_not_end_the_run_in_this_process(local_backend, run,
 
 def test_result_that_does_not_unpickle_fails_who_reads_it(process_backend, run, roll_call):
     """Its maker has done its part; the reader's error names the dataset."""
-    pipe = beside(roll_call.path, functions.one_way) + pipeline(
+    pipe = beside(roll_call.path, awkward_functions.one_way) + pipeline(
         node(identity, "bad", "out", name="reader")
     )
     with pytest.raises(ValueError, match="invalid literal") as caught:
@@ -108,10 +109,10 @@ def test_result_that_does_not_unpickle_fails_who_reads_it(process_backend, run, 
 @pytest.mark.parametrize(
     "bad",
     [
-        functions.fork_and_go_on,
-        functions.fork_and_return_in_both,
-        functions.leave_a_thread,
-        functions.leave_a_mess,
+        awkward_functions.fork_and_go_on,
+        awkward_functions.fork_and_return_in_both,
+        awkward_functions.leave_a_thread,
+        awkward_functions.leave_a_mess,
     ],
 )
 def test_badly_behaved_node_succeeds_and_harms_nobody(
@@ -129,12 +130,12 @@ def test_next_node_finds_its_process_as_it_was(process_backend):
 
     def wait_then_look(*_):
         time.sleep(1.2)  # longer than the alarm that was set
-        return functions.surroundings()
+        return awkward_functions.surroundings()
 
     pipe = pipeline(
         [
-            node(functions.surroundings, "x", "before"),
-            node(functions.leave_a_mess, "before", "mess"),
+            node(awkward_functions.surroundings, "x", "before"),
+            node(awkward_functions.leave_a_mess, "before", "mess"),
             node(wait_then_look, "mess", "after"),
             node(identity, "before", "kept"),
         ]
@@ -162,7 +163,7 @@ def test_what_imports_and_set_up_change_stays(process_backend, tmp_path, monkeyp
 def test_what_a_hook_sets_up_stays(process_backend, tmp_path):
     """Streams that are sent to a file, before the first node, are not put back."""
     log = tmp_path / "log"
-    hooks = create_hook_manager(functions.RedirectOutput(str(log)))
+    hooks = create_hook_manager(awkward_functions.RedirectOutput(str(log)))
     nodes = [node(functions.say, "x", "a"), node(functions.say, "a", "b")]
     ParallelRunner(process_backend, max_workers=1).run(pipeline(nodes), {"x": 1}, hooks)
     assert log.read_text() == "said\nsaid\n"
@@ -185,7 +186,7 @@ def test_output_without_attributes_of_a_file_does_no_harm(monkeypatch):
 
 def test_process_that_a_node_starts_waits_for_its_own_threads(process_backend, run, tmp_path):
     """Only the worker itself leaves threads behind."""
-    pipe = pipeline(node(functions.child_with_a_thread, "path", "code"))
+    pipe = pipeline(node(awkward_functions.child_with_a_thread, "path", "code"))
     result = run(process_backend, pipe, {"path": str(tmp_path / "done")})
     assert result["code"].load() == 3
     assert (tmp_path / "done").exists()

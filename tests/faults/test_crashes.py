@@ -12,6 +12,7 @@ from concurrent.futures.process import _ExecutorManagerThread
 from pathlib import Path
 
 import functions
+import hook_functions
 import numpy as np
 import pytest
 from functions import append, hang, identity, increment
@@ -171,7 +172,7 @@ def test_pool_that_cannot_start_is_an_error_and_no_hang(monkeypatch, run):
 
 def test_worker_that_dies_before_its_node_is_not_replaced_for_ever(process_backend, run):
     """A set-up hook that kills the worker: an error after a few tries, on every backend."""
-    hooks = create_hook_manager(functions.DeadlySetUp())
+    hooks = create_hook_manager(hook_functions.DeadlySetUp())
     with pytest.raises(BackendError, match="broke .* times in a row"):
         run(process_backend, pipeline(node(identity, "x", "y")), {"x": 1}, hook_manager=hooks)
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import awkward_functions
 import functions
 import numpy as np
 import pytest
@@ -501,11 +502,11 @@ def test_exception_that_cannot_be_shown_is_written_down_all_the_same(any_backend
     )
     pipe = pipeline(
         [
-            node(functions.raise_without_text, "x", "y", name="bad"),
+            node(awkward_functions.raise_without_text, "x", "y", name="bad"),
             node(len, "x", "z", name="good"),
         ]
     )
-    with pytest.raises(functions.NoTextError):
+    with pytest.raises(awkward_functions.NoTextError):
         runner.run(pipe, {"x": ""})
     (journal,) = tmp_path.glob("*/journal.jsonl")
     assert '"completed": "good"' in journal.read_text()

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import functions
 import pytest
-from functions import TryRecorder, identity, present
+from functions import identity, present
+from hook_functions import TryRecorder
 
 from motorpool import ParallelRunner, Retry, create_hook_manager, node, pipeline
 from motorpool.errors import NodeTimeoutError, PipelineError

@@ -15,12 +15,13 @@ from random import Random
 from typing import ClassVar
 
 import functions
+import hook_functions
 import numpy as np
 import pytest
 from functions import add, append, identity, increment
+from graphs import acyclic
 from hypothesis import given
 from hypothesis import strategies as st
-from test_graph import acyclic
 
 from motorpool import (
     MemoryDataset,
@@ -33,7 +34,6 @@ from motorpool import (
 from motorpool._engine.scheduler import Scheduler, State
 from motorpool._engine.stretches import NOBODY, Stretches
 from motorpool._pipeline.graph import Graph
-from motorpool._protocol.spool import SpoolReader, SpoolWriter
 from motorpool.errors import NodeTimeoutError, WorkerCrashedError
 from motorpool.events import NodeCompleted, NodeFailed, NodeSkipped, NodeSubmitted, WorkerLost
 
@@ -420,7 +420,7 @@ def test_told_failure_is_not_taken_for_the_next_try(run, recorder):
 
 def test_hook_loads_what_its_node_was_handed(process_backend, run, roll_call):
     """As it does with any other input."""
-    hooks = create_hook_manager(functions.LoadingHooks(roll_call.path))
+    hooks = create_hook_manager(hook_functions.LoadingHooks(roll_call.path))
     run(process_backend, pipeline(chain(increment, increment)), {"x": 1}, hook_manager=hooks)
     assert roll_call.counts() == {"x=1": 1, "v0=2": 1}
 
@@ -447,25 +447,6 @@ def test_array_that_was_handed_on_goes_with_its_worker(process_backend):
             for _ in range(60)
         ]
         assert counts[-1] - counts[35] < 4
-
-
-def test_message_that_finds_no_room_does_not_spoil_the_next(tmp_path):
-    """On a file that may not grow, as on a full tmpfs, a write is short."""
-    outbox = SpoolWriter(".test")
-    outbox.point_to(tmp_path)
-    outbox.write(b"first")
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (20, hard))
-        with pytest.raises(OSError, match="No space left|too large"):
-            outbox.write(b"second" * 10)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        signal.signal(signal.SIGXFSZ, ignored)
-    outbox.write(b"third")
-    outbox.close()
-    assert list(SpoolReader(tmp_path, ".test").read()) == [b"first", b"third"]
 
 
 class Counted:

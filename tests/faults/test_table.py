@@ -9,6 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import awkward_functions
 import functions
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from motorpool.events import NodeCompleted, NodeFailed, NodeSkipped
 
 
 @pytest.mark.parametrize(
-    "hang", [functions.hang, functions.hang_with_the_gil, functions.hang_in_a_read]
+    "hang", [functions.hang, awkward_functions.hang_with_the_gil, awkward_functions.hang_in_a_read]
 )
 def test_only_the_hanging_worker_is_ended(process_backend, run, roll_call, recorder, hang):
     """Whatever it hangs in; its neighbours finish, and are not charged."""

@@ -10,15 +10,8 @@ from pathlib import Path
 import kedro.runner
 import numpy as np
 import pytest
-from functions import (
-    Unpicklable,
-    add,
-    identity,
-    increment,
-    make_unpicklable,
-    one_way,
-    raise_unfriendly,
-)
+from awkward_functions import one_way
+from functions import Unpicklable, add, identity, increment, make_unpicklable, raise_unfriendly
 from kedro.framework.hooks.manager import _create_hook_manager
 from kedro.io import (
     CachedDataset,

@@ -10,10 +10,10 @@ import threading
 import weakref
 from pathlib import Path
 
-import functions
 import numpy as np
 import pandas as pd
 import pytest
+import store_functions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -242,8 +242,8 @@ def test_memory_held_is_no_more_than_was_needed_together(store, client):
 def test_allocated_array_is_the_readers_file(process_backend):
     """Nothing is copied, and what its maker writes later is its own."""
     nodes = [
-        node(functions.make_allocated, "x", "array"),
-        node(functions.change_what_was_kept, "array", "sum"),
+        node(store_functions.make_allocated, "x", "array"),
+        node(store_functions.change_what_was_kept, "array", "sum"),
         node(lambda array, total: (total, float(array.sum())), ["array", "sum"], "both"),
     ]
     result = ParallelRunner(process_backend, max_workers=1).run(pipeline(nodes), {"x": N})
@@ -394,11 +394,11 @@ def test_array_in_a_cache_of_its_node_is_copied(process_backend):
     """And what nobody has kept is the same for all of its readers."""
     count = 96 * 2**20 // 8
     nodes = [
-        node(functions.make_range, "n", "moved"),
+        node(store_functions.make_range, "n", "moved"),
         node(lambda a: float(a.sum()), "moved", "sum"),
         node(lambda a: float(a[::2].sum()), "moved", "half"),
-        node(functions.keep_range, "n", "copied"),
-        node(functions.range_is_kept, ["copied", "n"], "kept"),
+        node(store_functions.keep_range, "n", "copied"),
+        node(store_functions.range_is_kept, ["copied", "n"], "kept"),
     ]
     with ParallelRunner(process_backend, max_workers=1, fuse=False) as runner:
         result = runner.run(pipeline(nodes), {"n": count})
@@ -424,7 +424,7 @@ def test_worker_that_is_killed_while_it_writes_leaves_no_half_value(recorder, ag
                         os.kill(place.pool.worker_pids()[0], signal.SIGKILL)
                         return
 
-    pipe = pipeline([node(functions.make_range, "n", "large", name="make", retries=1)])
+    pipe = pipeline([node(store_functions.make_range, "n", "large", name="make", retries=1)])
     with ParallelRunner(max_workers=1, observers=[recorder]) as runner:
         if again:
             runner.run(pipe, {"n": count})

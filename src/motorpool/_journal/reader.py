@@ -12,13 +12,15 @@ from motorpool._system.locks import try_lock
 from motorpool.errors import ResumeError, unknown_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 _logger = logging.getLogger("motorpool")
 JOURNAL, PIPELINE, LOCK = "journal.jsonl", "pipeline.json", "lock"
 #: Version of the format.
 VERSION = 1
+# Fields that are read, and what stands for them where they are not there.
+_FIELDS: dict[str, Any] = {"completed": "", "kept": {}, "seconds": 0.0}
 
 
 @dataclass(slots=True)
@@ -122,23 +124,33 @@ def _structure(manifest: Iterable[list[Any]]) -> list[tuple[str, tuple[Any, ...]
 def _read(folder: Path) -> PastRun:
     try:
         run = PastRun(folder.name, json.loads((folder / PIPELINE).read_text()), {})
-        lines = (folder / JOURNAL).read_text().splitlines()
+        text = (folder / JOURNAL).read_text()
         run.alive = is_alive(folder)
         _structure(run.manifest)
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, LookupError) as error:
         raise ResumeError(f"The journal in {folder} cannot be read: {error}") from error
-    for text in lines:
-        try:
-            line = json.loads(text)
-        except ValueError:  # the last one, of a run that was killed while it wrote
-            break
-        if "journal" in line:
-            run.head = line
-        elif "completed" in line:
-            run.completed[line["completed"]] = line.get("kept", {})
+    for record in _records(text):
+        if "journal" in record:
+            run.head = record
+        elif "completed" in record:
+            run.completed[record["completed"]] = record.get("kept", {})
     if run.head.get("journal") != VERSION:
         raise ResumeError(f"The journal in {folder} is of another version of Motorpool.")
     return run
+
+
+def _records(text: str) -> Iterator[dict[str, Any]]:
+    """The records of a journal, up to a line that is none: a run was killed while it wrote it."""
+    for line in text.splitlines():
+        try:
+            record = json.loads(line)
+        except ValueError:
+            return
+        if not isinstance(record, dict) or not all(
+            isinstance(record.get(key, default), type(default)) for key, default in _FIELDS.items()
+        ):
+            return
+        yield record
 
 
 def durations(folder: Path, wanted: Iterable[str]) -> dict[str, tuple[str, float]]:
@@ -149,14 +161,15 @@ def durations(folder: Path, wanted: Iterable[str]) -> dict[str, tuple[str, float
         wanted: Names of nodes; of a run that has none of them, nothing is read.
     """
     found: dict[str, tuple[str, float]] = {}
-    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):  # what can be read counts
+    with contextlib.suppress(
+        OSError, ValueError, TypeError, LookupError
+    ):  # what can be read counts
         code = {row[0]: row[3] for row in json.loads((folder / PIPELINE).read_text())}
         if code.keys().isdisjoint(wanted):
             return {}
-        for text in (folder / JOURNAL).read_text().splitlines():
-            line = json.loads(text)
-            if "completed" in line and "seconds" in line:
-                found[line["completed"]] = code[line["completed"]], line["seconds"]
+        for record in _records((folder / JOURNAL).read_text()):
+            if "completed" in record and "seconds" in record:
+                found[record["completed"]] = code[record["completed"]], record["seconds"]
     return found
 
 

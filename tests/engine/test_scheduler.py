@@ -2,9 +2,9 @@
 
 from random import Random
 
+from graphs import acyclic
 from hypothesis import given
 from hypothesis import strategies as st
-from test_graph import acyclic
 
 from motorpool._engine.scheduler import Lifetimes, Scheduler, State
 from motorpool._pipeline.graph import Graph

@@ -11,7 +11,6 @@ import pytest
 from conftest import NAMES, OTHER_PROCESS
 from functions import (
     FileDataset,
-    NodeCalls,
     StaysHere,
     add,
     append,
@@ -20,14 +19,15 @@ from functions import (
     hang,
     identity,
     increment,
-    make_allocated,
     table_of,
     total,
     where,
 )
+from graphs import acyclic
+from hook_functions import NodeCalls
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_graph import acyclic
+from store_functions import make_allocated
 
 from motorpool import (
     DataCatalog,

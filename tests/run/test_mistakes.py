@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import pytest
-from functions import FileDataset, TwoArgumentsError, Unpicklable, identity
+from awkward_functions import TwoArgumentsError
+from functions import FileDataset, Unpicklable, identity
 from pluggy import PluginValidationError
 
 from motorpool import (

@@ -6,9 +6,9 @@ import sys
 from random import Random
 
 from functions import add, append, identity
+from graphs import acyclic
 from hypothesis import given
 from hypothesis import strategies as st
-from test_graph import acyclic
 
 from motorpool import ParallelRunner, SequentialRunner, node, pipeline
 from motorpool._engine.priority import urgency

@@ -1,6 +1,7 @@
 """The index graph."""
 
 import pytest
+from graphs import acyclic
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -8,16 +9,6 @@ from motorpool import MemoryDataset, Node
 from motorpool._pipeline.graph import Graph
 from motorpool._run.subset import resume_nodes
 from motorpool.errors import CyclicPipelineError
-
-
-@st.composite
-def acyclic(draw, most=25):
-    """Parents of each node; a node's parents have smaller numbers."""
-    count = draw(st.integers(1, most))
-    return [
-        draw(st.lists(st.integers(0, i - 1), unique=True, max_size=4)) if i else []
-        for i in range(count)
-    ]
 
 
 @given(acyclic())

@@ -1,0 +1,127 @@
+"""What earlier runs have left on disk, whole or damaged."""
+
+import json
+
+import pytest
+
+from motorpool._journal.reader import durations, find_run, run_ids
+from motorpool._journal.writer import RunJournal
+from motorpool.errors import ResumeError
+
+MANIFEST = [["a", ["x"], ["y"], "1"], ["b", ["y"], ["z"], "2"]]
+
+
+@pytest.fixture
+def journal(tmp_path):
+    """A run of two nodes, of which the first has run, and which was ended then."""
+    journal = RunJournal(tmp_path, "the run", MANIFEST, {"backend": "direct"})
+    journal.completed("a", attempt=1, seconds=0.5, kept={"y": "/kept/y"})
+    journal.close()
+    return journal.folder
+
+
+def test_run_is_read_as_it_was_written(journal, tmp_path):
+    """Nodes that ran, where their values are, and what the run was."""
+    run = find_run(tmp_path, "the run", MANIFEST)
+    assert run.completed == {"a": {"y": "/kept/y"}}
+    assert run.manifest == MANIFEST
+    assert (run.head["run_id"], run.head["backend"], run.alive) == ("the run", "direct", False)
+    assert durations(journal, ["a"]) == {"a": ("1", 0.5)}
+
+
+def test_line_that_was_cut_ends_the_journal(journal, tmp_path):
+    """What stands before it counts."""
+    path = journal / "journal.jsonl"
+    path.write_text(path.read_text() + '{"completed": "b", "atte')
+    assert set(find_run(tmp_path, None, MANIFEST).completed) == {"a"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "7", "[]", "null", '"completed"', '{"completed": ["b"]}',
+        '{"completed": "b", "kept": 7}', '{"completed": "b", "seconds": "long"}',
+    ],
+)  # fmt: skip
+def test_line_that_is_no_record_ends_the_journal(journal, tmp_path, line):
+    """As a disk may leave it: text that JSON takes, and no record of ours."""
+    path = journal / "journal.jsonl"
+    path.write_text(f"{path.read_text()}{line}\n" + '{"completed": "b"}\n')
+    assert set(find_run(tmp_path, None, MANIFEST).completed) == {"a"}
+    assert durations(journal, ["a"]) == {"a": ("1", 0.5)}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("pipeline.json", ""),
+        ("pipeline.json", "{"),
+        ("pipeline.json", "[1, 2]"),
+        ("pipeline.json", '[["a", ["x"]]]'),
+        ("pipeline.json", "null"),
+        ("journal.jsonl", ""),
+        ("journal.jsonl", '{"journal": 99}\n'),
+    ],
+)
+def test_damaged_run_is_an_error_that_names_the_folder(journal, tmp_path, name, text):
+    """Where it is asked for; where any run would do, there is none."""
+    (journal / name).write_text(text)
+    with pytest.raises(ResumeError, match="the run"):
+        find_run(tmp_path, "the run", MANIFEST)
+    with pytest.raises(ResumeError, match="no journal in .* can be read"):
+        find_run(tmp_path, None, MANIFEST)
+    assert durations(journal, ["a"]) in ({}, {"a": ("1", 0.5)})
+
+
+def test_bytes_that_are_no_text_are_an_error_too(journal, tmp_path):
+    """Half a page of zeros and noise, as a file system may leave after a power failure."""
+    (journal / "journal.jsonl").write_bytes(b"\xff\xfe\x00" * 100)
+    with pytest.raises(ResumeError, match="cannot be read"):
+        find_run(tmp_path, "the run", MANIFEST)
+
+
+def test_other_nodes_are_named(journal, tmp_path):
+    """What is new, gone or reads something else, all together."""
+    other = [["a", ["w"], ["y"], "1"], ["c", ["y"], ["z"], "2"]]
+    with pytest.raises(ResumeError, match="'a' has other inputs or outputs, 'b' is gone, 'c' is"):
+        find_run(tmp_path, "the run", other)
+
+
+def test_other_code_is_no_other_pipeline(journal, tmp_path):
+    """A node that was mended is why people resume."""
+    assert find_run(tmp_path, None, [[*row[:3], "mended"] for row in MANIFEST]).completed
+
+
+def test_unknown_run_names_the_latest(journal, tmp_path):
+    """With the one that is nearest."""
+    with pytest.raises(ResumeError, match="do you mean 'the run'"):
+        find_run(tmp_path, "the rum", MANIFEST)
+
+
+def test_no_folder_and_no_runs_say_so(tmp_path):
+    """Where no journal was ever kept."""
+    for folder in (None, tmp_path, tmp_path / "none"):
+        with pytest.raises(ResumeError, match="no run to resume"):
+            find_run(folder, None, MANIFEST)
+    assert run_ids(tmp_path / "none") == []
+
+
+def test_run_that_is_under_way_is_not_resumed(tmp_path):
+    """Its lock says so."""
+    journal = RunJournal(tmp_path, "alive", MANIFEST, {})
+    try:
+        with pytest.raises(ResumeError, match="'alive' is still under way"):
+            find_run(tmp_path, None, MANIFEST)
+    finally:
+        journal.close()
+
+
+def test_ids_that_are_no_names_of_files_are_found(tmp_path):
+    """Slashes, dots and empty ones; two of one id are told apart by their folders."""
+    for run_id in ("a/b", "..", "", "twice", "twice"):
+        RunJournal(tmp_path, run_id, MANIFEST, {}).close()
+    assert len(run_ids(tmp_path)) == 5
+    for run_id in ("a/b", "..", "twice"):
+        assert find_run(tmp_path, run_id, MANIFEST).head["run_id"] == run_id
+    assert find_run(tmp_path, "twice", MANIFEST).run_id == "twice-2"
+    assert json.loads((tmp_path / "twice" / "pipeline.json").read_text()) == MANIFEST

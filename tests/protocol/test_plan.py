@@ -1,0 +1,156 @@
+"""What workers need of a run, pickled once."""
+
+import pickle
+import threading
+from operator import attrgetter
+
+import cloudpickle
+import pytest
+
+from motorpool import MemoryDataset, Node, Retry, create_hook_manager, hookimpl, node
+from motorpool._protocol.plan import load_hooks, pickle_datasets, pickle_hooks, pickle_nodes
+
+FIELDS = attrgetter("name", "inputs", "outputs", "tags", "timeout", "retries", "confirms")
+
+
+def loaded(pickled, index):
+    """A node as a worker has it."""
+    return pickled.load(index, lambda i: pickle.loads(pickled.functions[i]), pickle.loads)
+
+
+def test_nodes_come_back_with_all_that_they_are():
+    """Settings, tags, and a function that closes over something."""
+    offset = 5
+    nodes = [
+        node(lambda x: x + offset, "x", "y", name="a", tags=["t"], timeout=3, retries=2),
+        node(lambda y: (y, y), "y", ["p", "q"], name="b", confirms="x"),
+    ]
+    pickled = pickle_nodes(nodes, cloudpickle.dumps)
+    assert pickled.problems == []
+    for index, original in enumerate(nodes):
+        copy = loaded(pickled, index)
+        assert FIELDS(copy) == FIELDS(original)
+    assert loaded(pickled, 0).run({"x": 1}) == {"y": 6}
+
+
+def test_function_of_many_nodes_is_pickled_once():
+    """And large data that it closes over with it."""
+    data = b"x" * 100_000
+
+    def shared(x):
+        return x, len(data)
+
+    nodes = [node(shared, "x", f"y{i}", name=f"n{i}") for i in range(50)]
+    pickled = pickle_nodes(nodes, cloudpickle.dumps)
+    assert len(pickled.functions) == 1
+    assert list(pickled.function_of) == [0] * 50
+    assert memoryview(pickled.blob).nbytes < 50 * 1000
+
+
+def test_predicate_of_a_retry_stays_with_the_driver():
+    """It may be a lambda that holds what cannot be pickled."""
+    lock = threading.Lock()
+    retry = Retry(count=3, delay=0.5, on=lambda _error: lock.locked())
+    pickled = pickle_nodes([node(str, "x", "y", retries=retry)], cloudpickle.dumps)
+    assert pickled.problems == []
+    copy = loaded(pickled, 0).retries
+    assert (copy.count, copy.delay) == (3, 0.5)
+
+
+def test_node_of_another_kind_is_pickled_as_it_is():
+    """A subclass may have more than a node has."""
+
+    class Marked(Node):
+        mark = "kept"
+
+    marked = Marked(len, "x", "y", name="n")
+    pickled = pickle_nodes([marked], cloudpickle.dumps)
+    copy = pickled.load(0, None, cloudpickle.loads)
+    assert (copy.mark, copy.run({"x": "abc"})) == ("kept", {"y": 3})
+
+
+def test_every_node_that_cannot_be_pickled_is_named():
+    """With the reason, and the node itself; the others are there."""
+    lock = threading.Lock()
+    nodes = [
+        node(lambda x: (x, lock), "x", "a", name="first"),
+        node(len, "x", "b", name="fine"),
+        node(lambda x: (lock, x), "x", "c", name="second"),
+    ]
+    pickled = pickle_nodes(nodes, cloudpickle.dumps)
+    assert [problem.subject for problem in pickled.problems] == [nodes[0], nodes[2]]
+    for problem, name in zip(pickled.problems, ["first", "second"], strict=True):
+        assert f"node {name!r} cannot be pickled: TypeError" in problem.text
+    assert loaded(pickled, 1).name == "fine"
+
+
+class OneProcess:
+    """A dataset that stays where it is."""
+
+    _SINGLE_PROCESS = True
+
+    def load(self):
+        return 1
+
+    def save(self, data):
+        pass
+
+
+class WithLock(OneProcess):
+    """A dataset that does not pickle."""
+
+    _SINGLE_PROCESS = False
+
+    def __init__(self):
+        self.lock = threading.Lock()
+
+
+def test_datasets_that_cannot_travel_are_named():
+    """In-memory ones need not: their values do."""
+    datasets = {"memory": MemoryDataset(threading.Lock()), "one": OneProcess(), "lock": WithLock()}
+    pickles, problems = pickle_datasets(datasets, cloudpickle.dumps)
+    assert "memory" not in pickles
+    found = {problem.subject: problem for problem in problems}
+    assert set(found) == {datasets["one"], datasets["lock"]}
+    assert found[datasets["one"]].in_process_only
+    assert not found[datasets["lock"]].in_process_only
+
+
+class Hooks:
+    """One that workers call, and one that they do not."""
+
+    @hookimpl
+    def after_node_run(self, node):
+        return f"after {node}"
+
+
+class DriversHooks:
+    """Of no use in a worker, and not to be pickled."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+
+    @hookimpl
+    def motorpool_register_observers(self):
+        return []
+
+
+def test_hooks_of_nodes_travel_and_others_stay():
+    """So these may hold what cannot be pickled."""
+    manager = create_hook_manager(Hooks(), DriversHooks())
+    data, problems = pickle_hooks(manager, cloudpickle.dumps, None)
+    assert problems == []
+    copy = load_hooks(data, cloudpickle.loads)
+    called = copy.hook.after_node_run(
+        node="n", catalog=None, inputs={}, outputs={}, is_async=False, run_id="", attempt=1
+    )
+    assert called == ["after n"]
+    assert [type(plugin) for plugin in copy.get_plugins()] == [Hooks]
+
+
+@pytest.mark.parametrize("manager", [None, create_hook_manager()])
+def test_no_hooks_are_no_pickle(manager):
+    """Neither for workers to load nor to look at."""
+    data, problems = pickle_hooks(manager, cloudpickle.dumps, None)
+    assert (data, problems) == (None, [])
+    assert load_hooks(data, cloudpickle.loads) is None
