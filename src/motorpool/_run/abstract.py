@@ -87,7 +87,7 @@ class AbstractRunner(ABC):
         self._max_workers: int | None = None
         self._wants_results = True  # the command line throws them away
         self._backends = _backends_by_name({} if backends is None else backends)
-        self._resources = Resources(self)
+        self._resources = Resources(self._settings, self._backend_of, self._all_workers)
         self._history: History | None = None
 
     @property

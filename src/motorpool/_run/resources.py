@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from motorpool._engine.pool import Pool
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from motorpool._run.options import RunSettings
     from motorpool._store import Store
@@ -29,29 +29,24 @@ class Place(NamedTuple):
     store: Store | None
 
 
-class Owner(Protocol):
-    """Says what to open."""
-
-    _settings: RunSettings
-
-    def _backend_of(self, name: str) -> ExecutorBackend: ...
-
-    def _all_workers(self) -> int: ...
-
-
 class Resources:
     """Opens pools and stores, and closes them.
 
     Args:
-        owner: The runner.
+        settings: The runner's.
+        backend_of: Returns the backend of a name, or makes it.
+        all_workers: Returns the number of workers for runs of any size.
 
     Attributes:
         keep: Whether runs share pools and stores, until `close`.
         places: What is kept, by the name that the runner knows the backend by.
     """
 
-    def __init__(self, owner: Owner) -> None:
-        self._owner = owner
+    def __init__(
+        self, settings: RunSettings, backend_of: Callable[[str], ExecutorBackend],
+        all_workers: Callable[[], int],
+    ) -> None:  # fmt: skip
+        self._settings, self._backend_of, self._all_workers = settings, backend_of, all_workers
         self.keep = False
         self.places: dict[str, Place] = {}
         self._lock = threading.Lock()
@@ -71,7 +66,7 @@ class Resources:
             return self._open(workers, {})
         with self._lock:
             if not self._busy:
-                most = self._owner._all_workers()  # noqa: SLF001, a runner's own hook
+                most = self._all_workers()
                 more = {name: most for name in workers if name not in self.places}
                 self.places |= self._open(more, self.places)
                 self._busy = True
@@ -105,7 +100,7 @@ class Resources:
         return opened
 
     def _place(self, name: str, workers: int, others: Iterable[Place]) -> Place:
-        backend = self._owner._backend_of(name)  # noqa: SLF001, a runner's own hook
+        backend = self._backend_of(name)
         known = getattr(backend, "workers", None)  # an executor that is there has its own number
         pool = Pool(backend, known or workers)
         if backend.capabilities.isolation.in_process:
@@ -113,9 +108,9 @@ class Resources:
         for other in others:
             if other.store is not None and _kind(other.pool.backend) == _kind(backend):
                 return Place(pool, other.store)
-        settings = self._owner._settings  # noqa: SLF001, as above
         return Place(pool, backend.open_store(
-            memory_limit=settings.memory_bytes, readonly_inputs=settings.readonly_inputs
+            memory_limit=self._settings.memory_bytes,
+            readonly_inputs=self._settings.readonly_inputs,
         ))  # fmt: skip
 
 

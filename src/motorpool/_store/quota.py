@@ -90,7 +90,10 @@ class Quota:
 
 
 class _Owed(threading.local):
-    """What this thread has to give back, and whether it is at the file just now."""
+    """Of each thread: bytes to return to the quota, and whether it has the file open.
+
+    The second is a guard: a finalizer may return bytes while its own thread takes some.
+    """
 
     nbytes = 0
     is_open = False

@@ -1,4 +1,4 @@
-"""The driver's books: how many values use a segment, and which segments wait to be used again."""
+"""How many values use each segment, counted by the driver, and which segments are free."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class RefCounts:
-    """Counts users of segments; those of none wait, as many as were once in use together.
+    """Counts users of segments; free ones are kept, as many bytes as were once in use together.
 
     So the memory that a run holds never exceeds what its values have needed at some time.
 
@@ -43,13 +43,16 @@ class RefCounts:
         self._settle()
 
     def release(self, keys: Iterable[str]) -> None:
-        """A value that used these segments is not wanted any more; finalizers may call this."""
+        """Count a user of these segments less, soon; finalizers may call this."""
         if os.getpid() == self._owner:  # else a forked child has dropped its copy
             self._released.append(tuple(keys))
             self._settle()
 
     def _settle(self) -> None:
-        """Do what was asked for, unless a thread is at it, which may be this very one."""
+        """Drain the queue of releases, without blocking.
+
+        A finalizer may run in the thread that holds the lock; that thread drains what it queues.
+        """
         while self._released and self._lock.acquire(blocking=False):
             try:
                 while self._released:
