@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from motorpool._journal.history import History
     from motorpool._run.options import RunSettings
     from motorpool._run.prepare import Preparation
-    from motorpool._run.sites import Sites, Ways
+    from motorpool._run.sites import Sites, Transports
     from motorpool.events import Observer
 
 _logger = logging.getLogger("motorpool")
@@ -89,21 +89,23 @@ class Run:
         try:
             keeps = self._checkpoint is not None
             self._stretches = self._sites.stretches(self._policy, keeps=keeps)
-            ways = self._sites.transports(self._hook_manager, self._stretches, self._checkpoint)
+            transports = self._sites.transports(
+                self._hook_manager, self._stretches, self._checkpoint
+            )
         except BaseException:
             if self._journal is not None:
                 self._journal.remove()
             raise
         try:
-            return self._execute(ways)
+            return self._execute(transports)
         finally:
-            ways.values.close()
+            transports.values.close()
             if self._journal is not None:
                 self._journal.close()
             if self._checkpoint is not None:
                 sweep_checkpoint(self._checkpoint)
 
-    def _execute(self, ways: Ways) -> RunResult:
+    def _execute(self, transports: Transports) -> RunResult:
         prepared = self._prepared
         emit = Dispatcher(self._observers())
         emit(
@@ -112,13 +114,13 @@ class Run:
                 backend=self._sites.backend, max_workers=self._sites.max_workers,
             )
         )  # fmt: skip
-        engine = self._engine(ways, emit)
+        engine = self._engine(transports, emit)
         try:
             engine.run()
         finally:
-            summary = self._finish(engine, ways, emit)
+            summary = self._finish(engine, transports, emit)
         raise_failures(engine.ledger.failures)
-        return RunResult(ways.values.results(prepared.outputs), summary)
+        return RunResult(transports.values.results(prepared.outputs), summary)
 
     def _open_journal(self) -> None:
         """Begin to write down what is done; a folder that cannot be written costs a warning."""
@@ -146,7 +148,7 @@ class Run:
             journal.flush()
         self._journal = journal
 
-    def _engine(self, ways: Ways, emit: Dispatcher) -> Engine:
+    def _engine(self, transports: Transports, emit: Dispatcher) -> Engine:
         prepared, nodes = self._prepared, self._prepared.nodes
         names = [node.name for node in nodes]
         report = Reporter(
@@ -160,14 +162,14 @@ class Run:
         ledger = Ledger(
             nodes=nodes, scheduler=scheduler, stretches=self._stretches,
             lifetimes=prepared.lifetimes(), policy=self._policy, report=report,
-            values=ways.values,
+            values=transports.values,
         )  # fmt: skip
         work = Work(
             ledger=ledger, nodes=nodes, expected=expected, policy=self._policy, report=report,
-            fetch=ways.fetch,
+            fetch=transports.fetch,
         )  # fmt: skip
         pools = [site.pool for site in self._sites.all]
-        return Engine(list(zip(pools, ways.transports, strict=True)), work)
+        return Engine(list(zip(pools, transports.all, strict=True)), work)
 
     def _observers(self) -> Iterable[Observer]:
         if self._prepared.host is not None:
@@ -181,7 +183,7 @@ class Run:
         for observers in register() if register is not None else ():
             yield from observers
 
-    def _finish(self, engine: Engine, ways: Ways, emit: Dispatcher) -> RunSummary:
+    def _finish(self, engine: Engine, transports: Transports, emit: Dispatcher) -> RunSummary:
         """Sum the run up for observers and the caller; done after a failure and Ctrl-C as well."""
         prepared, scheduler = self._prepared, engine.ledger.scheduler
         done, failed = scheduler.nodes_in(State.DONE), scheduler.nodes_in(State.FAILED)
@@ -203,7 +205,7 @@ class Run:
         names = [node.name for node in prepared.nodes]
         self._history.remember(prepared.manifest, names, engine.ledger.meter.seconds)
         start = resume_nodes(prepared.nodes, prepared.graph, unfinished, prepared.catalog)
-        ways.values.poll()  # so that the last word is the run's
+        transports.values.poll()  # so that the last word is the run's
         emit(RunFinished(run_id=prepared.run_id, summary=summary, resume_from=tuple(start)))
         if unfinished and prepared.host is None:
             suggest_resume(len(done), len(unfinished), start, summary.journal)

@@ -1,4 +1,4 @@
-"""Where some nodes of a run run: the workers of one backend, and the way there."""
+"""One backend of a run: its workers, the nodes that it runs, and the transport to them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Site:
-    """Where some nodes of a run run.
+    """One backend of a run, and the nodes that it runs.
 
     Args:
         prepared: The run.
@@ -93,7 +93,7 @@ class Site:
         return [in_words(problem) for problem in (*nodes.problems, *unfit)]
 
     def need_imports(self) -> None:
-        """Tell those who start workers what these are going to import."""
+        """Let workers that are started from now on import what their nodes need."""
         if self.store is not None and not self.pool.is_up:
             need(getattr(node, "func", node) for node in self.nodes)
             need(type(dataset) for dataset in self.catalog.values())
@@ -102,13 +102,13 @@ class Site:
         self, hook_manager: Any, stretches: Stretches, checkpoint: str | None,
         peers: Sequence[Transport],
     ) -> Transport:  # fmt: skip
-        """The way to the workers.
+        """Open the transport to the workers.
 
         Args:
             hook_manager: A pluggy manager, or None.
             stretches: Who hands what to whom.
             checkpoint: Folder to keep in-memory values in, or None.
-            peers: The ways of the run; those that come later are added.
+            peers: The transports of the run; those that come later are added.
 
         Raises:
             ValidationError: If an input cannot be brought there.

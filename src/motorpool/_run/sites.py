@@ -1,4 +1,4 @@
-"""All the places where a run runs: one for most runs, more where nodes name backends."""
+"""The backends of a run: one for most runs, more where nodes name backends."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ def backends_of(nodes: Sequence[Any], own: str | None) -> list[str]:
     return [OWN if name in {None, own} else str(name) for name in named]
 
 
-class Ways(NamedTuple):
-    """The ways to the workers of a run.
+class Transports(NamedTuple):
+    """The transports of a run.
 
     Attributes:
-        transports: One for each site.
+        all: One for each site.
         values: What holds the data of all.
         fetch: Brings what nodes read from one site to another; None if there is one.
     """
 
-    transports: list[Transport]
+    all: list[Transport]
     values: Values
     fetch: Callable[[Sequence[int]], tuple[int, Exception] | None] | None
 
 
 class Sites:
-    """All the places where a run runs.
+    """The backends of a run, each with the nodes that it runs.
 
     Args:
         prepared: The run.
@@ -134,8 +134,10 @@ class Sites:
         lanes = [lane if fusing[lane] else None for lane in self.lanes]
         return Stretches.of(nodes, prepared.graph, stored=stored, once=once, lanes=lanes)
 
-    def transports(self, hook_manager: Any, stretches: Stretches, checkpoint: str | None) -> Ways:
-        """Open the ways to the workers.
+    def transports(
+        self, hook_manager: Any, stretches: Stretches, checkpoint: str | None
+    ) -> Transports:
+        """Open the transports to the workers.
 
         Raises:
             ValidationError: If an input cannot be brought there.
@@ -148,10 +150,10 @@ class Sites:
                 stack.callback(transports[-1].close)
             stack.pop_all()
         if len(transports) == 1:
-            return Ways(transports, transports[0], None)
+            return Transports(transports, transports[0], None)
         prepared = self._prepared
         exchange = Exchange(prepared.catalog, prepared.nodes, self.lanes, transports)
-        return Ways(transports, exchange, exchange.fetch)
+        return Transports(transports, exchange, exchange.fetch)
 
 
 def _no_check(_subject: Any) -> None:

@@ -30,7 +30,7 @@ _LONG = 0.02
 
 
 class Trip:
-    """One envelope.
+    """Runs the nodes of one envelope, one after the other.
 
     Args:
         session: The run.

@@ -28,7 +28,7 @@ _STREAMS = ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w"))
 
 
 class ProcessState:
-    """What nodes of this process find when they begin."""
+    """The state of this process that each node finds when it begins."""
 
     def __init__(self) -> None:
         self._spares: list[int] = []
@@ -36,7 +36,7 @@ class ProcessState:
         self.capture()
 
     def capture(self) -> None:
-        """Take what is there now as what nodes shall find."""
+        """Take the present state as the one to restore."""
         for fd in self._spares:
             with contextlib.suppress(OSError):
                 os.close(fd)
@@ -53,7 +53,11 @@ class ProcessState:
         self._modules = len(sys.modules)
 
     def capture_imports(self) -> bool:
-        """Do so if modules have been imported, whose changes are meant for all; say whether."""
+        """Capture the state if modules have been imported, whose changes are meant for all nodes.
+
+        Returns:
+            Whether it was captured.
+        """
         if len(sys.modules) == self._modules:
             return False
         self.capture()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class OwnedProcess(NamedTuple):
-    """What this process writes for its driver, beside outcomes, and what nodes find in it."""
+    """The log and the faults that this process writes for its driver, and its state."""
 
     log: LogWriter
     faults: FaultWriter

@@ -244,7 +244,7 @@ class DirectPool(TaskDispatcher):
             future.set_exception(error)
 
     def _died(self, worker: WorkerHandle) -> None:
-        """Take leave of a worker; its first unanswered task is the one that it was at."""
+        """Reap a dead worker: its first unanswered task fails, the others are queued again."""
         if worker not in self._workers:
             return
         closed = False
@@ -276,7 +276,7 @@ class DirectPool(TaskDispatcher):
             culprit.future.set_exception(error)
 
     def _false_start(self, reason: str) -> list[Task]:
-        """A worker never came up: try again, but not for ever; return the tasks to give up."""
+        """Count a worker that never came up; after too many, return the tasks that fail for it."""
         with self._lock:
             self._false_starts += 1
             if self._false_starts < _MOST_FALSE_STARTS:

@@ -7,7 +7,7 @@ import socket
 
 
 class Wakeup:
-    """A pair of sockets: ringing one makes the other readable.
+    """A pair of sockets: `wake` makes the first readable.
 
     Attributes:
         sockets: Both; the first is the one to wait for.
@@ -24,7 +24,7 @@ class Wakeup:
             self.sockets[1].send(b"\0")
 
     def clear(self) -> None:
-        """Wait for the next one again."""
+        """Read what `wake` has sent, so that the next one wakes again."""
         with contextlib.suppress(BlockingIOError):
             while self.sockets[0].recv(1024):
                 pass
