@@ -57,13 +57,16 @@ class Isolation(Enum):
 class Capabilities:
     """What a backend's executor can do. The engine reads this, and never a class.
 
+    `exact_blame`, `kills_workers` and `places_tasks` are promises: the kit tests them, and
+    `motorpool backends` shows them. The engine goes by what the executor raises and has.
+
     Attributes:
         isolation: What stands between a node and the driver.
         shares_memory: Workers see this host's files and processes, so data goes through mapped
             files, a stuck worker can be ended, and a status table says which node it was in.
         exact_blame: When a worker dies, the executor fails exactly the task that it was in, with
-            `WorkerCrashedError`, and goes on. Without it the engine looks at the journal, and
-            reruns suspects one by one.
+            `WorkerCrashedError`, and goes on. Without it the engine looks at the status table,
+            and reruns suspects one by one.
         kills_workers: One worker can be killed without harm to the others.
         places_tasks: The executor has `submit_near(pid, fn, *args)`, which prefers a worker of the
             caller's choice if that is free.

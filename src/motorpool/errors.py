@@ -136,7 +136,7 @@ class NodeError(MotorpoolError):
 
 
 class WorkerCrashedError(NodeError):
-    """The process that ran the node died.
+    """The process that ran the node died, or the node asked for that with `sys.exit`.
 
     Attributes:
         pid: Process id of the worker, if known.

@@ -119,7 +119,7 @@ class Recovery:
         return dropped
 
     def end_trial(self, nodes: Sequence[int]) -> bool:
-        """Whether an envelope that is over was a suspect's, with nothing beside it."""
+        """End the trial of a suspect if it is among these nodes; whether it is."""
         if self._on_trial is None or self._on_trial not in nodes:
             return False
         self._on_trial = None
@@ -143,7 +143,7 @@ class Recovery:
         return fewer
 
     def landed(self, node: int) -> None:
-        """Note an outcome: the executor works, and the node was not the one."""
+        """Note that a node is back from the workers: the executor works, and its trial is over."""
         self._restarts = 0
         if node == self._on_trial:
             self._on_trial = None

@@ -26,7 +26,11 @@ if TYPE_CHECKING:
 
 
 class State(IntEnum):
-    """Where a node is in its life."""
+    """Where a node is in its life.
+
+    RUNNING is all that is not in the scheduler's hands: sent off, in a pause before it is tried
+    again, or a suspect of a crash that waits to be tried alone.
+    """
 
     WAITING = 0
     READY = 1

@@ -114,7 +114,7 @@ def summary_of(error: BaseException) -> str:
 
 
 def as_failure(error: BaseException) -> BaseException:
-    """Turn what would end the driver as well into an error that names it."""
+    """Turn SystemExit and KeyboardInterrupt, which would end the driver, into errors of ours."""
     if isinstance(error, SystemExit):
         crash = WorkerCrashedError(
             f"The node called sys.exit({error.code!r}). Let it raise instead."

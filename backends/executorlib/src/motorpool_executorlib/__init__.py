@@ -14,14 +14,9 @@ from concurrent.futures import Future, InvalidStateError
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from executorlib.api import (
-    SocketInterface,
-    SubprocessSpawner,
-    get_command_path,
-    interface_bootup,
-    interface_connect,
-    interface_shutdown,
-)
+import cloudpickle
+import zmq
+from executorlib.api import SocketInterface, SubprocessSpawner, get_command_path
 
 from motorpool import Capabilities, ExecutorBackend, Isolation, hookimpl
 from motorpool.adapters import Single, SinglesExecutor, pack_call, run_call, unpack_result
@@ -34,13 +29,13 @@ if TYPE_CHECKING:
 __all__ = ["ExecutorlibBackend"]
 
 _START = Path(__file__).with_name("_start.py")
-_HOST = "localhost"
+# How often (ms) to look whether a worker lives that cannot be sent anything yet.
+_LOOK = 100
 
 
 class _Process(SubprocessSpawner):  # type: ignore[misc]  # executorlib has no types
     """Starts the process of a worker for executorlib, and keeps it."""
 
-    port: str
     process: subprocess.Popen[bytes] | None = None
 
     def bootup(
@@ -49,11 +44,10 @@ class _Process(SubprocessSpawner):  # type: ignore[misc]  # executorlib has no t
         """Start it.
 
         Args:
-            command_lst: The command; its last word is the number of executorlib's port.
+            command_lst: The command.
             stop_function: Not used.
         """
         del stop_function
-        self.port = command_lst[-1]
         self.process = subprocess.Popen(command_lst, stdin=subprocess.DEVNULL)  # noqa: S603, ours
         return True
 
@@ -69,6 +63,29 @@ class _Process(SubprocessSpawner):  # type: ignore[misc]  # executorlib has no t
             options = os.WEXITED | os.WNOHANG | os.WNOWAIT
             return os.waitid(os.P_PID, self.process.pid, options) is not None
         return True
+
+
+class _Interface(SocketInterface):  # type: ignore[misc]  # as above
+    """Sends without waiting for a worker that has died.
+
+    A PAIR socket whose peer is gone waits for ever to send, and refuses another peer until what
+    the first has sent is read.
+    """
+
+    def __init__(self, spawner: _Process) -> None:
+        super().__init__(spawner=spawner)
+        self._socket.linger = 0  # what a dead worker has not read is of no use
+
+    def send_dict(self, input_dict: dict[str, Any]) -> None:
+        """Send, as soon as the worker is there; nothing if it is there no more."""
+        data = cloudpickle.dumps(input_dict)
+        while self._spawner.poll():
+            try:
+                self._socket.send(data, zmq.NOBLOCK)
+            except zmq.Again:
+                self._socket.poll(_LOOK, zmq.POLLOUT)
+            else:
+                return
 
 
 class _Worker(Single):
@@ -91,7 +108,6 @@ class _Worker(Single):
         self._lock = threading.Lock()
         self._task: Future[Any] | None = None
         self._crash: WorkerCrashedError | None = None
-        self._talked = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="motorpool-talk", daemon=True)
         self._thread.start()
 
@@ -130,14 +146,15 @@ class _Worker(Single):
     def _serve(self) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # the process inherits that
         try:
-            interface = interface_bootup(self._command, self._process, hostname_localhost=True)
+            interface = _Interface(self._process)
+            port = str(interface.bind_to_random_port())
+            interface.bootup([*self._command, "--zmqport", port])
         except OSError as error:  # no process, or no port
             self._died(f"it did not start: {error}", None)
             return
         watch = threading.Thread(target=self._watch, name="motorpool-watch", daemon=True)
         watch.start()
         self._talk(interface)
-        self._talked.set()
         watch.join()
         interface.shutdown()  # the socket; the process is no more
 
@@ -156,18 +173,11 @@ class _Worker(Single):
             interface.send_and_receive_dict({"shutdown": True, "wait": True})
 
     def _watch(self) -> None:
-        """See the worker end, and fail its task.
-
-        Sending blocks for as long as there is no receiver, so this is one. It is gone before the
-        port is free for another worker.
-        """
+        """See the worker end, and fail its task."""
         process = self._process.process
         exitcode = process.wait() if process is not None else None
         self._died(f"exit code {exitcode}", exitcode)
-        context, socket = interface_connect(_HOST, self._process.port)
         self._calls.put(None)
-        self._talked.wait()
-        interface_shutdown(socket, context)
 
     def _died(self, text: str, exitcode: int | None) -> None:
         crash = WorkerCrashedError(f"The worker died: {text}")
