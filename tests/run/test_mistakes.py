@@ -215,3 +215,25 @@ def test_mismatch_of_a_hook_names_the_backends_that_have_it():
     hooks = create_hook_manager(Hooks())
     with pytest.raises(ValidationError, match="These can: sequential, threads."):
         ParallelRunner("direct").run(pipeline(node(identity, "x", "y")), {"x": 1}, hooks)
+
+
+def test_checks_of_a_runner_of_ones_own_are_reported_with_all_others(tmp_path):
+    """One that is derived from ours may refuse nodes and datasets; nothing has run then."""
+
+    class Strict(ParallelRunner):
+        def _validate_nodes(self, nodes):
+            raise ValidationError(f"{len(list(nodes))} nodes are too many")
+
+        def _validate_catalog(self, catalog):
+            raise ValidationError(f"{sorted(catalog)} are too many")
+
+    lock, mark = threading.Lock(), tmp_path / "ran"
+    nodes = [
+        node(lambda x: mark.touch() or x, "x", "y", name="a"),
+        node(lambda y: (lock, y), "y", "z", name="b"),
+    ]
+    with pytest.raises(ValidationError) as caught:
+        Strict("direct", max_workers=1).run(pipeline(nodes), {"x": 1})
+    for part in ("2 nodes are too many", "['x', 'y', 'z'] are", "node 'b' cannot be pickled"):
+        assert part in str(caught.value)
+    assert not mark.exists()

@@ -98,7 +98,8 @@ class Shipped(Transport):
         if problems:
             return problems
         self._inputs = [[n for n in node.inputs if n not in self._remote] for node in nodes]
-        host, key = None if self._host is None else self._client.dumps(self._host), new_key()
+        host = None if self._host is None else self._client.dumps(self._host)
+        key = new_key()
         sealed = Equipment(datasets, hooks, host).seal(key)
         plan = Plan(settings=self._settings, nodes=pickled, sealed=sealed)
         # Workers know a plan by its name, which must be no other run's.
@@ -169,9 +170,8 @@ class Shipped(Transport):
     def _near(self, items: Sequence[Item]) -> int | None:
         """The worker that has made the largest of the nodes' inputs, and may have it mapped."""
         names = {name for item in items for name in self._inputs[item.node]} & self._makers.keys()
-        if not names:
-            return None
-        return self._makers[max(names, key=lambda name: payload_size(self._values[name]))]
+        largest = max(names, key=lambda name: payload_size(self._values[name]), default=None)
+        return None if largest is None else self._makers[largest]
 
     def settle(self, result: Any, wanted: Callable[[int, int], bool]) -> list[Outcome]:
         """Register outputs, and unpack failures."""

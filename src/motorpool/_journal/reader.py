@@ -161,9 +161,8 @@ def durations(folder: Path, wanted: Iterable[str]) -> dict[str, tuple[str, float
         wanted: Names of nodes; of a run that has none of them, nothing is read.
     """
     found: dict[str, tuple[str, float]] = {}
-    with contextlib.suppress(
-        OSError, ValueError, TypeError, LookupError
-    ):  # what can be read counts
+    # What can be read counts.
+    with contextlib.suppress(OSError, ValueError, TypeError, LookupError):
         code = {row[0]: row[3] for row in json.loads((folder / PIPELINE).read_text())}
         if code.keys().isdisjoint(wanted):
             return {}

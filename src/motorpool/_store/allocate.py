@@ -47,8 +47,9 @@ class allocating:  # noqa: N801, in a `with` statement it reads as a function do
 def _current_source() -> Source | None:
     """The source of the node that calls; None if it is not known which one, or there is none."""
     source = _source.get()
-    if source is None and len(_active) == 1:
-        return _active[0]
+    if source is None:
+        active = _active.copy()  # a node may end meanwhile
+        return active[0] if len(active) == 1 else None
     return source
 
 

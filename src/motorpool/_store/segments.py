@@ -269,9 +269,7 @@ class Segments:
             os.unlink(target)  # noqa: PTH108, as above
             return False
         if not os.fstat(fd).st_nlink:  # else a checkpoint has it
-            os.truncate(
-                fd, 0
-            )  # it cannot be found any more; a reader that waits for the lock looks again
+            os.truncate(fd, 0)  # a reader that waits for the lock finds it gone, and looks again
         return True
 
     def _full(self, size: int, error: OSError) -> StoreFullError:

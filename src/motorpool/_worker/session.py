@@ -35,7 +35,7 @@ class Session:
         key: Of what is sealed in it.
 
     Attributes:
-        client: Likewise.
+        client: Reads and writes values.
         settings: What holds for every node.
         status: Where nodes are stamped as started and finished, or None.
         owned: What this process writes for the driver; None if the worker is not Motorpool's own.

@@ -42,8 +42,8 @@ def new_backend(name: str, into: Path | None) -> None:
         )
     if name in registry.names():
         raise click.BadParameter(
-            f"there is a backend {name!r} already, and two of one name are an error for users "
-            "installs both. Choose another.",
+            f"there is a backend {name!r} already, and two of one name are an error where "
+            "both are installed. Choose another.",
             param_hint="NAME",
         )
     folder = into or Path(f"motorpool-{name.replace('_', '-')}")

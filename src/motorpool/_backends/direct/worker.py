@@ -82,7 +82,7 @@ class WorkerHandle:
         self.busy_since = 0.0
         self.watched_for_room = False  # does the selector watch for room in the pipe?
         self._reader = FrameReader()
-        self._spool: deque[memoryview] = deque()
+        self._unsent: deque[memoryview] = deque()
 
     @property
     def must_be_asked(self) -> bool:
@@ -92,7 +92,7 @@ class WorkerHandle:
     @property
     def wants_to_write(self) -> bool:
         """Whether something could not be sent at once."""
-        return bool(self._spool)
+        return bool(self._unsent)
 
     def give(self, task: Task) -> None:
         """Send a task."""
@@ -110,23 +110,23 @@ class WorkerHandle:
 
     def send(self, data: bytes) -> None:
         """Send without blocking; the rest goes when the pipe has room."""
-        self._spool.append(memoryview(data))
-        if len(self._spool) == 1:
+        self._unsent.append(memoryview(data))
+        if len(self._unsent) == 1:
             self.flush()
 
     def flush(self) -> None:
         """Send what is left, as far as the pipe has room."""
         with contextlib.suppress(BlockingIOError):
             try:
-                while self._spool:
-                    rest = self._spool[0]
-                    self._spool[0] = rest = rest[self.sock.send(rest) :]
+                while self._unsent:
+                    rest = self._unsent[0]
+                    self._unsent[0] = rest = rest[self.sock.send(rest) :]
                     if not rest:
-                        self._spool.popleft()
+                        self._unsent.popleft()
             except OSError as error:
                 if isinstance(error, BlockingIOError):
                     raise
-                self._spool.clear()  # it is dead, which its descriptor will show
+                self._unsent.clear()  # it is dead, which its descriptor will show
 
     def receive(self) -> tuple[list[tuple[int, int, bytes]], bool]:
         """Read what has arrived.
