@@ -34,7 +34,7 @@ def make_array(_after: Any) -> np.ndarray:
 
 
 def make_large(nbytes: int) -> np.ndarray:
-    """So many bytes, which nobody keeps."""
+    """So many bytes, to which no reference is kept."""
     return np.arange(nbytes // 8, dtype="float64")
 
 

@@ -30,7 +30,7 @@ def nothing(x: int) -> int:
 
 
 def independent(count: int) -> Pipeline:
-    """Nodes that wait for nobody."""
+    """Nodes without parents."""
     return Pipeline([node(nothing, "x", f"o{i}", name=f"n{i}") for i in range(count)])
 
 

@@ -61,7 +61,7 @@ def measure(count: int, shape: str) -> dict[str, float]:
         del result
     rounds = 3 if count < max(SIZES) else 1
     times: dict[str, list[float]] = {}
-    for name in ("nobody", *WATCHERS) if count == max(SIZES) else ("nobody",):
+    for name in ("no observer", *WATCHERS) if count == max(SIZES) else ("no observer",):
         with ParallelRunner(max_workers=2, observers=observers(name)) as runner:
             runner.run(pipe, {"x": 1})
             for _ in range(rounds):
@@ -91,13 +91,13 @@ def main() -> None:
                     found.setdefault((count, name), []).append(value)
         medians = {key: statistics.median(values) for key, values in found.items()}
         print(f"\n| {shape} | us a node | x 1,000 nodes | bytes a node |\n|---|---|---|---|")
-        base = medians[SIZES[0], "nobody"]
+        base = medians[SIZES[0], "no observer"]
         for count in SIZES:
-            taken, size = medians[count, "nobody"], medians[count, "bytes"]
+            taken, size = medians[count, "no observer"], medians[count, "bytes"]
             print(f"| {count:,} | {taken * 1e6:.1f} | {taken / base:.2f} | {size:.0f} |")
         for name in WATCHERS:
             taken = medians[SIZES[-1], name]
-            ratio = taken / medians[SIZES[-1], "nobody"]
+            ratio = taken / medians[SIZES[-1], "no observer"]
             print(f"| {SIZES[-1]:,}, {name} | {taken * 1e6:.1f} | {ratio:.2f} x without | |")
 
 

@@ -3,7 +3,7 @@
 A pipeline follows from its seed. Values are arrays and other things that follow from a digest, and
 each node digests every byte of its inputs, so a value that is damaged, swapped or stale anywhere
 changes the outputs. What is to go wrong lies in a folder, as files: a node that finds one with its
-name removes it and does what it says; so a fault happens once, whoever runs the node again.
+name removes it and does what it says; so a fault happens once, wherever the node runs again.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Spec:
         return len(self.inputs)
 
     def finals(self) -> list[int]:
-        """The nodes whose values nobody reads."""
+        """The nodes whose values have no reader."""
         read = {parent for parents in self.inputs for parent in parents}
         return [i for i in range(len(self)) if i not in read]
 
@@ -106,7 +106,7 @@ def work(index: int, spec: Spec, folder: str, *values: Any) -> Any:
     with Path(folder, "tries").open("a") as file:
         file.write(f"n{index}\n")
     number = mix(index, list(values))
-    for value in values:  # a node may change its inputs, and nobody else sees it
+    for value in values:  # a node may change its inputs, and no other node sees it
         if isinstance(value, np.ndarray) and value.flags.writeable:
             value[:] = -1
     _go_wrong(index, folder)

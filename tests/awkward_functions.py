@@ -127,12 +127,12 @@ def one_way(x):
 
 
 def hang_with_the_gil(x):
-    """Sleep in C without letting anybody else in this process run."""
+    """Sleep in C with the interpreter's lock held."""
     ctypes.PyDLL(None).sleep(600)
 
 
 def hang_in_a_read(x):
-    """Read from a pipe that nobody writes to."""
+    """Read from a pipe without a writer."""
     os.read(os.pipe()[0], 1)
 
 

@@ -77,7 +77,7 @@ class DeadlySetUp:
 
 
 class TryRecorder:
-    """Writes down which try each hook was told of."""
+    """Writes down which attempt each hook was given."""
 
     def __init__(self, path):
         self.path = path

@@ -51,7 +51,7 @@ class OneProcess(Pickled):
 
 
 class ShoutingCatalog(DataCatalog):
-    """A catalog of somebody's own, which changes what it loads."""
+    """A catalog class of the user's, which changes what it loads."""
 
     def load(self, ds_name, version=None):
         data = super().load(ds_name, version)

@@ -49,14 +49,14 @@ def test_exception_comes_back_with_its_traceback():
         (raise_leave, ""),
     ],
 )
-def test_what_cannot_travel_is_an_exception(fn, said):
-    """And never a worker that dies, or a future that nobody answers."""
+def test_unpicklable_result_is_an_exception(fn, said):
+    """And never a worker that dies, or a future that stays pending."""
     error = outcome(fn, 1).exception(timeout=0)
     assert error is not None
     assert said in str(error)
 
 
-def test_call_that_cannot_be_pickled_is_an_error_here():
+def test_unpicklable_call_raises_in_submit():
     """Before anything is sent."""
     with pytest.raises(TypeError, match="stays here"):
         pack_call(len, [Unpicklable()])

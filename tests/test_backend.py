@@ -46,7 +46,7 @@ def test_windows_takes_at_most_61_workers(monkeypatch):
 
 
 def test_default_on_windows_is_capped_in_silence(monkeypatch):
-    """Nobody asked for more, so nobody is told."""
+    """Without a warning, as no larger number was asked for."""
     monkeypatch.setattr(sys, "platform", "win32")
     monkeypatch.setattr(process, "usable_cores", lambda: 128)
     assert worker_count() == 61

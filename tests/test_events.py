@@ -41,7 +41,7 @@ def test_events_tell_the_whole_story(any_backend, run, recorder):
     assert recorder.of(RunFinished)[0].summary is result.summary
 
 
-def test_try_that_comes_back_unstarted_is_told_once(any_backend, run, recorder):
+def test_attempt_returned_unstarted_is_reported_once(any_backend, run, recorder):
     """Short nodes travel together; when one takes long after all, the others go on later."""
     sometimes_slow = [
         node(increment_slowly_now_and_then, f"d{i}", f"d{i + 1}", name=f"n{i}") for i in range(50)
@@ -52,7 +52,7 @@ def test_try_that_comes_back_unstarted_is_told_once(any_backend, run, recorder):
     ]
 
 
-def test_summary_adds_up(any_backend, run, recorder):
+def test_summary_agrees_with_the_events(any_backend, run, recorder):
     """Time in nodes is the sum of the nodes' times, and speed-up its ratio to the wall's."""
     result = run(any_backend, chain(3), {"d0": 0}, observers=[recorder])
     summary = result.summary
@@ -64,7 +64,7 @@ def test_summary_adds_up(any_backend, run, recorder):
 
 
 def test_broken_observer_breaks_nothing(any_backend, run, recorder, caplog):
-    """It is reported once and left out; the others are told everything."""
+    """It is reported once and left out; the others get every event."""
 
     class Broken:
         def on_event(self, event):
@@ -86,8 +86,8 @@ class Choosy:
         self.events.append(event)
 
 
-def test_observer_is_told_what_it_wants(any_backend, run, recorder):
-    """And no more; the others are told the rest all the same."""
+def test_observer_gets_the_event_types_it_names(any_backend, run, recorder):
+    """And no others; observers that name no types get all."""
     choosy = Choosy(NodeCompleted, RunFinished)
     run(any_backend, chain(3), {"d0": 0}, observers=[choosy, recorder])
     kinds = [type(e) for e in choosy.events]
@@ -95,7 +95,7 @@ def test_observer_is_told_what_it_wants(any_backend, run, recorder):
     assert len(recorder.of(NodeSubmitted)) == 3
 
 
-def test_progress_is_told_now_and_then_to_those_who_name_it(any_backend, run, recorder):
+def test_progress_events_go_to_observers_that_name_them(any_backend, run, recorder):
     """How many nodes are through grows, and what is running is named."""
 
     def rest(x):
@@ -145,7 +145,7 @@ def test_log_of_workers_reaches_the_drivers_handlers(process_backend, run, caplo
     assert "ValueError: details" in mine[1].exc_text
 
 
-def test_last_words_of_a_crashing_worker_are_heard(process_backend, run, caplog):
+def test_logs_before_a_crash_reach_the_driver(process_backend, run, caplog):
     """What was logged before the crash is not lost with the worker."""
 
     def speak_and_die(x):

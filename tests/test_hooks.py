@@ -68,7 +68,7 @@ def test_before_node_run_must_return_a_dict(any_backend, run):
         )  # fmt: skip
 
 
-def test_on_node_error_is_told_of_failures(any_backend, run, tmp_path):
+def test_on_node_error_is_called_for_functions_and_generators(any_backend, run, tmp_path):
     """Of the function's, and of a generator's on its way."""
 
     def halfway(n):

@@ -54,7 +54,7 @@ def test_kedro_catalog_with_patterns(any_backend, run, tmp_path, kind):
 
 
 def test_kedro_memory_dataset_gets_the_output(any_backend, run):
-    """Somebody else's in-memory dataset, registered as an output."""
+    """An in-memory dataset of Kedro's class, registered as an output."""
     catalog = io.DataCatalog({"x": io.MemoryDataset(1), "y": io.MemoryDataset()})
     run(any_backend, pipeline([node(increment, "x", "y")]), catalog)
     assert catalog.load("y") == 2

@@ -17,7 +17,7 @@ LEAKS = {
 
 @pytest.mark.parametrize("leak", LEAKS)
 def test_what_a_test_leaves_behind_is_a_failure(pytester, request, leak):
-    """Whoever has started it."""
+    """A process of its own or of a child, a thread, a descriptor."""
     conftest = (request.config.rootpath / "conftest.py").read_text()
     pytester.makeconftest(conftest.replace("_PATIENCE = 60.0", "_PATIENCE = 0.5"))
     pytester.makepyfile(

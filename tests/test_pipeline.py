@@ -190,7 +190,7 @@ def test_filter_by_unknown_names_says_what_there_is(diamond, conditions, message
         diamond.filter(**conditions)
 
 
-def test_add_and_subtract(diamond):
+def test_pipelines_are_added_and_subtracted(diamond):
     """Pipelines are sets of nodes."""
     sides = diamond.only_nodes("l", "r")
     assert names(diamond - sides) == ["join", "t"]

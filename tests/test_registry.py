@@ -59,8 +59,8 @@ def _pipe():
     return pipeline(node(len, "a", "b"))
 
 
-def test_names_import_nothing(install):
-    """Listing reads metadata, so a broken plug-in harms nobody."""
+def test_listing_names_imports_no_plugin(install):
+    """Listing reads metadata, so a broken plug-in does not matter."""
     module = install("broken", "raise RuntimeError('no such library')")
     assert {"broken", "direct"} <= set(registry.names())
     assert module not in sys.modules
@@ -105,7 +105,7 @@ def test_a_plugin_may_not_take_the_name_of_a_built_in(install):
         (GOOD.replace("    capabilities", "    api_version = 99\n    capabilities"), "version 99"),
     ],
 )  # fmt: skip
-def test_broken_plugin_is_reported_when_asked_for(install, code, message):
+def test_broken_plugin_is_reported_when_it_is_used(install, code, message):
     """The message names the distribution; all other backends go on working."""
     install("bad", code)
     with pytest.raises(BrokenBackendError, match=message) as caught:

@@ -271,8 +271,8 @@ def test_own_exception_is_raised_with_its_traceback(any_backend, run):
         ),
     ],
 )
-def test_awkward_failures_become_errors(process_backend, run, func, kind, message):
-    """What cannot travel is told of by what can; the worker lives on."""
+def test_failures_that_cannot_be_pickled_become_errors(process_backend, run, func, kind, message):
+    """What cannot travel is described by what can; the worker lives on."""
     pipe = pipeline([node(func, "x", "y", name="awkward"), node(identity, "x", "z")])
     with pytest.raises(kind, match=message) as caught:
         run(process_backend, pipe, {"x": 5}, on_failure="continue")
@@ -286,7 +286,7 @@ def test_output_that_cannot_be_pickled_is_named(process_backend, run):
     assert any("'y', a Unpicklable" in note for note in caught.value.__notes__)
 
 
-def test_stop_starts_nothing_more(any_backend, run, recorder, tmp_path):
+def test_stop_skips_what_was_queued(any_backend, run, recorder, tmp_path):
     """What was queued when the first node failed never runs, and is said to be skipped."""
     log = tmp_path / "log"
     nodes = [node(fail, "x", "bad", name="a_bad", tags="first")]
@@ -350,7 +350,7 @@ def test_retry_runs_a_failing_node_again(any_backend, run, tmp_path, recorder):
     assert all(e.retried for e in recorder.of(NodeFailed))
 
 
-def test_retries_end(any_backend, run, recorder):
+def test_last_failure_is_raised_when_retries_are_used_up(any_backend, run, recorder):
     """The last failure is the one that is raised."""
     with pytest.raises(ValueError, match="cannot use"):
         run(any_backend, pipeline(node(fail, "x", "y", retries=2)), {"x": 1}, observers=[recorder])

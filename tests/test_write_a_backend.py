@@ -45,7 +45,7 @@ def environment(tmp_path):
 @pytest.mark.matrix
 @pytest.mark.skipif(shutil.which("uv") is None, reason="the page builds with uv")
 @pytest.mark.skipif(sys.platform == "win32", reason="the page's commands are for a Unix shell")
-def test_commands_of_the_page(environment, tmp_path):
+def test_commands_of_the_page_build_a_wheel(environment, tmp_path):
     """From nothing to a wheel that has the entry point."""
     lines = [line for block in BLOCK.findall(PAGE.read_text()) for line in block.splitlines()]
     assert [line for line in lines if line in NOT_RUN] == NOT_RUN

@@ -38,7 +38,7 @@ class Contender:
 
 
 def leaves(graph: list[Task]) -> list[str]:
-    """Names of the tasks that nobody waits for."""
+    """Names of the tasks without readers."""
     read = {parent for task in graph for parent in task.parents}
     return [task.name for task in graph if task.name not in read]
 

@@ -81,7 +81,7 @@ class RunProgressed(Event):
 class NodeSubmitted(Event):
     """A node was handed to the executor; it starts as soon as a worker is free.
 
-    Told once for each try. One that came back unstarted, or was lost with a worker through no
+    Sent once for each try. One that came back unstarted, or was lost with a worker through no
     fault of the node, is not another try.
 
     Attributes:
@@ -229,7 +229,7 @@ class Observer(Protocol):
 
 
 class Dispatcher:
-    """Tells each observer of each event, and keeps their errors to themselves.
+    """Calls each observer with each event; an error of one ends neither the run nor the others.
 
     Args:
         observers: Who may want to know.

@@ -88,7 +88,7 @@ class ParallelRunner(_BackendRunner):
         on_failure: "stop", "continue" or "kill"; see `AbstractRunner`.
         retries: How often to try a failed node again, or a `Retry`.
         timeout: Seconds until a running node is ended.
-        observers: Told of everything that happens.
+        observers: Get every event of the run.
         runs_folder: Where each run keeps its journal, see `AbstractRunner`; False for none.
         checkpoint: A folder to keep in-memory values in, so that a resumed run finds them.
         memory_limit: Bytes of shared memory that values may take, such as "4GiB".

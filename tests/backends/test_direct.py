@@ -66,7 +66,7 @@ def test_unpicklable_task_is_refused_at_once(pool):
     assert pool.submit(increment, 1).result() == 2
 
 
-def test_death_takes_one_task(pool):
+def test_worker_that_dies_fails_only_its_own_task(pool):
     """Thirty innocents beside three deaths."""
     good = [pool.submit(increment, i) for i in range(30)]
     bad = [pool.submit(functions.exit_hard, 0) for _ in range(3)]
@@ -79,7 +79,7 @@ def test_death_takes_one_task(pool):
 
 
 def test_idle_worker_that_is_killed_is_replaced(pool):
-    """Nobody's task, nobody's failure."""
+    """No task fails for it."""
     pool.submit(increment, 1).result()
     (pid,) = pool.worker_pids()
     pool.kill_worker(pid)
@@ -142,8 +142,8 @@ def test_shutdown_finishes_what_there_is_and_may_be_repeated(pool):
     assert pool.worker_pids() == []
 
 
-def test_forgotten_pool_cleans_up():
-    """Without shutdown, when nobody holds it any more."""
+def test_garbage_collected_pool_ends_its_workers():
+    """Without shutdown, when the last reference is gone."""
     executor = registry.get("direct")().get_executor(1)
     executor.submit(increment, 1).result()
     gone = weakref.ref(executor)
@@ -152,7 +152,7 @@ def test_forgotten_pool_cleans_up():
     assert gone() is None
 
 
-def test_interpreter_ends_without_shutdown():
+def test_interpreter_exits_though_shutdown_was_not_called():
     """A script that forgets it ends all the same, and leaves no worker."""
     code = (
         "from motorpool import registry\n"
@@ -169,7 +169,7 @@ def test_interpreter_ends_without_shutdown():
 
 
 @pytest.mark.parametrize("tasks", [1, 3])
-def test_worker_is_replaced_after_its_share(tasks):
+def test_worker_is_replaced_after_max_tasks_per_child(tasks):
     """max_tasks_per_child, without the standard library's hang."""
     with registry.get("direct")(max_tasks_per_child=tasks).get_executor(1) as executor:
         pids = [f.result() for f in [executor.submit(os.getpid) for _ in range(7)]]
@@ -177,7 +177,7 @@ def test_worker_is_replaced_after_its_share(tasks):
     assert len(set(pids)) == -(-7 // tasks)
 
 
-def test_worker_with_a_thread_left_behind_is_ended(pool):
+def test_worker_whose_task_left_a_thread_is_ended(pool):
     """A node may start a thread that never ends; the pool does."""
 
     def leave_a_thread():
@@ -205,7 +205,7 @@ def test_every_start_method_runs_closures_and_reports_crashes(backend, method):
     assert caught.value.node == "dies"
 
 
-def test_max_tasks_of_the_standard_pool_is_refused_where_it_hangs():
+def test_max_tasks_per_child_of_process_is_refused_on_pythons_where_it_hangs():
     """Unless this Python has the fix; one task a worker always works."""
     from concurrent.futures import ProcessPoolExecutor
 
@@ -223,7 +223,7 @@ def test_max_tasks_of_the_standard_pool_is_refused_where_it_hangs():
 
 
 @pytest.mark.parametrize("backend", ["direct", "process", "multiprocess"])
-def test_forked_workers_end_by_sigterm(backend):
+def test_sigterm_ends_forked_workers_whatever_the_drivers_handler(backend):
     """Whatever handler the driver has: pools end their workers so, and wait for them."""
     previous = signal.signal(signal.SIGTERM, lambda *_: None)
     try:
@@ -263,7 +263,7 @@ def test_work_in_flight_is_done_before_the_interpreter_ends(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["0", "1", "2", "3"]
 
 
-def test_callable_that_changes_is_sent_as_it_is(pool):
+def test_callable_that_changed_between_calls_is_pickled_again(pool):
     """What is pickled by name is sent again as before; an object is pickled anew."""
 
     class Adder:
@@ -284,7 +284,7 @@ def test_callable_that_changes_is_sent_as_it_is(pool):
     assert pool.submit(adder, b"x").result() == 11
 
 
-def test_killed_while_its_workers_come_up(tmp_path):
+def test_pool_killed_while_workers_start_runs_no_queued_task(tmp_path):
     """What waits is given up at once: no worker that comes up later runs it, and nothing waits."""
     for delay in (0.0, 0.005, 0.02, 0.05, 0.1):  # at several moments; each will do
         backend = registry.get("direct")()

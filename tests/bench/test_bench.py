@@ -86,7 +86,7 @@ class Tags(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_table_advice_and_files(bench, tmp_path):
+def test_bench_prints_table_and_advice_and_writes_files(bench, tmp_path):
     """Each backend has a row; what pyperf reads and the page say the same."""
     done = bench("tried.py", "--backends", "direct,sequential", "--max-workers", "1,2",
                  "--repeat", "2", "--json", "out.json", "--html", "out.html")  # fmt: skip
@@ -117,7 +117,7 @@ def test_backend_that_fails_is_a_row_with_the_reason(bench):
     assert "direct" in reason
 
 
-def test_pipeline_that_fails_everywhere(bench):
+def test_pipeline_that_fails_on_all_backends_exits_with_1(bench):
     """Exit code 1; how a process died is said."""
     dying = PIPELINE.replace("time.sleep(0.01)", "os._exit(5)")
     done = bench("tried.py", "--backends", "direct,sequential", "--repeat", "3", pipeline=dying,
@@ -129,7 +129,7 @@ def test_pipeline_that_fails_everywhere(bench):
     assert "No backend has run the pipeline without a failure." in done.stdout
 
 
-def test_outputs_that_differ_from_run_to_run_tell_nothing(bench):
+def test_outputs_that_vary_from_run_to_run_are_not_compared(bench):
     """And so they are no sign that backends differ."""
     pipeline = PIPELINE.replace("return [x] * 3", "return [time.time()]")
     done = bench("tried.py", "--backends", "sequential,threads", "--repeat", "1",
@@ -149,7 +149,7 @@ def test_outputs_that_cannot_be_pickled_are_not_compared(bench):
     assert "Outputs that cannot be pickled were not compared: total" in done.stdout
 
 
-def test_outputs_that_differ_between_backends(bench, tmp_path):
+def test_outputs_that_differ_between_backends_are_reported(bench, tmp_path):
     """A pipeline that asks where it runs: the same on each backend, and not on both."""
     pipeline = PIPELINE.replace(
         "return [x] * 3", "return [2 if 'forkserver' in str(sys.orig_argv) else 3]"
@@ -182,13 +182,13 @@ def test_backend_that_fails_later_is_not_recommended(bench):
     assert "Only sequential with 1 worker could run it" in done.stdout
 
 
-def test_a_missing_input_is_one_mistake(bench):
+def test_missing_input_is_reported_once_for_all_backends(bench):
     """And not one for each backend."""
     done = bench("tried.py", pipeline=PIPELINE.replace('{"x": 2}', '{"y": 2}'), code=2)
     assert done.stderr.count("Pipeline input(s) ['x'] not found") == 1
 
 
-def test_pipeline_without_nodes(bench):
+def test_pipeline_without_nodes_is_refused(bench):
     """Nothing to compare."""
     done = bench("tried.py", pipeline="from motorpool import pipeline as p\npipeline = p([])",
                  code=2)  # fmt: skip
@@ -208,13 +208,13 @@ def test_pipeline_without_nodes(bench):
         (["tried.py", "--graphs", "tree"], "--graphs and --payloads go with --suite"),
     ],
 )
-def test_mistakes_are_told_before_anything_runs(bench, arguments, said):
+def test_mistakes_are_reported_before_anything_runs(bench, arguments, said):
     """In a line, with what there is."""
     assert said in bench(*arguments, code=2).stderr
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_interrupt_ends_it_early_with_what_there_is(tmp_path, temporary, number, code):
+def test_interrupt_prints_the_table_of_what_was_measured(tmp_path, temporary, number, code):
     """No process and no file is left; the table has what was measured."""
     (tmp_path / "tried.py").write_text(PIPELINE + SECOND_RUN_WAITS)
     process = subprocess.Popen(
@@ -245,7 +245,7 @@ elif "_bench_trial" in str(sys.orig_argv):
 """
 
 
-def test_suite(bench, tmp_path):
+def test_suite_measures_a_standard_graph(bench, tmp_path):
     """A standard graph on a backend, with a figure, or how to read the lack of one."""
     done = bench("--suite", "--graphs", "tree", "--backends", "direct,sequential",
                  "--max-workers", "2", "--payloads", "16", "--repeat", "1",

@@ -104,13 +104,13 @@ def test_equal_values_have_equal_digests(make):
     ],
     ids=["date", "decimal", "tuple", "plain tuple", "fraction", "dtype"],
 )  # fmt: skip
-def test_whether_two_values_are_one_object_does_not_count(make):
+def test_digest_does_not_depend_on_identity(make):
     """As with dtypes, of which numpy 1 makes several where there was one."""
     one = make()
     assert digest_of([one, one]) == digest_of([one, pickle.loads(pickle.dumps(one))]) is not None
 
 
-def test_shared_parts_are_looked_at_once():
+def test_digest_visits_shared_parts_once():
     """This one would else take for ever."""
     tree = (Fraction(1, 3),)
     for _ in range(60):
@@ -128,13 +128,13 @@ def test_value_that_holds_itself_has_a_digest():
         assert digest_of(value) == digest_of(pickle.loads(pickle.dumps(value))) is not None
 
 
-def test_values_that_are_equal_but_not_the_same_are_told_apart():
+def test_digest_tells_equal_values_of_different_types_apart():
     """In a tuple as well."""
     assert digest_of([(1, None), (1.0, None)]) != digest_of([(1, None), (1, None)])
     assert digest_of([Decimal("1.0")]) != digest_of([Decimal("1.00")])
 
 
-def test_order_of_a_set_does_not_count():
+def test_digest_does_not_depend_on_the_order_of_a_set():
     """Two equal sets may go through their members in different orders."""
     one, other = set(), set()
     for i in range(200):
@@ -143,7 +143,7 @@ def test_order_of_a_set_does_not_count():
     assert digest_of(one) == digest_of(other)
 
 
-def test_other_values_have_other_digests():
+def test_different_values_have_different_digests():
     """A member, a cell, a type."""
     assert digest_of({1, 2}) != digest_of({1, 3}) != digest_of(frozenset({1, 3}))
     array = np.zeros(100_000)
@@ -167,7 +167,7 @@ def test_advice_names_the_fastest_and_how_far_it_is_ahead():
 
 
 def test_advice_does_not_choose_between_equals():
-    """Of those that are as fast, the fewest workers are taken; 2 % matter to nobody."""
+    """Of those that are as fast, the fewest workers are taken; 2 % do not matter."""
     cases = [record("a", [1.0] * 6, workers=4), record("b", [1.02] * 6, workers=1),
              record("c", [1.01] * 6)]  # fmt: skip
     text = advise(ranked(cases))
@@ -186,7 +186,7 @@ def test_advice_of_few_runs_is_a_hint():
     assert "2.00 times as fast as the next" in text
 
 
-def test_advice_on_cold_starts():
+def test_advice_mentions_cold_starts_where_another_backend_is_ahead():
     """Only where another one is ahead, by more than a little."""
     first = record("a", [1.0] * 6, cold=[5.0] * 6)
     other = record("b", [2.0] * 6, cold=[3.0] * 6)
@@ -209,7 +209,7 @@ def test_advice_says_why_workers_are_idle(figures, reason):
     assert reason in advise(ranked([record("a", [2.2] * 6, **figures)]))
 
 
-def test_time_that_nodes_wait_for_each_other_is_of_no_use():
+def test_useful_time_excludes_waiting_for_each_other():
     """Threads that share a lock are busy all the time, and get nowhere."""
     alone = record("sequential", [1.0] * 6, workers=1, node_time=1.0, bound=1.0)
     threads = record("threads", [1.0] * 6, node_time=2.0, bound=1.0)
@@ -226,14 +226,14 @@ def test_metg_is_where_half_of_the_time_is_useful():
         assert found == pytest.approx(overhead, rel=0.1)
 
 
-def test_metg_of_what_never_gets_beyond_a_half():
+def test_metg_is_none_where_half_of_the_time_is_never_useful():
     """As of two threads that run in turn."""
     assert find_metg(lambda _: 0.5) == math.inf
     assert find_metg(lambda _: 0.99) == 0.0
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
-def test_standard_graphs(pattern):
+def test_standard_graphs_have_about_the_number_of_nodes_asked_for(pattern):
     """About as many nodes as asked for, parents first; the pipeline has the same edges."""
     graph = tasks(pattern, 4, 16)
     assert abs(len(graph) - 64) <= 8
@@ -248,7 +248,7 @@ def test_standard_graphs(pattern):
     assert tasks(pattern, 4, 16) == graph
 
 
-def test_figures_are_short():
+def test_figures_have_three_digits_and_one_unit():
     """Three digits, in the unit that suits them; an interval in one unit."""
     assert [seconds(v) for v in (1234.5, 1.5, 0.0123456, 12e-6, math.inf)] == [
         "1234 s", "1.5 s", "12.3 ms", "12 us", "never",

@@ -121,8 +121,8 @@ def test_catalog_may_be_elsewhere(motorpool, folder):
         (["--from-nodes", "load"], ["load", "total"]),
     ],
 )
-def test_nodes_can_be_chosen(motorpool, folder, options, ran):
-    """By name, by place and by tag; the events tell what ran."""
+def test_nodes_are_chosen_by_name_from_to_and_tag(motorpool, folder, options, ran):
+    """By name, by place and by tag; the events list what ran."""
     done = motorpool("run", ".", "--events", "events.jsonl", *options)
     assert done.returncode == 0, done.stderr
     events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
@@ -130,7 +130,7 @@ def test_nodes_can_be_chosen(motorpool, folder, options, ran):
     assert events[-1]["summary"]["completed"] == len(ran)
 
 
-def test_only_missing_outputs(motorpool, folder):
+def test_only_missing_outputs_runs_what_has_no_output(motorpool, folder):
     """What is there is not made again."""
     (folder / "total.txt").write_text("old")
     done = motorpool("run", ".", "--only-missing-outputs")
@@ -232,7 +232,7 @@ def test_backends_are_listed_with_options(motorpool):
     assert all(row["error"] is None for row in rows.values())
 
 
-def test_version_and_help(motorpool):
+def test_version_and_help_exit_with_0(motorpool):
     """As every command has them."""
     assert "version" in motorpool("--version").stdout
     assert "TARGET" in motorpool("run", "--help").stdout

@@ -38,7 +38,7 @@ def install(folder):
     return {**os.environ, "PYTHONPATH": path}
 
 
-def test_what_it_writes_passes_its_own_tests(tmp_path, monkeypatch):
+def test_generated_backend_passes_its_own_tests(tmp_path, monkeypatch):
     """At once, and the kit knows it by its name."""
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(new_backend, ["my_farm"])
@@ -62,7 +62,7 @@ def test_what_it_writes_passes_its_own_tests(tmp_path, monkeypatch):
     assert "-o thread_name_prefix=my_farm  (str)" in listed.stdout
 
 
-def test_what_it_writes_is_well_formed(tmp_path):
+def test_generated_backend_is_lint_free_and_has_no_placeholder(tmp_path):
     """No placeholder is left, and Ruff has nothing against the code."""
     into = tmp_path / "here"
     into.mkdir()

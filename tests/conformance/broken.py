@@ -127,7 +127,7 @@ class ManglesTraceback(InThreads):
 
 
 class LeaksProcess(InProcesses):
-    """Each executor starts a process that nobody ends."""
+    """Each executor starts a process and does not end it."""
 
     def _get_executor(self, max_workers):
         self.left = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
@@ -176,7 +176,7 @@ class ClaimsExactBlame(InProcesses):
 
 
 class ClaimsToKillOne(InProcesses):
-    """Whoever kills one worker of this kills them all."""
+    """Killing one of its workers kills them all."""
 
     capabilities = Capabilities(isolation=Isolation.PROCESS, kills_workers=True)
 
@@ -265,7 +265,7 @@ class BlocksOnFullPipe(ExecutorBackend):
 
 
 class HangsOnUnpicklableResult(BlocksOnFullPipe):
-    """Its worker dies of such a result, and nobody looks."""
+    """Its worker dies of such a result, and the death is not noticed."""
 
 
 class SharesMutatedInput(InProcesses):
@@ -305,7 +305,7 @@ class LosesTheCap(InThreads):
 
 
 class IsNotReusable(InThreads):
-    """It has one executor for all, and whoever is first to shut it down..."""
+    """It has one executor for all, and the first shutdown ends it for all."""
 
     one: list = []
 
@@ -332,7 +332,7 @@ class DoesNotWait(InThreads):
 
 
 class SwallowsOptions(InThreads):
-    """Typos in options are nobody's business."""
+    """It does not check its options."""
 
     def __init__(self, **options):
         super().__init__()
@@ -378,7 +378,7 @@ class KeepsInterpreterAlive(InThreads):
 
 
 class NamesTheWrongWorkers(InProcesses):
-    """Whoever ends these ends nobody."""
+    """Killing its workers has no effect."""
 
     def worker_pids(self, executor):
         return [1]
@@ -404,7 +404,7 @@ class KeepsFilesFromTheCluster(InProcesses):
 
 
 def _is_dead(pid):
-    """Whether a process has ended, even if nobody has been told so yet."""
+    """Whether a process has ended, even if it has not been waited for yet."""
     try:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

@@ -32,7 +32,10 @@ CAUGHT = {
         "test_result_that_cannot_be_pickled_is_an_error",
         "whose result cannot be pickled",
     ),
-    "SharesMutatedInput": ("test_change_in_place_is_nobody_elses", "has seen what another did"),
+    "SharesMutatedInput": (
+        "test_change_in_place_is_not_seen_by_others",
+        "has seen what another did",
+    ),
     "TooManyWorkers": ("test_as_many_at_once_as_workers", "max_workers is 3, and 4 tasks"),
     "TooFewWorkers": ("test_as_many_at_once_as_workers", "max_workers is 3, and only 1 tasks"),
     "LosesTheCap": ("test_contract_is_kept_in_form", "It overrides get_executor"),
@@ -117,7 +120,7 @@ def test_sound_backend_passes(suite):
     assert found.parseoutcomes()["passed"] > 30
 
 
-def test_what_is_proven_and_not_declared_is_told(suite):
+def test_undeclared_capability_that_holds_is_reported(suite):
     """As a line of the summary; and a failure for want of it is an expected one."""
     found = suite("PlacesTasks", "-k", "sent or killed")
     assert {"passed": 1, "xfailed": 1}.items() <= found.parseoutcomes().items()
@@ -148,7 +151,7 @@ def collected(found):
     return [line for line in found.outlines if "::" in line]
 
 
-def test_levels(suite):
+def test_each_level_includes_the_tests_of_those_before(suite):
     """By the class, or by the command line; each has the tests of those before it."""
     counts = [
         len(collected(suite("InThreads", "--collect-only", "-q", "--motorpool-level", level)))

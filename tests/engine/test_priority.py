@@ -45,8 +45,8 @@ def test_longest_path_goes_first_in_nodes_or_in_seconds():
     assert order(PIPE, {"long3": 1.0, "long": 1.0}) == ["long", "long2", "long3", "short"]
 
 
-def test_of_paths_as_long_what_frees_memory_goes_first():
-    """Two inputs that nobody else reads against one that others read."""
+def test_among_equal_paths_the_node_that_frees_memory_goes_first():
+    """Two inputs with one reader against one with several."""
     pipe = pipeline(
         [
             *(named(f"make{i}", "x", f"v{i}") for i in range(3)),
@@ -75,7 +75,7 @@ def test_equal_input_gives_equal_order(parents, random):
 
 
 def slow_first(path):
-    """Two nodes that wait for nobody: by hop count the second has the longer path behind it."""
+    """Two nodes without parents: by hop count the second has the longer path behind it."""
 
     def take(name, seconds):
         def run(x):
@@ -96,7 +96,7 @@ def slow_first(path):
     )
 
 
-def test_a_second_run_starts_with_what_took_long(tmp_path):
+def test_second_run_starts_with_the_longest_nodes(tmp_path):
     """In one process by what the runner remembers; in another by the journal."""
     path = str(tmp_path / "ran")
     pipe = slow_first(path)
@@ -110,8 +110,8 @@ def test_a_second_run_starts_with_what_took_long(tmp_path):
     ]  # fmt: skip
 
 
-def test_what_is_known_of_a_node_ends_with_its_code(tmp_path):
-    """A journal of older code, one that cannot be read, and one of other nodes tell nothing."""
+def test_durations_are_forgotten_when_a_nodes_code_changes(tmp_path):
+    """A journal of older code, of other nodes, or one that cannot be read is not used."""
     runs = tmp_path / "runs"
     shape = [["n", [], ["o"], "code"], ["m", [], ["p"], "code"]]
     for number, rows in enumerate([shape, [["n", [], ["o"], "older"]], [["else", [], [], "c"]]]):
@@ -128,7 +128,7 @@ def test_what_is_known_of_a_node_ends_with_its_code(tmp_path):
     assert History().expected([], ["n"], None) == [None]
 
 
-def test_known_durations_put_short_nodes_together_from_the_start(tmp_path):
+def test_short_nodes_of_known_duration_are_batched_from_the_start(tmp_path):
     """Without them, the first node of a function travels alone, to see how long it takes."""
     script = """
 import sys
@@ -153,7 +153,7 @@ print(max(sent[:2]))
     assert second > 1
 
 
-def test_parallel_runs_of_one_runner_share_what_is_known(tmp_path):
+def test_parallel_runs_of_one_runner_share_durations(tmp_path):
     """The second run knows the first one's nodes; nothing is asked of another pipeline's."""
     runner = ParallelRunner("threads", runs_folder=tmp_path)
     runner.run(pipeline(named("a", "x", "y")), {"x": 1})

@@ -45,7 +45,7 @@ def check_neighbours(roll_call, recorder, count=6):
 def test_death_is_blamed_with_its_cause_and_last_words(
     process_backend, run, roll_call, recorder, bad, cause, words
 ):
-    """Node, pid, signal or exit code, the node's own frames; and nobody else is charged."""
+    """Node, pid, signal or exit code, the node's own frames; and no other node is charged."""
     pipe = beside(roll_call.path, bad)
     with pytest.raises(WorkerCrashedError) as caught:
         run(process_backend, pipe, {"x": 1}, on_failure="continue", observers=[recorder])
@@ -71,7 +71,7 @@ def test_death_is_blamed_with_its_cause_and_last_words(
         (awkward_functions.raise_leave, WorkerCrashedError, r"sys.exit\(3\)"),
     ],
 )
-def test_awkward_exception_is_the_nodes_and_no_more(
+def test_awkward_exception_fails_its_node_only(
     process_backend, run, roll_call, recorder, bad, kind, text
 ):
     """It arrives, names its node, and no neighbour notices."""
@@ -93,7 +93,7 @@ def test_exit_of_a_node_does_not_end_the_run_in_this_process(local_backend, run,
     assert set(roll_call.counts()) == {f"n{i}" for i in range(6)}
 
 
-def test_result_that_does_not_unpickle_fails_who_reads_it(process_backend, run, roll_call):
+def test_result_that_does_not_unpickle_fails_its_reader(process_backend, run, roll_call):
     """Its maker has done its part; the reader's error names the dataset."""
     pipe = beside(roll_call.path, awkward_functions.one_way) + pipeline(
         node(identity, "bad", "out", name="reader")
@@ -115,7 +115,7 @@ def test_result_that_does_not_unpickle_fails_who_reads_it(process_backend, run, 
         awkward_functions.leave_a_mess,
     ],
 )
-def test_badly_behaved_node_succeeds_and_harms_nobody(
+def test_badly_behaved_node_succeeds_and_the_run_ends(
     process_backend, run, roll_call, recorder, bad
 ):
     """And the run ends, whatever the node has left running."""
@@ -125,7 +125,7 @@ def test_badly_behaved_node_succeeds_and_harms_nobody(
     assert set(roll_call.counts().values()) == {1}
 
 
-def test_next_node_finds_its_process_as_it_was(process_backend):
+def test_process_state_is_restored_after_a_node(process_backend):
     """Folder, environment, signal handlers, timer, streams and what is behind them."""
 
     def wait_then_look(*_):
@@ -144,7 +144,7 @@ def test_next_node_finds_its_process_as_it_was(process_backend):
     assert result["after"].load() == result["kept"].load()
 
 
-def test_what_imports_and_set_up_change_stays(process_backend, tmp_path, monkeypatch):
+def test_process_state_set_by_imports_and_set_up_is_kept(process_backend, tmp_path, monkeypatch):
     """A module that sets a variable when it is imported is imported once."""
     (tmp_path / "sets_variable.py").write_text(
         "import os\nos.environ['MOTORPOOL_TEST_SET'] = 'yes'\n"
@@ -160,7 +160,7 @@ def test_what_imports_and_set_up_change_stays(process_backend, tmp_path, monkeyp
     monkeypatch.delenv("MOTORPOOL_TEST_SET", raising=False)
 
 
-def test_what_a_hook_sets_up_stays(process_backend, tmp_path):
+def test_process_state_set_by_a_hook_is_kept(process_backend, tmp_path):
     """Streams that are sent to a file, before the first node, are not put back."""
     log = tmp_path / "log"
     hooks = create_hook_manager(awkward_functions.RedirectOutput(str(log)))
@@ -169,7 +169,7 @@ def test_what_a_hook_sets_up_stays(process_backend, tmp_path):
     assert log.read_text() == "said\nsaid\n"
 
 
-def test_output_without_attributes_of_a_file_does_no_harm(monkeypatch):
+def test_stdout_without_file_attributes_is_accepted(monkeypatch):
     """A forked worker has the driver's own, whatever it is."""
 
     class Tee:

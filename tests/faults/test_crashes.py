@@ -32,8 +32,8 @@ DEATHS = {
 
 
 @pytest.mark.parametrize("death", DEATHS)
-def test_crash_is_blamed_on_the_node_and_innocents_run(process_backend, run, recorder, death):
-    """Two nodes crash among twenty: two failures, eighteen results, nobody charged."""
+def test_crash_is_blamed_on_its_node_and_all_others_run(process_backend, run, recorder, death):
+    """Two nodes crash among twenty: two failures, eighteen results, no other node charged."""
     func, cause = DEATHS[death]
     nodes = [node(increment, "x", f"o{i}", name=f"good{i}") for i in range(18)]
     nodes += [node(func, "x", f"bad{i}", name=f"bad{i}") for i in range(2)]
@@ -85,7 +85,7 @@ def test_hanging_node_is_ended_and_its_neighbours_go_on(process_backend, run, re
     assert len(recorder.of(NodeCompleted)) == 6
 
 
-def test_what_a_hanging_node_has_started_ends_with_it(process_backend, run, tmp_path):
+def test_processes_of_a_hanging_node_end_with_it(process_backend, run, tmp_path):
     """A tool that hangs is why most nodes hang."""
 
     def call_tool(path):
@@ -94,14 +94,14 @@ def test_what_a_hanging_node_has_started_ends_with_it(process_backend, run, tmp_
         os.rename(path + ".new", path)
         tool.wait()
 
-    told = tmp_path / "pid"
+    pid_file = tmp_path / "pid"
     limit = 1.0
-    while not told.exists():  # a limit that is too short for the node to begin proves nothing
+    while not pid_file.exists():  # a limit that is too short for the node to begin proves nothing
         pipe = pipeline(node(call_tool, "p", "y", timeout=limit))
         with pytest.raises(NodeTimeoutError):
-            run(process_backend, pipe, {"p": str(told)})
+            run(process_backend, pipe, {"p": str(pid_file)})
         limit *= 2
-    assert functions.wait_until(lambda: not functions.is_alive(told.read_text()))
+    assert functions.wait_until(lambda: not functions.is_alive(pid_file.read_text()))
 
 
 def test_timeout_of_the_run_holds_for_every_node(process_backend, run):
@@ -177,8 +177,8 @@ def test_worker_that_dies_before_its_node_is_not_replaced_for_ever(process_backe
         run(process_backend, pipeline(node(identity, "x", "y")), {"x": 1}, hook_manager=hooks)
 
 
-def test_many_retries_of_a_crash_end_in_the_crash(process_backend, run, recorder):
-    """Breaking a pool is progress, as long as somebody is charged for it."""
+def test_node_that_crashes_at_each_retry_fails(process_backend, run, recorder):
+    """A pool may break again and again, as long as a node is charged each time."""
     pipe = pipeline(node(functions.exit_hard, "x", "y", retries=5))
     with pytest.raises(WorkerCrashedError):
         run(process_backend, pipe, {"x": 1}, observers=[recorder])
@@ -197,7 +197,7 @@ def test_crash_of_one_run_does_not_touch_another(process_backend):
     assert result["d30"].load() == 30
 
 
-def test_lost_try_leaves_nothing_in_the_store(process_backend):
+def test_crashed_try_leaves_nothing_in_the_store(process_backend):
     """What a worker had stored before it died is removed, long before the runner closes."""
 
     def store_and_die(n):
@@ -218,7 +218,7 @@ def test_lost_try_leaves_nothing_in_the_store(process_backend):
         assert files(runner) == []
 
 
-def test_node_that_forks_harms_nobody(process_backend, run):
+def test_child_forked_by_a_node_sends_no_result(process_backend, run):
     """Its child comes back into our code and ends there, without an answer of its own."""
 
     def fork(x):
@@ -233,7 +233,7 @@ def test_node_that_forks_harms_nobody(process_backend, run):
     assert [d.load() for d in result.values()] == [1, 1, 1]
 
 
-def test_stamp_that_is_half_written_ends_nobody():
+def test_half_written_start_stamp_is_no_timeout():
     """A start time of zero is read as the time of submission, not as long ago."""
 
     class Torn:
@@ -246,7 +246,7 @@ def test_stamp_that_is_half_written_ends_nobody():
     assert 3000 < deadlines.pause() <= 3600
 
 
-def test_cancelled_by_somebody_else_is_a_failure():
+def test_future_cancelled_from_outside_is_a_failure():
     """An executor of the caller's own, emptied behind our back: an error, and no endless loop."""
 
     class Cancelling(ThreadPoolExecutor):
@@ -286,7 +286,7 @@ def test_forked_child_leaves_the_parents_workers_and_results_alone():
     assert copy.deepcopy(result)["big"].load()[1] == 1
 
 
-def test_death_of_an_idle_worker_is_nobodys_fault(process_backend, run, tmp_path, recorder):
+def test_death_of_an_idle_worker_is_not_blamed_on_a_node(process_backend, run, tmp_path, recorder):
     """A node leaves a thread that kills its worker later, while another node runs elsewhere."""
 
     def leave_a_bomb(path):
@@ -398,7 +398,7 @@ def test_worker_killed_while_it_waits_for_work_does_not_keep_a_pool_from_ending(
     assert busy.result() == str(tmp_path / "gate")
 
 
-def test_broken_executor_of_somebody_else_says_what_ran(run):
+def test_broken_executor_of_the_caller_is_an_error_that_names_what_ran(run):
     """It is not ours to replace; used again, it says that it is broken."""
     with ProcessPoolExecutor(1) as executor:
         nodes = [node(functions.exit_hard, "x", "bad", name="bad")]

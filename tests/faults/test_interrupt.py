@@ -55,14 +55,14 @@ def test_signal_at_any_moment_of_the_start(start, backend, delay):
 
 
 def _catches(pid, number):
-    """Whether a process has a handler for a signal, as Linux tells of it."""
+    """Whether a process has a handler for a signal, read from Linux's `/proc`."""
     mask = re.search(r"SigCgt:\s*(\w+)", Path(f"/proc/{pid}/status").read_text())[1]
     return int(mask, 16) >> (number - 1) & 1
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_second_signal_does_not_hang(start, backend):
-    """Somebody who is impatient gets the same end, not a worse one."""
+    """It ends in the same way as after one signal."""
     process = start(backend)
     assert process.stdout.readline() == "waiting\n"
     for _ in range(3):
@@ -76,7 +76,7 @@ def test_second_signal_does_not_hang(start, backend):
     assert not list(process.temporary.glob("*motorpool-*"))
 
 
-def test_what_breaks_after_a_signal_is_the_signals_doing():
+def test_errors_after_a_signal_are_reported_as_an_interrupt():
     """As a worker that the same signal has ended while it was being started."""
 
     def start():
@@ -94,7 +94,7 @@ def test_what_breaks_after_a_signal_is_the_signals_doing():
 
 @pytest.mark.parametrize("held_up", [0.0, 0.2])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signal_that_python_swallows_comes_again(number, held_up, monkeypatch):
+def test_interrupt_that_python_swallows_is_raised_again(number, held_up, monkeypatch):
     """As in the callback of a weak reference, of which imports have many."""
     start = threading.Thread.start
 

@@ -95,8 +95,8 @@ def starve(with_little_memory, tmp_path):
     return starve
 
 
-def test_node_that_wants_too_much_is_tried_alone_then_fails(process_backend, starve):
-    """With the figures; nobody else is charged, or run twice for it."""
+def test_node_that_runs_out_of_memory_is_tried_alone_then_fails(process_backend, starve):
+    """With the figures; no other node is charged, or run twice for it."""
     found, tries = starve(process_backend, "endless")
     node, held, peak, limit, text = found["error"]
     assert node == "endless"
@@ -110,7 +110,7 @@ def test_node_that_wants_too_much_is_tried_alone_then_fails(process_backend, sta
     assert {n for n in tries if n != "endless"} == {f"small{i}" for i in range(4)}
 
 
-def test_nodes_that_are_too_much_together_run_one_after_the_other(process_backend, starve):
+def test_nodes_that_run_out_of_memory_together_run_in_turn(process_backend, starve):
     """Memory runs out once; both succeed."""
     found, tries = starve(process_backend, "pair")
     assert sorted(found["results"]) == ["a", "b"]
@@ -126,7 +126,7 @@ def kills(monkeypatch):
     return count
 
 
-def test_kill_is_taken_once_and_for_a_death_by_sigkill(kills):
+def test_oom_kill_is_counted_once_and_only_for_sigkill(kills):
     """Or for one of which nothing is known."""
     watch = memory.MemoryWatch()
     kills[0] = 6
@@ -137,7 +137,7 @@ def test_kill_is_taken_once_and_for_a_death_by_sigkill(kills):
     assert watch.take_kill(None)
 
 
-def test_kill_that_all_workers_have_survived_was_of_another_process(kills):
+def test_oom_kill_that_no_worker_died_of_is_dropped(kills):
     """The count is the group's, or the machine's."""
     watch = memory.MemoryWatch()
     watch.look([os.getpid()])
@@ -149,7 +149,7 @@ def test_kill_that_all_workers_have_survived_was_of_another_process(kills):
     assert watch.take_kill(-9)
 
 
-def test_kill_is_kept_for_a_worker_that_is_missing(kills, monkeypatch):
+def test_oom_kill_is_kept_until_the_missing_worker_is_noticed(kills, monkeypatch):
     """However long it takes to hear of its death, on a machine that is busy; and not for ever."""
     now = [1000.0]
     monkeypatch.setattr(memory.time, "monotonic", lambda: now[0])

@@ -107,7 +107,7 @@ def hint(done):
 
 
 def test_pasted_hint_runs_what_has_not_succeeded(any_backend, project):
-    """And what it needs that was in memory only; what nobody needs again does not run."""
+    """And what it needs that was in memory only; what is not needed again does not run."""
     (project.folder / "broken").touch()
     failed = project("run", "pipeline.py", "-b", any_backend, "--on-failure", "continue")
     assert failed.returncode == 1
@@ -119,7 +119,7 @@ def test_pasted_hint_runs_what_has_not_succeeded(any_backend, project):
     assert (project.folder / "result").read_text() == RESULT
 
 
-def test_checkpoint_leaves_exactly_the_failed_to_run(any_backend, project):
+def test_resume_from_a_checkpoint_runs_exactly_what_failed(any_backend, project):
     """Values come from the folder, whatever the backend that reads them."""
     (project.folder / "broken").touch()
     arguments = ["run", "pipeline.py", "-b", any_backend, "--checkpoint", "kept"]
@@ -228,7 +228,7 @@ def test_results_of_a_resumed_run_are_complete(any_backend, tmp_path):
 
 
 def test_result_that_was_not_kept_is_made_again(any_backend, tmp_path):
-    """Whoever asks for results gets all of them; the command line, which drops them, does not."""
+    """A caller gets all results; the command line, which drops them, makes none again."""
     pipe, ok, calls = failing_once(tmp_path)
     runner = ParallelRunner(
         any_backend, max_workers=2, on_failure="continue", runs_folder=tmp_path / "runs"
@@ -298,7 +298,7 @@ def test_persisted_values_are_used_if_they_are_still_there(tmp_path):
         assert ("in" in write) == (len(completed) == 2)
 
 
-def test_mended_node_may_be_resumed_and_a_changed_one_is_told_of(tmp_path, caplog):
+def test_changed_code_of_a_failed_node_is_used_and_of_a_completed_one_warned_of(tmp_path, caplog):
     """The failed node's new code runs; a completed node's old result is used, with a warning."""
 
     def build(change, good):
@@ -495,7 +495,7 @@ def test_disk_of_the_journal_that_fills_up_costs_a_warning(any_backend, tmp_path
         runner.run(pipeline(node(lambda x: 1 // 0, "x", "y")), {"x": "ab"})
 
 
-def test_exception_that_cannot_be_shown_is_written_down_all_the_same(any_backend, tmp_path):
+def test_exception_whose_repr_raises_is_in_the_journal(any_backend, tmp_path):
     """Code of the exception's own runs when it is shown."""
     runner = ParallelRunner(
         any_backend, max_workers=1, runs_folder=tmp_path, on_failure="continue"
@@ -559,7 +559,7 @@ def test_output_file_that_is_gone_is_made_again(any_backend, tmp_path):
 
 
 @pytest.mark.parametrize("size", [0, 10, 100, 100_000])
-def test_half_a_checkpoint_file_is_none(tmp_path, size):
+def test_truncated_checkpoint_file_is_ignored(tmp_path, size):
     """Its maker runs again."""
     pipe, ok, calls = failing_once(tmp_path)
     runner = ParallelRunner(
@@ -573,7 +573,7 @@ def test_half_a_checkpoint_file_is_none(tmp_path, size):
     assert calls.read_text().split().count("first") == 2
 
 
-def test_other_parameters_are_told_of(tmp_path, caplog):
+def test_other_parameters_are_a_warning(tmp_path, caplog):
     """Results of the first run are used all the same."""
     pipe, ok, calls = failing_once(tmp_path)
     runner = ParallelRunner(

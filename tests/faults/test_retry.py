@@ -76,7 +76,7 @@ def test_pause_is_never_shorter_than_was_asked_for(any_backend, roll_call, recor
         (lambda error: error.nothing, 1),
     ],
 )  # fmt: skip
-def test_only_failures_that_are_worth_it_are_tried_again(any_backend, run, roll_call, on, tries):
+def test_only_failures_that_match_are_retried(any_backend, run, roll_call, on, tries):
     """By class, classes or a function, which may be a lambda and may raise."""
     pipe = pipeline(node(failing(roll_call.path, times=99), "x", "y", retries=Retry(2, on=on)))
     with pytest.raises(ValueError, match="not yet") as caught:
@@ -89,7 +89,7 @@ def test_only_failures_that_are_worth_it_are_tried_again(any_backend, run, roll_
 
 
 def test_run_wide_retry_holds_where_the_node_says_nothing(any_backend, run, roll_call):
-    """And crashes, timeouts and exceptions are told apart by class."""
+    """Crashes, timeouts and exceptions are distinguished by class."""
     pipe = pipeline(
         [
             node(failing(roll_call.path, times=1), "x", "y", name="again"),
@@ -120,7 +120,7 @@ def test_timeouts_may_be_tried_again_and_errors_not(process_backend, run, roll_c
     assert {type(e.error) for e in failed} == {NodeTimeoutError}
 
 
-def test_hooks_are_told_which_try_it_is(any_backend, run, tmp_path, roll_call):
+def test_hooks_get_the_number_of_the_attempt(any_backend, run, tmp_path, roll_call):
     """In the worker, as in events."""
     flaky = failing(str(tmp_path / "flaky"), times=1)
     hooks = create_hook_manager(TryRecorder(roll_call.path))

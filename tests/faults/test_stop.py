@@ -32,7 +32,7 @@ def test_what_was_queued_behind_a_failure_does_not_run(
     assert {e.node for e in recorder.of(NodeSkipped)} == {f"n{i}" for i in range(1, 6)}
 
 
-def test_failure_that_is_not_worth_another_try_holds_what_was_queued(any_backend, roll_call):
+def test_failure_without_retry_stops_what_was_queued(any_backend, roll_call):
     """Only the driver knows which failures are; until then nothing behind it is started."""
     path = roll_call.path
 
@@ -49,7 +49,7 @@ def test_failure_that_is_not_worth_another_try_holds_what_was_queued(any_backend
     assert roll_call.counts() == {"n0": 1}
 
 
-def test_failure_that_is_worth_another_try_lets_the_others_go_on(any_backend, roll_call):
+def test_failure_with_retry_lets_queued_nodes_run_uncharged(any_backend, roll_call):
     """What was held behind it runs, and is charged no try."""
     path = roll_call.path
 
@@ -69,7 +69,7 @@ def test_failure_that_is_worth_another_try_lets_the_others_go_on(any_backend, ro
     assert roll_call.counts() == {"n0": 2, **{f"n{i}": 1 for i in range(1, 6)}}
 
 
-def test_failure_that_is_tried_again_stops_nothing(any_backend, roll_call):
+def test_failure_with_retry_does_not_stop_the_run(any_backend, roll_call):
     """Nor does one under `continue`."""
     path = roll_call.path
 
@@ -86,7 +86,7 @@ def test_failure_that_is_tried_again_stops_nothing(any_backend, roll_call):
     assert roll_call.counts() == {"bad": 3, **{f"n{i}": 1 for i in range(5)}}
 
 
-def test_stop_that_was_lost_with_its_worker_is_taken_back(process_backend, run, recorder):
+def test_stop_flag_of_a_worker_that_died_is_cleared(process_backend, run, recorder):
     """A worker may ask all to stop and die before it can say why: the run goes on."""
 
     def ask(x):

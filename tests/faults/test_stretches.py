@@ -32,7 +32,7 @@ from motorpool import (
     pipeline,
 )
 from motorpool._engine.scheduler import Scheduler, State
-from motorpool._engine.stretches import NOBODY, Stretches
+from motorpool._engine.stretches import NO_NODE, Stretches
 from motorpool._pipeline.graph import Graph
 from motorpool.errors import NodeTimeoutError, WorkerCrashedError
 from motorpool.events import NodeCompleted, NodeFailed, NodeSkipped, NodeSubmitted, WorkerLost
@@ -55,7 +55,7 @@ def note_and_add(path, name):
 
 
 @given(acyclic(), st.builds(Random, st.integers(0, 2**32)))
-def test_stretches_and_losses_leave_no_node_out(parents, random):
+def test_no_node_is_lost_whatever_workers_die(parents, random):
     """Whatever is lost, also what was done already and whose value was with a worker."""
     graph = Graph.from_parents(parents)
     nodes = [node(add, [f"o{p}" for p in sorted(set(ps))] or None, f"o{i}", name=f"n{i}")
@@ -84,7 +84,7 @@ def test_stretches_and_losses_leave_no_node_out(parents, random):
                 for member in again:
                     scheduler.done(member)
     assert scheduler.nodes_in(State.DONE) == list(range(len(parents)))
-    assert all(stretches.before[f] == n for n, f in enumerate(stretches.following) if f != NOBODY)
+    assert all(stretches.before[f] == n for n, f in enumerate(stretches.following) if f != NO_NODE)
 
 
 def test_stretch_runs_in_one_worker_on_the_array_itself(process_backend, run):
@@ -107,7 +107,7 @@ def test_stretch_runs_in_one_worker_on_the_array_itself(process_backend, run):
 
 
 @pytest.mark.parametrize("busy", [0, 30])
-def test_what_somebody_else_has_is_copied_for_the_next_node(process_backend, run, busy):
+def test_shared_value_is_copied_for_the_next_node(process_backend, run, busy):
     """One object under two names, or one that belongs to all nodes of a function."""
     shared = np.zeros(5)
 
@@ -139,7 +139,7 @@ def test_what_somebody_else_has_is_copied_for_the_next_node(process_backend, run
         assert [result[f"o{i}"].load() for i in range(4)] == [5.0] * 4
 
 
-def test_values_of_a_run_go_with_its_result(any_backend):
+def test_values_are_freed_when_the_result_is_dropped(any_backend):
     """At once, and not at Python's next collection."""
     with ParallelRunner(any_backend, max_workers=1) as runner:
         gc.disable()
@@ -181,7 +181,7 @@ def test_read_only_inputs_are_so_within_a_stretch(process_backend, run):
     assert "readonly_inputs=True" in "".join(caught.value.__notes__)
 
 
-def test_value_that_others_need_is_stored_as_well(process_backend, run):
+def test_value_with_other_readers_is_stored_as_well(process_backend, run):
     """Branches, and outputs of the pipeline."""
     nodes = [*chain(increment, increment, increment), node(identity, "v1", "other")]
     result = run(process_backend, pipeline(nodes), {"x": 0})
@@ -251,7 +251,7 @@ def test_innocent_stretch_is_run_again_from_its_last_stored_value(
     second = str(tmp_path / "second")
 
     def wait(x):
-        if not os.path.exists(second):  # the second time, nobody breaks anything
+        if not os.path.exists(second):  # the second time, nothing breaks
             append(second, "here")
             time.sleep(functions.LIMIT)
         return x + 1
@@ -282,7 +282,7 @@ def test_deadline_in_a_stretch_is_its_nodes_own(process_backend, run, recorder):
     assert [e.node for e in recorder.of(NodeCompleted)] == ["n0"]
 
 
-def test_what_is_done_is_told_while_the_stretch_goes_on(process_backend, run, tmp_path):
+def test_outcomes_are_reported_while_the_stretch_goes_on(process_backend, run, tmp_path):
     """So that a progress bar moves, and a run that is killed has it in its journal."""
     told = tmp_path / "told"
 
@@ -343,7 +343,7 @@ def test_long_stretches_make_way_for_each_other(process_backend, run, tmp_path):
     assert [result[f"{c}7"].load() for c in "abc"] == [True] * 3
 
 
-def test_crash_among_short_nodes_that_travel_together(process_backend, run, recorder):
+def test_crash_in_a_batch_is_blamed_on_one_node(process_backend, run, recorder):
     """Exactly one is blamed, every other has one result, and none is charged."""
     nodes = [node(increment, "x", f"o{i}", name=f"good{i}") for i in range(300)]
     nodes.insert(150, node(functions.crash_if_large, "y", "bad", name="bad"))
@@ -359,7 +359,7 @@ def test_crash_among_short_nodes_that_travel_together(process_backend, run, reco
     assert all(e.attempt == 1 for e in done)
 
 
-def test_failure_among_short_nodes_that_travel_together(process_backend, run, recorder):
+def test_failure_in_a_batch_skips_only_what_depends_on_it(process_backend, run, recorder):
     """What depends on it is skipped, and nothing else."""
     nodes = [node(increment, "x", f"o{i}", name=f"good{i}") for i in range(100)]
     for i in range(40):
@@ -392,7 +392,7 @@ def test_suspect_whose_input_cannot_be_made_is_not_tried():
         assert scheduler.states[1] is State.WAITING
 
 
-def test_told_failure_is_not_taken_for_the_next_try(run, recorder):
+def test_failure_that_is_reported_twice_counts_once(run, recorder):
     """It comes by file, and then with its envelope, whose node may be on its way again by then."""
 
     def fail_first(_after, path):
@@ -418,14 +418,14 @@ def test_told_failure_is_not_taken_for_the_next_try(run, recorder):
     assert {e.attempt for e in recorder.of(NodeFailed)} == {1}
 
 
-def test_hook_loads_what_its_node_was_handed(process_backend, run, roll_call):
+def test_hook_loads_the_value_handed_on_to_its_node(process_backend, run, roll_call):
     """As it does with any other input."""
     hooks = create_hook_manager(hook_functions.LoadingHooks(roll_call.path))
     run(process_backend, pipeline(chain(increment, increment)), {"x": 1}, hook_manager=hooks)
     assert roll_call.counts() == {"x=1": 1, "v0=2": 1}
 
 
-def test_array_that_was_handed_on_goes_with_its_worker(process_backend):
+def test_files_of_handed_on_arrays_are_closed(process_backend):
     """However often; and a warm worker keeps no file of an earlier run open."""
 
     def make(n):
@@ -515,7 +515,7 @@ def in_plain_python(width, steps, x):
 
 
 @pytest.mark.parametrize("fuse", [True, False])
-def test_short_nodes_travel_with_those_that_they_wait_for(any_backend, fuse):
+def test_short_nodes_share_an_envelope_with_their_parents(any_backend, fuse):
     """Values of one envelope's nodes are found by later nodes of it; others' come with it."""
     pipe = pipeline(grid(5, 40))
     with ParallelRunner(any_backend, max_workers=2, fuse=fuse) as runner:
@@ -524,7 +524,7 @@ def test_short_nodes_travel_with_those_that_they_wait_for(any_backend, fuse):
             assert [result[f"v39_{c}"].load() for c in range(5)] == in_plain_python(5, 40, x)
 
 
-def test_large_values_within_an_envelope(process_backend):
+def test_large_values_within_an_envelope_are_copied_and_released(process_backend):
     """As those of other envelopes: each reader has its own, and all are given back."""
 
     def grow(*parts):
@@ -543,7 +543,7 @@ def test_large_values_within_an_envelope(process_backend):
 
 
 @pytest.mark.parametrize("policy", ["stop", "continue"])
-def test_failure_within_an_envelope_keeps_back_what_needs_it(any_backend, policy):
+def test_failure_within_an_envelope_skips_what_depends_on_it(any_backend, policy):
     """And only that; it is one failure, and the rest of the pipeline is as without envelopes."""
 
     def add_or_fail(*parts):
@@ -589,7 +589,7 @@ def test_crash_within_an_envelope_blames_the_right_node(process_backend, roll_ca
     assert "84" not in Path(path).read_text().split()
 
 
-def test_retry_within_an_envelope(any_backend, tmp_path):
+def test_retry_within_an_envelope_runs_what_waited(any_backend, tmp_path):
     """A node that fails once is tried again, and then what waited for it runs."""
     path, failed = str(tmp_path / "tries"), str(tmp_path / "failed")
 

@@ -55,7 +55,9 @@ def test_timeout_is_refused_where_nodes_cannot_be_ended(local_backend, run, roll
 
 
 @pytest.mark.parametrize("policy", ["stop", "continue", "kill"])
-def test_outcome_after_a_node_has_raised(any_backend, run, roll_call, recorder, policy):
+def test_run_failed_error_says_what_ran_and_what_was_skipped(
+    any_backend, run, roll_call, recorder, policy
+):
     """Who ran, who was skipped and why, and what was raised."""
     path = roll_call.path
 
@@ -129,7 +131,7 @@ def test_workers_end_with_a_driver_that_is_killed(start, backend, method):
 
 @pytest.mark.parametrize("backend", ["direct", "process", "loky", "multiprocess"])
 def test_next_start_sweeps_what_a_killed_group_has_left(start, backend):
-    """Nobody is there to clean up, until somebody comes."""
+    """What the group left is removed when the next run starts."""
     process = start(backend)
     assert process.stdout.readline() == "waiting\n"
     folders = [f for f in _lock_folders(process.pid) if ".motorpool" not in str(f)]
@@ -207,7 +209,7 @@ def test_full_memory_goes_to_disk_and_a_full_disk_is_a_clear_error(short_path, b
     assert done.stdout.split() == ["True", "True", "make0"]
 
 
-def test_input_of_a_failed_node_is_there_for_its_next_try(any_backend, run, tmp_path):
+def test_input_of_a_failed_node_is_kept_for_its_retry(any_backend, run, tmp_path):
     """Inputs are pinned until the node has ended, however often it is tried."""
     mark = tmp_path / "mark"
 

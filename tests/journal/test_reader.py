@@ -73,21 +73,21 @@ def test_damaged_run_is_an_error_that_names_the_folder(journal, tmp_path, name, 
     assert durations(journal, ["a"]) in ({}, {"a": ("1", 0.5)})
 
 
-def test_bytes_that_are_no_text_are_an_error_too(journal, tmp_path):
+def test_undecodable_journal_is_an_error(journal, tmp_path):
     """Half a page of zeros and noise, as a file system may leave after a power failure."""
     (journal / "journal.jsonl").write_bytes(b"\xff\xfe\x00" * 100)
     with pytest.raises(ResumeError, match="cannot be read"):
         find_run(tmp_path, "the run", MANIFEST)
 
 
-def test_other_nodes_are_named(journal, tmp_path):
+def test_resume_of_other_nodes_names_them(journal, tmp_path):
     """What is new, gone or reads something else, all together."""
     other = [["a", ["w"], ["y"], "1"], ["c", ["y"], ["z"], "2"]]
     with pytest.raises(ResumeError, match="'a' has other inputs or outputs, 'b' is gone, 'c' is"):
         find_run(tmp_path, "the run", other)
 
 
-def test_other_code_is_no_other_pipeline(journal, tmp_path):
+def test_resume_accepts_changed_code(journal, tmp_path):
     """A node that was mended is why people resume."""
     assert find_run(tmp_path, None, [[*row[:3], "mended"] for row in MANIFEST]).completed
 
@@ -98,7 +98,7 @@ def test_unknown_run_names_the_latest(journal, tmp_path):
         find_run(tmp_path, "the rum", MANIFEST)
 
 
-def test_no_folder_and_no_runs_say_so(tmp_path):
+def test_missing_or_empty_runs_folder_is_an_error(tmp_path):
     """Where no journal was ever kept."""
     for folder in (None, tmp_path, tmp_path / "none"):
         with pytest.raises(ResumeError, match="no run to resume"):
@@ -116,7 +116,7 @@ def test_run_that_is_under_way_is_not_resumed(tmp_path):
         journal.close()
 
 
-def test_ids_that_are_no_names_of_files_are_found(tmp_path):
+def test_run_ids_that_are_no_file_names_are_found(tmp_path):
     """Slashes, dots and empty ones; two of one id are told apart by their folders."""
     for run_id in ("a/b", "..", "", "twice", "twice"):
         RunJournal(tmp_path, run_id, MANIFEST, {}).close()

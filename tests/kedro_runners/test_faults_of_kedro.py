@@ -130,14 +130,14 @@ def test_catalog_is_not_sent_with_each_node(kind, tmp_path):
 
 
 def test_crash_names_its_node(kind):
-    """7: BrokenProcessPool, whoever it was."""
+    """7: BrokenProcessPool, without the name of a node."""
     with pytest.raises(Exception, match="'culprit'") as caught:
         kind(2).run(pipeline([node(kill, "x", "y", name="culprit")]), catalog(x=1))
     assert isinstance(caught.value, WorkerCrashedError)
 
 
-def test_validation_names_whoever_holds_a_lock(kind):
-    """8: a TypeError that names nobody."""
+def test_validation_names_the_node_that_holds_a_lock(kind):
+    """8: a TypeError without a name."""
     holding = functools.partial(fetch, threading.Lock())
     with pytest.raises(AttributeError, match="locked"):
         kind(2).run(pipeline([node(holding, "x", "y", name="locked")]), catalog(x=1))

@@ -60,7 +60,7 @@ def test_outputs_and_hooks_are_those_of_the_sequential_runner(project, reference
 
 
 @pytest.mark.parametrize("kind", ["ThreadRunner", "SequentialRunner"])
-def test_runners_within_the_process(project, reference, kind):
+def test_sequential_and_thread_runners_give_the_same(project, reference, kind):
     """The same, with the hooks' own objects."""
     project.run(f"--runner=motorpool.kedro.{kind}")
     assert project.outputs() == reference[0]

@@ -96,7 +96,7 @@ def test_second_run_on_one_catalog_starts_clean(any_backend):
 
 
 def test_users_catalog_is_what_nodes_and_hooks_see(any_backend, tmp_path):
-    """A class of somebody's own: its `load` is called, and hooks are shown it."""
+    """A catalog class of the user's: its `load` is called, and hooks are shown it."""
     catalog = ShoutingCatalog({"x": MemoryDataset("a"), "f": Pickled(tmp_path / "f.txt")})
     nodes = [node(shout, "x", "f"), node(identity, "f", "end")]
     assert run(any_backend, nodes, catalog)["end"].load() == "A!"
@@ -127,7 +127,7 @@ def test_patterns_versions_partitions_and_transcoding(any_backend, tmp_path):
     assert (tmp_path / "v.pkl/2026-11-23T00.00.00.000Z/v.pkl").exists()
 
 
-def test_cached_dataset(any_backend, tmp_path, caplog):
+def test_cached_dataset_is_read_from_its_file(any_backend, tmp_path, caplog):
     """Saved to its file, seen anew in the driver, and without a warning of lost caches."""
     cached = CachedDataset(JSONDataset(filepath=str(tmp_path / "c.json")))
     cached.save(1)
@@ -199,7 +199,7 @@ def test_hooks_are_called_as_by_kedros_sequential_runner(any_backend, tmp_path, 
     assert hooks_called(tmp_path / "ours") == hooks_called(tmp_path / "kedro")
 
 
-def test_hooks_in_the_driver(process_backend, tmp_path):
+def test_hooks_may_run_in_the_driver(process_backend, tmp_path):
     """The very object sees them, with the same arguments; its answers are used."""
     import os
 
@@ -215,8 +215,8 @@ def test_hooks_in_the_driver(process_backend, tmp_path):
     assert pids == {str(os.getpid())}
 
 
-def test_hooks_in_the_driver_and_what_cannot_be_unpickled(process_backend):
-    """Values are stood for, exceptions told of, there and back."""
+def test_hooks_in_the_driver_get_stand_ins_for_what_does_not_unpickle(process_backend):
+    """In place of values and exceptions they get descriptions, there and back."""
     hooks = Unfriendly()
     run(process_backend, [node(one_way, "x", "y")],
         SharedMemoryDataCatalog({"x": MemoryDataset(1)}), [hooks], hooks="driver")  # fmt: skip
@@ -231,7 +231,7 @@ def test_hooks_in_the_driver_and_what_cannot_be_unpickled(process_backend):
 
 
 @pytest.mark.parametrize("where", ["workers", "driver"])
-def test_failing_node_is_told_to_hooks(process_backend, tmp_path, where):
+def test_hooks_see_a_failing_node(process_backend, tmp_path, where):
     """And its own exception is raised."""
     notes = Notes(tmp_path / "notes")
     with pytest.raises(KeyError, match="hooked"):
@@ -241,14 +241,14 @@ def test_failing_node_is_told_to_hooks(process_backend, tmp_path, where):
 
 
 @pytest.mark.parametrize("where", ["workers", "driver"])
-def test_wrong_answer_of_a_hook(any_backend, where):
+def test_wrong_return_value_of_a_hook_is_kedros_error(any_backend, where):
     """The same error as Kedro's."""
     with pytest.raises(TypeError, match="before_node_run"):
         run(any_backend, [node(shout, "x", "y")], DataCatalog({"x": MemoryDataset("a")}),
             [WrongAnswer()], hooks=where)  # fmt: skip
 
 
-def test_hooks_that_cannot_be_pickled_and_are_nobodys_are_refused(process_backend, tmp_path):
+def test_unpicklable_hooks_that_no_plugin_registers_are_refused(process_backend, tmp_path):
     """Workers could not make them anew; nothing has started."""
     with pytest.raises(ValidationError, match="cannot be pickled"):
         run(process_backend, [node(shout, "x", "y")], DataCatalog({"x": MemoryDataset("a")}),
@@ -278,7 +278,7 @@ def test_log_lines_are_those_of_kedros_runners(any_backend, caplog):
             line if " x " in line else line.replace("(MemoryDataset)", "(SharedMemoryDataset)")
             for line in said(kedro.runner.SequentialRunner(), DataCatalog)
         ]
-        # Kedro's own loses what its workers say; several nodes may be told of at once.
+        # Kedro's own loses what its workers log; several nodes may be reported at once.
         assert sorted(said(own, SharedMemoryDataCatalog)) == sorted(expected)
     else:
         expected = said(kedro.runner.SequentialRunner(), DataCatalog)
@@ -324,7 +324,7 @@ def test_all_failures_are_raised_together(any_backend):
     assert [type(e) for e in caught.value.exceptions] == [KeyError, KeyError]
 
 
-def test_none_is_kedros_error(any_backend):
+def test_node_that_returns_none_is_kedros_error(any_backend):
     """With its words, and the name of the dataset."""
     with pytest.raises(DatasetError, match="y: Saving 'None' to a 'Dataset' is not allowed"):
         run(any_backend, [node(none, "x", "y")], DataCatalog({"x": MemoryDataset("a")}))
@@ -354,7 +354,7 @@ def test_output_that_its_dataset_refuses_is_kedros_error(any_backend, caplog):
     assert "There are 1 nodes that have not run" in suggestion(caplog)[0]
 
 
-def test_failure_is_told_once(any_backend, caplog):
+def test_failure_is_reported_once(any_backend, caplog):
     """By the exception, and not by lines of ours between Kedro's."""
     with pytest.raises(KeyError, match="a"):
         run(any_backend, [node(error, "x", "y")], DataCatalog({"x": MemoryDataset("a")}))
@@ -377,14 +377,14 @@ def test_generator_streams_chunks(any_backend, tmp_path):
         run(any_backend, [node(letters, "x", "f")], catalog, is_async=True)
 
 
-def test_confirms(any_backend, tmp_path):
+def test_confirms_are_called_after_the_node(any_backend, tmp_path):
     """After the node, in whatever process it is."""
     catalog = DataCatalog({"x": MemoryDataset("a"), "f": Pickled(tmp_path / "f.txt")})
     run(any_backend, [node(shout, "x", "f", confirms="f")], catalog)
     assert (tmp_path / "f.confirmed").exists()
 
 
-def test_inputs_are_nobody_elses(any_backend):
+def test_inputs_are_copies_for_each_node(any_backend):
     """A node that changes what it reads changes it for itself."""
     catalog = DataCatalog({"x": MemoryDataset("ab"), "params:p": MemoryDataset(["a"])})
     nodes = [node(list, "x", "l")]
@@ -394,7 +394,7 @@ def test_inputs_are_nobody_elses(any_backend):
     assert found == {f"n{i}": 3 for i in range(3)} | {f"p{i}": 2 for i in range(3)}
 
 
-def test_only_missing_outputs(any_backend, tmp_path):
+def test_only_missing_outputs_runs_what_has_no_output(any_backend, tmp_path):
     """As Kedro decides it."""
     catalog = DataCatalog({"x": MemoryDataset("a"), "f": Pickled(tmp_path / "f")})
     pipe = pipeline([node(shout, "x", "f", name="one"), node(shout, "f", "g", name="two")])
@@ -524,7 +524,7 @@ def test_start_method_of_kedros_variable(monkeypatch):
         ours.ParallelRunner()
 
 
-def test_runners_by_name():
+def test_each_backend_has_a_runner_class():
     """One for each backend, of Kedro's own kind."""
     for name in motorpool.registry.names():
         found = getattr(ours, name.capitalize() + "Runner")
@@ -536,7 +536,7 @@ def test_runners_by_name():
 
 
 class OwnExecutor(ours.ParallelRunner):
-    """A runner with an executor of somebody's own, as people write them for Kedro."""
+    """A runner with another executor, as people write them for Kedro."""
 
     def _get_executor(self, max_workers):
         from loky import ProcessPoolExecutor

@@ -32,7 +32,7 @@ def test_path_lengths_count_nodes_to_the_end(parents):
 
 
 @given(acyclic(), st.data())
-def test_reach_agrees_with_walking(parents, data):
+def test_descendants_and_ancestors_agree(parents, data):
     """Down from a node are all nodes that have it above them."""
     graph = Graph.from_parents(parents)
     start = data.draw(st.integers(0, len(parents) - 1))

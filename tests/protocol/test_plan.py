@@ -18,7 +18,7 @@ def loaded(pickled, index):
     return pickled.load(index, lambda i: pickle.loads(pickled.functions[i]), pickle.loads)
 
 
-def test_nodes_come_back_with_all_that_they_are():
+def test_pickled_nodes_keep_settings_tags_and_closures():
     """Settings, tags, and a function that closes over something."""
     offset = 5
     nodes = [
@@ -149,7 +149,7 @@ def test_hooks_of_nodes_travel_and_others_stay():
 
 
 @pytest.mark.parametrize("manager", [None, create_hook_manager()])
-def test_no_hooks_are_no_pickle(manager):
+def test_no_hooks_give_no_pickle(manager):
     """Neither for workers to load nor to look at."""
     data, problems = pickle_hooks(manager, cloudpickle.dumps, None)
     assert (data, problems) == (None, [])

@@ -75,20 +75,20 @@ def test_sound_backend_runs():
 
 
 @pytest.mark.parametrize("wrong", [None, 3, [node(identity, "a", "b")], "pipeline.py"])
-def test_what_is_no_pipeline(wrong):
+def test_argument_that_is_no_pipeline_is_refused(wrong):
     """It says what is one."""
     with pytest.raises(ValidationError, match=r"is no pipeline. Pass Pipeline\("):
         ParallelRunner("threads").run(wrong, {})
 
 
 @pytest.mark.parametrize("wrong", [None, 3, ["x"]])
-def test_what_is_no_catalog(wrong):
+def test_argument_that_is_no_catalog_is_refused(wrong):
     """It says what is one."""
     with pytest.raises(ValidationError, match="is no catalog. Pass a DataCatalog"):
         ParallelRunner("threads").run(PIPE, wrong)
 
 
-def test_a_plugin_is_no_hook_manager():
+def test_plugin_given_as_hook_manager_is_refused():
     """Its hooks would not be called."""
     with pytest.raises(ValidationError, match=r"Pass create_hook_manager\(plugin\)"):
         ParallelRunner("threads").run(PIPE, {"x": 1}, object())
@@ -104,14 +104,14 @@ def test_a_plugin_is_no_hook_manager():
         ({"runs_folder": 3}, "runs_folder must be a path, not 3"),
     ],
 )
-def test_settings_of_another_type(arguments, message):
+def test_setting_of_another_type_is_refused(arguments, message):
     """Named, with what they should be."""
     with pytest.raises(ValidationError, match=message):
         ParallelRunner("threads", **arguments)
 
 
 def test_a_pipeline_is_made_of_nodes():
-    """One node may stand for itself; a bare function is none; nobody awaits a coroutine."""
+    """One node may stand for itself; a bare function is none, nor is a coroutine function."""
     assert Pipeline(node(identity, "x", "y")).inputs() == {"x"}
     with pytest.raises(PipelineError, match="made of nodes, and <built-in function abs> is none"):
         Pipeline([abs])
@@ -145,7 +145,7 @@ def test_options_may_be_lists():
         kind(tags=[1])
 
 
-def test_generator_that_yields_nothing_is_told_so(any_backend, run):
+def test_generator_that_yields_nothing_is_an_error(any_backend, run):
     """Its in-memory output would have no value, and loading it would not say why."""
 
     def nothing(x):
@@ -182,7 +182,7 @@ def lines_of(backend, pipe, data):
 
 
 def test_mismatch_names_the_node_its_need_and_the_backends_that_have_it(tmp_path):
-    """A line each: a lock that only dill can pickle, an input that nobody can, a dataset."""
+    """A line each: a lock that only dill can pickle, an input that none can, a dataset."""
     lock, here = threading.Lock(), FileDataset(tmp_path / "here")
     here._SINGLE_PROCESS = True
     pipe = pipeline(

@@ -67,7 +67,7 @@ def test_node_runs_on_the_backend_that_it_names(other, any_backend, run):
 
 
 @pytest.mark.parametrize(("first", "second"), list(product(KINDS, KINDS)))
-def test_values_go_from_each_to_each(first, second, run, recorder):
+def test_values_go_from_each_backend_to_each_other(first, second, run, recorder):
     """Small and large ones, there and back; and each is released after its last reader."""
     nodes = [
         node(increment, "x", "small", name="a", backend=first),
@@ -128,7 +128,7 @@ def test_backends_with_one_store_copy_nothing(monkeypatch, run):
     assert not [value for value in put if isinstance(value, np.ndarray)]
 
 
-def test_input_of_backends_with_one_store_is_there_once(monkeypatch, run):
+def test_input_of_backends_with_one_store_is_stored_once(monkeypatch, run):
     """Whether it is the pipeline's, or comes from a node of threads."""
     put = []
     original = FileClient.put
@@ -209,13 +209,13 @@ def test_unknown_backend_is_an_error_that_names_the_node(run, recorder):
 
 
 @pytest.mark.parametrize("wrong", ["", 3, ThreadPoolExecutor])
-def test_what_is_no_name_is_an_error(wrong):
+def test_backend_that_is_no_name_is_refused(wrong):
     """It says how to use something else."""
     with pytest.raises(PipelineError, match="must be the name of a backend, not .*backends="):
         node(increment, "x", "y", backend=wrong)
 
 
-def test_runner_says_what_a_name_means(run):
+def test_names_of_backends_are_mapped_by_the_runner(run):
     """A backend with options, or an executor."""
     spawned = registry.get("direct")(start_method="spawn")
     with ThreadPoolExecutor(1, thread_name_prefix="mine") as executor:
@@ -230,8 +230,8 @@ def test_runner_says_what_a_name_means(run):
         assert executor.submit(len, "abc").result() == 3  # it is still the user's
 
 
-def test_what_a_name_means_may_be_what_the_runner_is_called(run):
-    """What it was told wins."""
+def test_mapped_name_wins_over_the_runners_own(run):
+    """The mapping wins."""
     spawned = registry.get("direct")(start_method="spawn")
     nodes = [node(where, "x", "y"), node(where, "x", "z", backend="direct")]
     with ParallelRunner("direct", max_workers=1, backends={"direct": spawned}) as runner:
@@ -239,7 +239,7 @@ def test_what_a_name_means_may_be_what_the_runner_is_called(run):
     assert found["y"].load()[0] != found["z"].load()[0]
 
 
-def test_wrong_meaning_of_a_name_is_an_error():
+def test_mapping_to_what_is_no_backend_is_refused():
     """When the runner is made."""
     with pytest.raises(ValidationError, match=r"backends must be a dict .* not \['threads'\]"):
         ParallelRunner("direct", backends=["threads"])
@@ -249,7 +249,7 @@ def test_wrong_meaning_of_a_name_is_an_error():
 
 
 @pytest.mark.parametrize("backend", OTHER_PROCESS)
-def test_crash_in_one_leaves_the_others_alone(backend, run, tmp_path):
+def test_crash_on_one_backend_does_not_touch_the_others(backend, run, tmp_path):
     """The culprit is named, what does not need it runs, once."""
     path = str(tmp_path / "ran")
     nodes = [node(exit_hard, "x", "never", name="culprit", backend=backend)]
@@ -279,7 +279,7 @@ def test_timeout_ends_the_node_that_has_it(run):
 
 
 @pytest.mark.parametrize("on_failure", ["stop", "kill"])
-def test_failure_in_one_stops_all(run, recorder, on_failure):
+def test_failure_on_one_backend_stops_all(run, recorder, on_failure):
     """Nothing new starts anywhere; with "kill" what runs in other processes is ended."""
     nodes = [node(fail, "x", "never", name="culprit", backend="threads")]
     nodes += [node(increment, "never", "no", name="child", backend="process")]
@@ -312,7 +312,7 @@ def test_hooks_are_called_where_nodes_run(run, tmp_path):
     assert int(calls["near"]) == os.getpid()
 
 
-def test_generators_and_async_and_files(run, tmp_path):
+def test_generators_async_saves_and_files_work_on_each_backend(run, tmp_path):
     """Chunks go to their dataset, wherever they are made."""
 
     def chunks(n):
@@ -389,7 +389,7 @@ def test_two_runs_at_once_on_one_runner():
     assert found == {0: 2, 1: 3, 2: 4}
 
 
-def test_values_in_shared_memory_are_for_all(run):
+def test_values_in_shared_memory_are_read_by_all_backends(run):
     """They go there once; a backend with another serialiser reads them too."""
     catalog = SharedMemoryDataCatalog({"table": np.arange(200_000.0)})
     nodes = [

@@ -60,7 +60,7 @@ def test_thread_of_a_node_has_the_memory_of_the_node():
 
 
 def test_thread_of_one_of_two_nodes_has_memory_of_neither():
-    """It cannot be told whose it is."""
+    """Such a thread belongs to no node for certain, so it gets an ordinary array."""
     first, second = Source(), Source()
     with ThreadPoolExecutor(1) as threads, allocating(first), allocating(second):
         array = threads.submit(allocate, SIZE).result()

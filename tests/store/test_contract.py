@@ -24,7 +24,7 @@ def backend(tmp_path):
     return InAFolder()
 
 
-def test_values_go_by_way_of_it_and_results_outlive_the_run(backend, tmp_path):
+def test_foreign_store_holds_the_values_and_releases_them(backend, tmp_path):
     """What is neither a result nor needed any more is released, the plan too."""
     pipe = pipeline([
         node(make_range, "n", "middle", name="make"),
@@ -38,7 +38,7 @@ def test_values_go_by_way_of_it_and_results_outlive_the_run(backend, tmp_path):
     assert results["result"].load().sum() == 4_999_950_000
 
 
-def test_node_that_dies_is_named(backend):
+def test_node_that_dies_is_named_without_a_status_table(backend):
     """Without files of ours there is no status table; nodes travel one by one."""
     pipe = pipeline([node(lambda n: os._exit(n), "n", "x", name="dies")])
     with pytest.raises(WorkerCrashedError) as caught:

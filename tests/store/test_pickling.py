@@ -141,7 +141,7 @@ def test_everything_else_works_in_band(kind):
         store.close()
 
 
-def test_page_says_the_same():
+def test_table_in_the_docs_lists_the_same_kinds():
     """Each kind is in the table of the docs, on its side, and no other is."""
     rows = dict(re.findall(r"^\| ([^|]+) \| (yes|no)\b", PAGE.read_text(), re.MULTILINE))
     assert rows == dict.fromkeys(OUT_OF_BAND, "yes") | dict.fromkeys(IN_BAND, "no")

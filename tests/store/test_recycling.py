@@ -1,4 +1,4 @@
-"""Segments that are used again: never while somebody may look at them."""
+"""Segments that are used again: never while a view of them may exist."""
 
 import contextlib
 import gc
@@ -55,7 +55,7 @@ def inode(payload):
 
 
 def test_pages_are_used_again(store, client):
-    """A value that nobody needs leaves its file to the next of about its size."""
+    """A released value leaves its file to the next of about its size."""
     first = put(store, client, np.zeros(N))
     where = inode(first)
     store.release(first)
@@ -132,7 +132,7 @@ def test_forked_child_pins_what_it_looks_at(store, client):
 
 @settings(deadline=None, max_examples=settings.default.max_examples // 2)
 @given(st.randoms(use_true_random=False))
-def test_every_byte_of_every_view_stays(chance):
+def test_no_view_ever_changes(chance):
     """Whatever is put, read, changed, passed on, kept and released, in any order."""
     store = FileStore.create(ExecutorBackend.dumps, ExecutorBackend.loads, memory_limit=6_000_000)
     clients = [pickle.loads(pickle.dumps(store.client)) for _ in range(2)]
@@ -351,7 +351,7 @@ def _memory(name):
 
 @pytest.mark.skipif(not can_give_up, reason="memory is given back piece by piece on Linux only")
 @pytest.mark.parametrize("again", [False, True])
-def test_large_array_that_nobody_else_has_is_not_held_twice(store, client, again):
+def test_large_array_with_no_other_reference_is_moved(store, client, again):
     """In a new segment, and in one that is used again."""
     count = 96 * 2**20 // 8
     if again:
@@ -369,8 +369,8 @@ def test_large_array_that_nobody_else_has_is_not_held_twice(store, client, again
     client.end_node()
 
 
-def test_array_that_somebody_has_is_left_as_it_is():
-    """A variable, a view, a owned that is wanted later; and what would not be worth it."""
+def test_array_with_other_references_is_copied():
+    """A variable, a view, a value that is needed again; and small or strided ones always."""
     count = 48 * 2**20 // 8
     array = np.ones(count)
     assert not OwnedValue(array, last=True).is_consumable()
@@ -384,14 +384,14 @@ def test_array_that_somebody_has_is_left_as_it_is():
     assert not OwnedValue(np.ones(2 * count)[::2], last=True).is_consumable()
     assert not OwnedValue([np.ones(count)], last=True).is_consumable()
     owned = OwnedValue(np.ones(count), last=True)
-    reference = weakref.ref(owned.value)  # whoever has it may ask for the array at any time
+    reference = weakref.ref(owned.value)  # through which the array may be had at any time
     assert not owned.is_consumable()
     del reference
     assert owned.is_unique()
 
 
-def test_array_in_a_cache_of_its_node_is_copied(process_backend):
-    """And what nobody has kept is the same for all of its readers."""
+def test_array_in_a_cache_is_copied(process_backend):
+    """An array that is not cached is the same for all of its readers."""
     count = 96 * 2**20 // 8
     nodes = [
         node(store_functions.make_range, "n", "moved"),
@@ -409,7 +409,7 @@ def test_array_in_a_cache_of_its_node_is_copied(process_backend):
 
 @pytest.mark.parametrize("again", [False, True])
 def test_worker_that_is_killed_while_it_writes_leaves_no_half_value(recorder, again):
-    """Nobody sees what it has written so far, and the next try starts from nothing."""
+    """What it has written so far is not seen, and the next try starts from nothing."""
     count = 400 * 2**20 // 8
     ended = threading.Event()
 

@@ -84,7 +84,7 @@ def test_reader_may_change_what_it_reads(store):
 
 
 def test_view_outlives_release_and_close(store):
-    """Whoever still looks at a value goes on seeing it."""
+    """A view that is in use keeps its bytes."""
     ref = store.client.put(pd.DataFrame({"a": BIG}))
     store.retain(ref)
     table = store.client.get(ref)
@@ -189,7 +189,7 @@ def test_value_beyond_the_budget_goes_to_disk(tmp_path_factory):
 
 
 def test_cold_values_move_to_disk_when_room_is_needed(tmp_path_factory):
-    """The oldest goes first, unless somebody looks at it; all read back the same."""
+    """The oldest goes first, unless it is in use; all read back the same."""
     memory, disk = tmp_path_factory.mktemp("memory"), tmp_path_factory.mktemp("disk")
     client = client_of(memory, disk, limit=6 << 20)
     refs = [client.put(np.full(250_000, i, "float64")) for i in range(2)]

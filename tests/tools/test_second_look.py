@@ -1,4 +1,4 @@
-"""What fails is run once more; both answers are told apart."""
+"""What fails is run once more; the report keeps both answers apart."""
 
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def session(pytester, monkeypatch):
 
 
 @pytest.mark.parametrize("processes", ["0", "2"])
-def test_what_passes_then_is_listed_below_its_first_traceback(session, tmp_path, processes):
+def test_test_that_passes_at_the_second_try_is_listed(session, tmp_path, processes):
     """And the session passes, in series or not."""
     found = session(ONCE.format(mark=str(tmp_path / "mark")), "-n", processes)
     assert found.ret == 0
@@ -84,7 +84,7 @@ def test_file_that_cannot_be_collected_is_not_excused(session):
 
 
 def test_names_of_the_failed_are_written(session, tmp_path):
-    """For whoever counts them."""
+    """One name a line, for tools that count them."""
     found = session("def test_bad():\n    assert 0\n", f"--write-failed={tmp_path / 'names'}")
     assert found.ret
     assert (tmp_path / "names").read_text().endswith("::test_bad")

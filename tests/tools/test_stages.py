@@ -36,7 +36,7 @@ def test_second_command_of_a_stage_waits_for_the_first(capsys):
     assert "\n2\n" not in printed
 
 
-def test_luck_is_not_hidden(capsys):
+def test_stage_that_passed_at_the_second_try_is_shown(capsys):
     """A stage that passed at the second try is shown as if it had failed, and is no failure."""
     assert run_all([stage("tests", f"print('first traceback'); print('= {HEADING} =')")]) == 0
     printed = capsys.readouterr().out

@@ -20,7 +20,7 @@ def test_sound():
 """
 
 
-def test_what_fails_once_is_told_with_how_often(tmp_path):
+def test_test_that_fails_once_is_reported_with_its_count(tmp_path):
     """And is a failure of the whole."""
     suite = tmp_path / "test_it.py"
     suite.write_text(SUITE.format(mark=str(tmp_path / "mark")))

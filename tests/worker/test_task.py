@@ -104,7 +104,7 @@ def test_several_inputs_and_outputs_keep_their_names(is_async):
     assert (catalog["s"].load(), catalog["p"].load()) == (7, 12)
 
 
-def test_none_is_an_error_that_names_node_and_dataset():
+def test_none_output_is_an_error_that_names_node_and_dataset():
     """Before any dataset sees it."""
     with pytest.raises(DatasetError, match="'n' returned None for the dataset 'y'") as caught:
         run(node(lambda _: None, "x", "y", name="n"), {"x": 1})

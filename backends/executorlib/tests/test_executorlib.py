@@ -24,7 +24,7 @@ class TestExecutorlib(BackendConformance):
     patience = 300.0
 
 
-def test_entry_point_leads_here():
+def test_entry_point_names_the_backend():
     """Found by name, and nowhere mentioned in the engine."""
     assert registry.get("executorlib").__module__ == "motorpool_executorlib"
 
@@ -42,7 +42,7 @@ class HeldQueue(queue.SimpleQueue):
         return item
 
 
-def test_worker_that_dies_just_before_it_is_sent_a_task_ends():
+def test_shutdown_ends_though_a_worker_dies_as_it_is_sent_a_task():
     """A PAIR socket whose peer has gone waits for ever to send, and for ever refuses another."""
     worker = motorpool_executorlib._Worker(os.getpid)
     assert worker.schedule(len, ("ab",), {}).result(LIMIT) == 2

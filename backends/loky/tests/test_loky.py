@@ -21,13 +21,13 @@ class TestLoky(BackendConformance):
     patience = 300.0
 
 
-def test_entry_point_leads_here():
+def test_entry_point_names_the_backend():
     """Found by name, and nowhere mentioned in the engine."""
     assert registry.get("loky").__module__ == "motorpool_loky"
 
 
 @pytest.mark.filterwarnings("ignore:A worker stopped")  # an error in loky's thread ends the pool
-def test_option_is_passed_on():
+def test_idle_workers_end_after_the_timeout_option():
     """Workers that idle end, and the next run gets new ones."""
     pipe = pipeline(node(os.getpid, None, "pid"))
     with ParallelRunner("loky", max_workers=1, idle_timeout=0.2) as runner:
@@ -43,7 +43,7 @@ def test_bad_option_is_an_error():
 
 
 def _deaf_to_interrupts(pid):
-    """Whether a process blocks or ignores SIGINT, as Linux tells of it."""
+    """Whether a process blocks or ignores SIGINT, read from Linux's `/proc`."""
     status = Path(f"/proc/{pid}/status").read_text()
     return any(
         int(re.search(rf"{key}:\s*(\w+)", status)[1], 16) & 2 for key in ("SigBlk", "SigIgn")
@@ -61,7 +61,7 @@ def start_two():
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
-def test_no_worker_hears_an_interrupt_while_it_starts():
+def test_workers_ignore_interrupts_while_they_start():
     """The first pool of a process starts resource trackers, which unblock it."""
     code = "import test_loky; assert test_loky.start_two() == [True, True]"
     path = os.pathsep.join([str(Path(__file__).parent), *sys.path])

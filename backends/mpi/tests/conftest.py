@@ -1,4 +1,4 @@
-"""Open MPI as root, as in a container of CI: it wants to be told twice."""
+"""Open MPI as root, as in a container of CI: two variables allow it."""
 
 import os
 

@@ -77,7 +77,7 @@ def test_nodes_run_in_ranks(options):
         ("os._exit(0)", "exited with code 0"),
     ],
 )
-def test_crash_is_told_with_its_exit_code(how, said):
+def test_crash_error_has_the_exit_code(how, said):
     """Which `mpiexec` knows, and says in a sentence."""
     nodes = [node(lambda _: exec(f"import os; {how}"), "x", "y", name="culprit")]
     with pytest.raises(WorkerCrashedError, match=said) as caught:
@@ -85,7 +85,7 @@ def test_crash_is_told_with_its_exit_code(how, said):
     assert caught.value.node == "culprit"
 
 
-def test_what_nodes_print_is_seen_and_what_mpi_says_of_a_crash_is_not(capfd):
+def test_output_of_nodes_is_shown_and_mpis_crash_report_is_not(capfd):
     """That is in the error."""
 
     def talk(_x):
@@ -125,14 +125,14 @@ def test_ranks_end_with_a_driver_that_is_killed(options):
     assert wait_until(lambda: not any(map(psutil.pid_exists, pids)))
 
 
-def test_no_mpi_is_an_error_that_says_what_to_do():
+def test_missing_mpi_is_an_error_that_says_what_to_install():
     """When the first node is to run, and before it does."""
     with pytest.raises(BrokenBackendError, match="no command 'mpirun6'. Install an MPI, such as"):
         ParallelRunner("mpi", mpiexec="mpirun6 -x").run(pipeline(node(len, "x", "y")), {"x": "a"})
 
 
-def test_job_that_does_not_come_up_is_an_error_with_what_mpi_says():
-    """As of a host that nobody knows."""
+def test_job_that_does_not_start_is_an_error_with_mpis_message():
+    """As of a host that does not exist."""
     backend = MPIBackend(mpiexec="mpiexec --no-such-option")
     with pytest.raises(BrokenBackendError, match="no-such-option"):
         backend.get_executor(1)
@@ -160,7 +160,7 @@ def test_timeout_needs_ranks_on_this_host():
         ParallelRunner("mpi", max_workers=1, **ELSEWHERE).run(pipe, {"x": "abc"})
 
 
-def test_entry_point_leads_here():
+def test_entry_point_names_the_backend():
     """Found by name, and nowhere mentioned in the engine."""
     assert registry.get("mpi") is MPIBackend
 

@@ -18,12 +18,12 @@ class TestMultiprocess(BackendConformance):
     patience = 300.0
 
 
-def test_entry_point_leads_here():
+def test_entry_point_names_the_backend():
     """Found by name, and nowhere mentioned in the engine."""
     assert registry.get("multiprocess").__module__ == "motorpool_multiprocess"
 
 
-def test_dill_takes_what_cloudpickle_does_not():
+def test_dill_pickles_what_cloudpickle_cannot():
     """A lock, for one."""
     lock = threading.Lock()
     pipe = pipeline(node(lambda x: lock.locked(), "x", "y"))
@@ -52,7 +52,7 @@ print([result[name].load() for name in ("same", "kind", "chained")])
 """
 
 
-def test_classes_of_main_stay_what_they_are(tmp_path):
+def test_objects_of_a_class_in_main_keep_their_class(tmp_path):
     """Dill alone makes a new class at each unpickling, of which nothing is an instance."""
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
@@ -61,7 +61,7 @@ def test_classes_of_main_stay_what_they_are(tmp_path):
     assert "Warning" not in done.stderr
 
 
-def test_buffers_of_one_byte_are_no_one_object():
+def test_equal_one_byte_buffers_are_not_merged():
     """As a table of Arrow with few rows has them; Python's own pickler took them for one."""
     backend = registry.get("multiprocess")
     table = pa.table({"a": pa.array([1, None]), "b": pa.array([None, 2])})

@@ -15,7 +15,7 @@ class TestPebble(BackendConformance):
     patience = 300.0
 
 
-def test_entry_point_leads_here():
+def test_entry_point_names_the_backend():
     """Found by name, and nowhere mentioned in the engine."""
     assert registry.get("pebble").__module__ == "motorpool_pebble"
 

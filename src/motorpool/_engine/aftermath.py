@@ -36,7 +36,7 @@ class Aftermath:
         ledger: What has become of each node.
         nodes: The nodes, in a topological order.
         policy: What to do when a node fails.
-        report: Tells observers.
+        report: Calls the observers.
         flights: What is under way.
         deadlines: Who has how long.
 
@@ -92,7 +92,7 @@ class Aftermath:
             self._pool.kill()
 
     def cancel_queued(self) -> None:
-        """Keep what has not started from starting, where workers cannot be told so."""
+        """Cancel what has not started, where there is no stop flag for workers."""
         # And a ProcessPoolExecutor that breaks leaves futures unanswered if others are cancelled.
         if self._transport.tracks_starts and self._pool.backend.capabilities.restarts:
             return
@@ -117,7 +117,7 @@ class Aftermath:
             if self._ledger.scheduler.is_cut_off(node):
                 self._ledger.give_up(node, "it needs a node that failed")
                 continue
-            text = "The executor cancelled the node; somebody else may have shut it down."
+            text = "The executor cancelled the node; it may have been shut down from outside."
             self.raised(node, NodeError(text))
 
     def give_up(self, nodes: Iterable[int]) -> None:

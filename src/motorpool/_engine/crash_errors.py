@@ -22,10 +22,10 @@ _HINTS = {
     "SIGBUS": "A mapped file was cut short, or memory is misaligned.",
     "SIGFPE": "A C extension divided by zero.",
     "SIGILL": "A compiled library wants a newer processor.",
-    "SIGKILL": "Somebody killed it; mostly the kernel, when memory runs out: look at `dmesg`, run "
+    "SIGKILL": "It was killed; mostly by the kernel, when memory runs out: look at `dmesg`, run "
     "fewer workers, or give the node smaller pieces.",
     "SIGSEGV": "A C extension touched memory that is not its own, or the stack overflowed.",
-    "SIGTERM": "Somebody asked it to end.",
+    "SIGTERM": "It was asked to end.",
 }
 
 _FIGURES = {

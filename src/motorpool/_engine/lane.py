@@ -45,7 +45,7 @@ class Work(NamedTuple):
         nodes: The nodes, in a topological order.
         expected: Seconds that each took in an earlier run, or None.
         policy: What to do when a node fails.
-        report: Tells observers.
+        report: Calls the observers.
         fetch: Brings what nodes read from where another lane has left it; returns a node for
             which that fails, and why. None where there is no other.
     """
@@ -66,17 +66,17 @@ class Lane:
         pool: Where the workers are.
         transport: How nodes get there.
         work: The run.
-        tell: Called with each future that is done.
+        on_done: Called with each future that is done.
     """
 
     def __init__(
         self, number: int, pool: Pool, transport: Transport, work: Work,
-        tell: Callable[[Future[Any]], None],
+        on_done: Callable[[Future[Any]], None],
     ) -> None:  # fmt: skip
         self._number, self._pool, self._transport = number, pool, transport
         ledger, nodes = work.ledger, work.nodes
         self._ledger, self._nodes = ledger, nodes
-        self._fetch, self._tell = work.fetch, tell
+        self._fetch, self._on_done = work.fetch, on_done
         self._flights = Flights()
         self._tickets = itertools.count(1)
         self._deadlines = Deadlines(transport, work.policy.timeouts_of(nodes))
@@ -87,10 +87,10 @@ class Lane:
         )  # fmt: skip
         self._recovery = self._aftermath.recovery
         in_process = pool.backend.capabilities.isolation.in_process
-        # Of several nodes, only a status table tells which one broke a worker.
-        tells = transport.tracks_starts or in_process
+        # Of several nodes, only a status table shows which one broke a worker.
+        tracked = transport.tracks_starts or in_process
         self._batches = Batches(
-            nodes, ledger.scheduler, number, pool.max_workers, one_by_one=not tells,
+            nodes, ledger.scheduler, number, pool.max_workers, one_by_one=not tracked,
             expected=work.expected,
         )  # fmt: skip
         self._limit = pool.max_workers * (1 if in_process else _IN_FLIGHT_PER_WORKER)
@@ -154,7 +154,7 @@ class Lane:
             self._recover(error)
             return
         self._flights.add(future, {item.node: item.ticket for item in items})
-        future.add_done_callback(self._tell)
+        future.add_done_callback(self._on_done)
         for node in nodes:
             self._deadlines.watch(node)
 
@@ -172,7 +172,7 @@ class Lane:
         return min(known, default=None)
 
     def _poll_interval(self) -> float:
-        """Seconds between two looks at what workers tell."""
+        """Seconds between two looks at the outcomes that workers publish."""
         return OFTEN if self._flights.most > MANY else POLL_INTERVAL
 
     def land(self, future: Future[Any]) -> bool:
@@ -188,7 +188,7 @@ class Lane:
         elif error is None:
             self._returned(future)
         elif isinstance(error, WorkerCrashedError):
-            self._look()  # what it has told is not lost
+            self._look()  # what it has published is not lost
             nodes = self._flights.land(future)
             self._aftermath.crashed(nodes, error.pid, error.exitcode)
             for node in nodes:
@@ -219,7 +219,7 @@ class Lane:
             self._settle(outcome)
 
     def _look(self, interval: float = 0.0) -> bool:
-        """Deal with what workers have told while their envelopes are under way; was there any?"""
+        """Handle outcomes published ahead of their envelopes; return whether there were any."""
         results = self._transport.poll(interval)
         for result in results:
             for outcome in self._transport.settle(result, self._flights.settle):

@@ -32,7 +32,7 @@ class Ledger:
         stretches: Who hands what to whom.
         lifetimes: Who still needs which dataset.
         policy: What to do when a node fails.
-        report: Tells observers.
+        report: Calls the observers.
         values: Holds the data.
 
     Attributes:
@@ -83,7 +83,7 @@ class Ledger:
         Args:
             node: Which one.
             error: Why.
-            now: Seconds, of the clock that `wake` is told.
+            now: Seconds, of the clock that `wake` uses.
 
         Returns:
             Whether the run is to stop.

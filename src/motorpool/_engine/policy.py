@@ -63,7 +63,7 @@ class Attempts:
         return self._counts[node]
 
     def may_stop(self, node: int) -> bool:
-        """Whether a failure of the present try stops the run, as far as can be told."""
+        """Whether a failure of the present try stops the run, as far as is known."""
         if self._policy.on_failure == "continue":
             return False
         retry = self._retries[node]
@@ -80,7 +80,7 @@ class Attempts:
         return retry.pause(count) if count <= retry.count and retry.wants(error) else None
 
     def park(self, node: int, until: float) -> None:
-        """Keep a node until its pause is over (seconds, of the clock that `due` is told)."""
+        """Keep a node until its pause is over (seconds, of the clock that `due` uses)."""
         heapq.heappush(self._pausing, (until, node))
 
     @property

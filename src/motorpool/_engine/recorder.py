@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class Meter:
-    """Adds up what outcomes tell.
+    """Adds up the measurements of outcomes.
 
     Attributes:
         node_time: Seconds spent in nodes.
@@ -48,7 +48,7 @@ class Meter:
         """Take an outcome into account."""
         self.node_time += outcome.seconds
         self.seconds[outcome.node] = outcome.seconds
-        if outcome.peak_memory:  # only the last of an envelope tells it
+        if outcome.peak_memory:  # only the last of an envelope has it
             known = self._peaks.get(outcome.pid, 0)
             self._peaks[outcome.pid] = max(known, outcome.peak_memory)
 
@@ -59,10 +59,10 @@ class Meter:
 
 
 class Reporter:
-    """Tells observers about the nodes of a run; builds no events if there is no observer.
+    """Sends the events of a run's nodes to observers; builds none if there is no observer.
 
     Args:
-        emit: Tells them.
+        emit: Calls them.
         run_id: The run.
         names: Names of the nodes, by index.
         journal: Where outcomes are written down, or None.
@@ -82,7 +82,7 @@ class Reporter:
         self._submitted = [0] * len(names)
 
     def submitted(self, node: int, attempt: int) -> None:
-        """A node was handed to the executor; told once a try, however often that is lost."""
+        """A node was handed to the executor; sent once a try, however often that is lost."""
         if self._emit.wants(NodeSubmitted) and attempt > self._submitted[node]:
             self._submitted[node] = attempt
             self._emit(NodeSubmitted(run_id=self._run_id, node=self._names[node], attempt=attempt))

@@ -240,7 +240,7 @@ class Recovery:
             self._starved.update(suspects if starved else ())
             self.memory.forget()
         if guilty:
-            self._restarts = 0  # somebody is charged, so this does not go on for ever
+            self._restarts = 0  # a node is charged, so this does not go on for ever
         known = {*guilty, *suspects}
         return Verdict(
             guilty=[(n, pids.get(n), codes.get(pids.get(n, -1))) for n in guilty],
@@ -251,7 +251,7 @@ class Recovery:
         )
 
     def _unreported(self, lost: list[int]) -> dict[int, Started | None]:
-        """Nobody was at a node: one that had finished may have cut its worker off from us."""
+        """No worker was at a node: one that had finished may have cut its worker off from us."""
         return {node: self._transport.finished(node) for node in lost}
 
     def _accused(

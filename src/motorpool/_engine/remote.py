@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from motorpool._engine.outputs import save_output
-from motorpool._engine.stretches import NOBODY
+from motorpool._engine.stretches import NO_NODE
 from motorpool._engine.transport import Transport
 from motorpool._protocol.equipment import Equipment, new_key
 from motorpool._protocol.failure import unpack
@@ -148,13 +148,13 @@ class Shipped(Transport):
     def submit(self, executor: Executor, items: Sequence[Item]) -> Future[bytes]:
         """Send nodes off, with their in-memory inputs."""
         stretches, values, load = self._stretches, self._values, []
-        last = NOBODY
+        last = NO_NODE
         for i, (node, ticket, attempt, holds, needs) in enumerate(items):
             if self._status is not None:
                 if node in self._sent:
                     self._status.clear(node)
                 self._sent.add(node)
-            follows = last != NOBODY and stretches.before[node] == last
+            follows = last != NO_NODE and stretches.before[node] == last
             inputs = {n: values[n] for n in self._inputs[node] if not needs or n in values}
             goes_on = i + 1 < len(items) and items[i + 1].node == stretches.following[node]
             handed = stretches.handed[node] if goes_on else ()
@@ -247,7 +247,7 @@ class Shipped(Transport):
 
     @property
     def tracks_starts(self) -> bool:
-        """Whether `running` can tell."""
+        """Whether `running` knows: there is a status table."""
         return self._status is not None
 
     def stop(self) -> None:

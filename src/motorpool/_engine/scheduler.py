@@ -16,7 +16,7 @@ import heapq
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from motorpool._engine.stretches import NOBODY, Stretches
+from motorpool._engine.stretches import NO_NODE, Stretches
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -106,7 +106,7 @@ class Scheduler:
         """A running node, and what can follow it in the same worker, which runs from here on."""
         found = [node]
         node = self._stretches.following[node]
-        while node != NOBODY and self.states[node] is State.WAITING:
+        while node != NO_NODE and self.states[node] is State.WAITING:
             self.states[node] = State.RUNNING
             found.append(node)
             node = self._stretches.following[node]

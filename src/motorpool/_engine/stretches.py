@@ -3,8 +3,8 @@
     a --> b --> c     b is all that waits for a, and a is all that b waits for; likewise c
 
 A value that the next node of a stretch alone reads is handed to it: as it is, if it is an array
-that nobody else has, or else as a copy; the driver is not told of it. Where it may be needed once
-more it is stored: by a node that would be tried again, or in a checkpoint.
+that has no other reference, or else as a copy; the driver does not hear of it. Where it may be
+needed once more it is stored: by a node that would be tried again, or in a checkpoint.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ if TYPE_CHECKING:
 
     from motorpool._pipeline.graph import Graph
 
-NOBODY = -1
+NO_NODE = -1
 
 
 class Stretches:
-    """Who follows whom; without more, nobody.
+    """Which node follows which in one worker; empty unless made by `of`.
 
     Args:
         count: Number of nodes.
 
     Attributes:
-        following: For each node the next one of its stretch, or NOBODY.
-        before: For each node the one before it in its stretch, or NOBODY.
+        following: For each node the next one of its stretch, or NO_NODE.
+        before: For each node the one before it in its stretch, or NO_NODE.
         handed: For each node the outputs that the next one is handed.
     """
 
     def __init__(self, count: int) -> None:
-        self.following = [NOBODY] * count
-        self.before = [NOBODY] * count
+        self.following = [NO_NODE] * count
+        self.before = [NO_NODE] * count
         self.handed: list[tuple[str, ...]] = [()] * count
 
     @classmethod
@@ -46,7 +46,7 @@ class Stretches:
         Args:
             nodes: The nodes, in a topological order.
             graph: Who waits for whom.
-            stored: The datasets that must be stored, whoever reads them.
+            stored: The datasets that must be stored, whatever reads them.
             once: For each node, whether it needs its inputs once only.
             lanes: For each node the lane that it is of; None for one that has no part in this.
         """

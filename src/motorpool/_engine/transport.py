@@ -62,17 +62,17 @@ class Transport(ABC):
             DatasetError: If it cannot be brought there.
         """
 
-    def running(self, node: int) -> Started | None:  # noqa: ARG002, for those who can tell
-        """Which worker has started a node that it has not finished, where that can be told."""
+    def running(self, node: int) -> Started | None:  # noqa: ARG002, for subclasses that track starts
+        """Which worker has started a node that it has not finished, if starts are tracked."""
         return None
 
-    def finished(self, node: int) -> Started | None:  # noqa: ARG002, for those who can tell
-        """Which worker has finished a node whose outcome is not here, where that can be told."""
+    def finished(self, node: int) -> Started | None:  # noqa: ARG002, for subclasses that track starts
+        """Which worker has finished a node whose outcome is not here, if starts are tracked."""
         return None
 
     @property
     def tracks_starts(self) -> bool:
-        """Whether `running` can tell."""
+        """Whether `running` knows: there is a status table."""
         return False
 
     def may_have_started(self, node: int) -> bool:
@@ -88,7 +88,7 @@ class Transport(ABC):
             handed: It has come to an outcome: give up only what the next node was handed of it.
         """
 
-    def last_words(self, pid: int | None) -> str:  # noqa: ARG002, for those who can tell
+    def last_words(self, pid: int | None) -> str:  # noqa: ARG002, for subclasses that track starts
         """What a worker wrote when it died of a signal; empty if nothing is known."""
         return ""
 
@@ -102,7 +102,7 @@ class Transport(ABC):
         """Let workers know whether nodes wait for them."""
 
     def poll(self, interval: float = 0.0) -> list[Any]:  # noqa: ARG002, not every transport can
-        """Hand on what workers have logged, and return what they have told ahead of futures.
+        """Emit log records of workers, and return outcomes that came ahead of their futures.
 
         Args:
             interval: Seconds since the last look below which it is not worth another one.

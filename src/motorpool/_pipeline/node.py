@@ -68,7 +68,7 @@ class Node:
             raise PipelineError(f"Node {owner!r}: {func!r} is not a function.", node=owner)
         if inspect.iscoroutinefunction(inspect.unwrap(func)):
             raise PipelineError(
-                f"Node {owner!r}: {function_name(func)} is a coroutine function, which nobody "
+                f"Node {owner!r}: {function_name(func)} is a coroutine function, which no runner "
                 "would await. Give the node a function that calls asyncio.run.",
                 node=owner,
             )

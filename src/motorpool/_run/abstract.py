@@ -45,7 +45,7 @@ class AbstractRunner(ABC):
         retries: How often to try a failed node again, or a `Retry`, for nodes that do not say so
             themselves.
         timeout: Seconds until a running node is ended, for nodes that do not say so themselves.
-        observers: Told of everything that happens.
+        observers: Get every event of the run.
         runs_folder: Where each run keeps its journal; `.motorpool/runs` in the working directory
             by default, or what the environment variable MOTORPOOL_RUNS names; False for none.
         checkpoint: A folder to keep in-memory values in as they are made, so that a resumed run

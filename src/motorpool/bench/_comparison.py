@@ -60,7 +60,7 @@ class Comparison:
 
         Args:
             repeat: How often.
-            advance: Told what is measured next.
+            advance: Called with what is measured next.
         """
         for _ in range(repeat):
             for record in self.records:
@@ -128,7 +128,7 @@ class Suite:
 
         Args:
             repeat: Number of rounds.
-            advance: Told what is measured next.
+            advance: Called with what is measured next.
         """
         for _ in range(repeat):
             for pattern, nbytes, case in self._todo:

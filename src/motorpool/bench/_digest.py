@@ -1,4 +1,4 @@
-"""Tells whether two processes have come to the same value, without bringing them together.
+"""Digests, by which values of two processes are compared without bringing them together.
 
 What is hashed is a pickle in which equal values look alike: a set comes in no order of its own,
 and whether two equal texts are one object does not show, nor two equal dates or dtypes.

@@ -185,7 +185,7 @@ class ParallelRunner(EngineRunner, kedro.runner.ParallelRunner):
             on Windows.
         is_async: Load a node's inputs and save its outputs side by side, with threads.
         backend: Name of an installed backend, a backend, or any `concurrent.futures.Executor`.
-        observers: Told of everything that happens.
+        observers: Get every event of the run.
         **settings: `on_failure`, `retries`, `timeout`, `memory_limit`, `readonly_inputs`, `fuse`,
             `runs_folder` and `checkpoint`, as `motorpool.ParallelRunner` has them, but without
             journals by default; `hooks`: "workers" calls hooks where the node runs, on a copy of

@@ -55,7 +55,7 @@ class DataTests(Harness):
             assert found.dtype == array.dtype, f"{name}: {array.dtype} became {found.dtype}."
             assert np.array_equal(found, array), f"{name}: the values are others."
 
-    def test_change_in_place_is_nobody_elses(self) -> None:
+    def test_change_in_place_is_not_seen_by_others(self) -> None:
         """Two nodes read a list; the first changes it."""
         nodes = [
             node(tasks.spoil, "values", "first", name="first"),
@@ -66,7 +66,7 @@ class DataTests(Harness):
         assert result["second"].load() == 3, "A node has seen what another did to its input."
         assert values == [1, 2, 3], "The driver's own value was changed by a node."
 
-    def test_change_of_a_large_array_is_nobody_elses(self) -> None:
+    def test_change_of_a_large_array_is_not_seen_by_others(self) -> None:
         """The same with data that is not copied."""
         np = _numpy()
         nodes = [
