@@ -1,8 +1,8 @@
 """Kedro's three runners and ours on a project's pipeline, of 10, 100 and 1,000 nodes.
 
-    uv run python benchmarks/kedro.py                 # the last row of Kedro's own takes minutes
-    uv run python benchmarks/kedro.py --most 100
-    uv run python benchmarks/kedro.py --without-parallel
+    uv run python benchmarks/kedro_runners.py                 # the last row of Kedro's own takes minutes
+    uv run python benchmarks/kedro_runners.py --most 100
+    uv run python benchmarks/kedro_runners.py --without-parallel
 
 The project is that of the tests: CSV in, tables in memory, a model and a score in JSON for each
 region, five nodes a region. Then 200 nodes that do nothing. Log lines are written, to nowhere.
@@ -25,7 +25,7 @@ from typing import Any
 os.environ["POOL_LOG"] = os.devnull
 os.environ["DO_NOT_TRACK"] = "1"
 PROJECT = Path(__file__).parents[1] / "tests/kedro_project"
-sys.path[0] = str(PROJECT / "src")  # in the place of this folder, where `kedro` is this file
+sys.path.insert(0, str(PROJECT / "src"))
 
 import kedro.runner  # noqa: E402
 from kedro.io import DataCatalog, SharedMemoryDataCatalog  # noqa: E402
