@@ -1,6 +1,6 @@
 """Kedro's three runners and ours on a project's pipeline, of 10, 100 and 1,000 nodes.
 
-    uv run python benchmarks/kedro_runners.py                 # the last row of Kedro's own takes minutes
+    uv run python benchmarks/kedro_runners.py           # the last row of Kedro's own takes minutes
     uv run python benchmarks/kedro_runners.py --most 100
     uv run python benchmarks/kedro_runners.py --without-parallel
 
