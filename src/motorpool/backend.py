@@ -29,6 +29,7 @@ __all__ = [
     "ExecutorBackend",
     "Isolation",
     "reduce_out_of_band",
+    "reduce_script",
 ]
 
 #: Version of this contract. It changes when a backend written for it would stop working.
@@ -225,6 +226,20 @@ def reduce_out_of_band(obj: Any) -> Any:
         A reduced value, or NotImplemented for everything else.
     """
     from motorpool._store import reduce_out_of_band as reduce  # noqa: PLC0415, takes 10 ms
+
+    return reduce(obj)
+
+
+def reduce_script(obj: Any) -> Any:
+    """What `reducer_override` of a backend's own pickler returns for what `__main__` defines.
+
+    Functions and classes of a script then go to workers by name, where they are the same objects
+    for everything that runs there; ask it before all else.
+
+    Returns:
+        A name, a reduced value, or NotImplemented for everything else.
+    """
+    from motorpool._store import reduce_script as reduce  # noqa: PLC0415, takes 10 ms
 
     return reduce(obj)
 

@@ -8,7 +8,9 @@ import cloudpickle
 import pytest
 
 from motorpool import MemoryDataset, Node, Retry, create_hook_manager, hookimpl, node
-from motorpool._protocol.plan import load_hooks, pickle_datasets, pickle_hooks, pickle_nodes
+from motorpool._protocol.hooks import load_hooks, pickle_hooks
+from motorpool._protocol.plan import pickle_datasets, pickle_nodes
+from motorpool._store import Collector
 
 FIELDS = attrgetter("name", "inputs", "outputs", "tags", "timeout", "retries", "confirms")
 
@@ -25,7 +27,7 @@ def test_pickled_nodes_keep_settings_tags_and_closures():
         node(lambda x: x + offset, "x", "y", name="a", tags=["t"], timeout=3, retries=2),
         node(lambda y: (y, y), "y", ["p", "q"], name="b", confirms="x"),
     ]
-    pickled = pickle_nodes(nodes, cloudpickle.dumps)
+    pickled = pickle_nodes(nodes, cloudpickle.dumps, Collector())
     assert pickled.problems == []
     for index, original in enumerate(nodes):
         copy = loaded(pickled, index)
@@ -41,7 +43,7 @@ def test_function_of_many_nodes_is_pickled_once():
         return x, len(data)
 
     nodes = [node(shared, "x", f"y{i}", name=f"n{i}") for i in range(50)]
-    pickled = pickle_nodes(nodes, cloudpickle.dumps)
+    pickled = pickle_nodes(nodes, cloudpickle.dumps, Collector())
     assert len(pickled.functions) == 1
     assert list(pickled.function_of) == [0] * 50
     assert memoryview(pickled.blob).nbytes < 50 * 1000
@@ -51,7 +53,7 @@ def test_predicate_of_a_retry_stays_with_the_driver():
     """It may be a lambda that holds what cannot be pickled."""
     lock = threading.Lock()
     retry = Retry(count=3, delay=0.5, on=lambda _error: lock.locked())
-    pickled = pickle_nodes([node(str, "x", "y", retries=retry)], cloudpickle.dumps)
+    pickled = pickle_nodes([node(str, "x", "y", retries=retry)], cloudpickle.dumps, Collector())
     assert pickled.problems == []
     copy = loaded(pickled, 0).retries
     assert (copy.count, copy.delay) == (3, 0.5)
@@ -64,7 +66,7 @@ def test_node_of_another_kind_is_pickled_as_it_is():
         mark = "kept"
 
     marked = Marked(len, "x", "y", name="n")
-    pickled = pickle_nodes([marked], cloudpickle.dumps)
+    pickled = pickle_nodes([marked], cloudpickle.dumps, Collector())
     copy = pickled.load(0, None, cloudpickle.loads)
     assert (copy.mark, copy.run({"x": "abc"})) == ("kept", {"y": 3})
 
@@ -77,7 +79,7 @@ def test_every_node_that_cannot_be_pickled_is_named():
         node(len, "x", "b", name="fine"),
         node(lambda x: (lock, x), "x", "c", name="second"),
     ]
-    pickled = pickle_nodes(nodes, cloudpickle.dumps)
+    pickled = pickle_nodes(nodes, cloudpickle.dumps, Collector())
     assert [problem.subject for problem in pickled.problems] == [nodes[0], nodes[2]]
     for problem, name in zip(pickled.problems, ["first", "second"], strict=True):
         assert f"node {name!r} cannot be pickled: TypeError" in problem.text

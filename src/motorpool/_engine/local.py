@@ -7,8 +7,6 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-import cloudpickle
-
 from motorpool._datasets.contract import is_ephemeral, release_dataset
 from motorpool._engine.transport import Transport
 from motorpool._protocol.failure import as_failure
@@ -113,9 +111,7 @@ class InProcess(Transport):
         kept: dict[str, str] = {}
         for name in names if self._checkpoint is not None else ():
             if is_ephemeral(self._catalog[name]):
-                kept |= keep_dataset(
-                    str(self._checkpoint), name, self._catalog[name], cloudpickle.dumps
-                )
+                kept |= keep_dataset(str(self._checkpoint), name, self._catalog[name])
         return kept
 
     def settle(self, result: Any, wanted: Callable[[int, int], bool]) -> list[Outcome]:

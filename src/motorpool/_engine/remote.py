@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import pickle
-import shutil
-import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from motorpool._engine.outputs import save_output
 from motorpool._engine.stretches import NO_NODE
-from motorpool._engine.transport import Transport
+from motorpool._engine.tracked import TrackedTransport
 from motorpool._protocol.equipment import Equipment, new_key
 from motorpool._protocol.failure import unpack
-from motorpool._protocol.faults import last_words
-from motorpool._protocol.logs import LogReader
+from motorpool._protocol.hooks import pickle_hooks
 from motorpool._protocol.messages import Outcome, envelope_head, owner_tag, rows_of
-from motorpool._protocol.plan import Plan, pickle_hooks
-from motorpool._protocol.problem import Problem, unpicklable_value
-from motorpool._protocol.spool import OUTCOMES, SpoolReader
-from motorpool._protocol.status import STATUS, Started, StatusTable
-from motorpool._store import StoredValue, payload_size
+from motorpool._protocol.plan import Plan
+from motorpool._protocol.problem import undefined_problem, unpicklable_value
+from motorpool._store import OTHERS, StoredValue, payload_size
 from motorpool._worker.main import run_envelope
 from motorpool.catalog import MemoryDataset
 from motorpool.errors import DatasetError
@@ -30,14 +24,16 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
 
     from motorpool._engine.stretches import Stretches
+    from motorpool._engine.transport import Transport
     from motorpool._protocol.host import Host
     from motorpool._protocol.messages import Item
     from motorpool._protocol.plan import PickledNodes, Settings
-    from motorpool._store import Payload, Store
+    from motorpool._protocol.problem import Problem
+    from motorpool._store import Collector, Payload, Store
     from motorpool.catalog import RunCatalog
 
 
-class Shipped(Transport):
+class Shipped(TrackedTransport):
     """Nodes run in other processes; data are payloads, which the driver does not look into.
 
     Args:
@@ -50,14 +46,16 @@ class Shipped(Transport):
         stretches: Who hands what to whom.
         host: The framework that the run belongs to, or None.
         peers: The run's other ways, of which some may use the same store.
+        script: The names of `__main__` that the nodes refer to; those of inputs are added.
     """
 
     def __init__(  # noqa: PLR0913, each is a part of its own
         self, *, catalog: RunCatalog, nodes: PickledNodes, datasets: dict[str, bytes],
         hook_manager: Any, settings: Settings, store: Store, stretches: Stretches,
-        host: Host | None, peers: Sequence[Transport] = (),
+        host: Host | None, script: Collector, peers: Sequence[Transport] = (),
     ) -> None:  # fmt: skip
-        self._host, self._peers = host, peers
+        super().__init__(settings.scratch)
+        self._host, self._peers, self._script = host, peers, script
         self._catalog = catalog
         self._stretches = stretches
         self._store = store
@@ -70,10 +68,6 @@ class Shipped(Transport):
         self._inputs: Sequence[Sequence[str]] = ()
         self._pickled = (nodes, datasets)
         self._hook_manager = hook_manager
-        self._status: StatusTable | None = None
-        self._logs: LogReader | None = None
-        self._outcomes: SpoolReader | None = None
-        self._last_poll = 0.0
         self._sent: set[int] = set()
         self._plan: Payload | None = None
         self._envelope_head = b""
@@ -89,28 +83,28 @@ class Shipped(Transport):
             What cannot be pickled.
         """
         pickled, datasets = self._pickled
-        hooks, problems = pickle_hooks(self._hook_manager, self._client.dumps, self._host)
+        with self._script.collecting():
+            hooks, problems = pickle_hooks(self._hook_manager, self._client.dumps, self._host)
+            host = None if self._host is None else self._client.dumps(self._host)
         written = {name for node in nodes for name in node.outputs}
         reads = {name for node in own for name in node.inputs}
         for name in sorted(reads - written - self._remote):
             problems += self._share(name)
             self._borrowed.append(getattr(self._catalog[name], "source", None))
+        self._inputs = [[n for n in node.inputs if n not in self._remote] for node in nodes]
+        undefined = self._script.define_all(self._client.dumps)
+        problems += [undefined_problem(u) for u in undefined if u.users != {OTHERS}]
         if problems:
             return problems
-        self._inputs = [[n for n in node.inputs if n not in self._remote] for node in nodes]
-        host = None if self._host is None else self._client.dumps(self._host)
         key = new_key()
         sealed = Equipment(datasets, hooks, host).seal(key)
-        plan = Plan(settings=self._settings, nodes=pickled, sealed=sealed)
+        plan = Plan(
+            settings=self._settings, nodes=pickled, sealed=sealed, script=self._script.script()
+        )
         # Workers know a plan by its name, which must be no other run's.
         self._plan = self._put(plan, inline=False, owner=f"{self._settings.token}-plan-")
         self._envelope_head = envelope_head(self._client, self._plan, key)
-        if self._settings.scratch:
-            scratch = Path(self._settings.scratch)
-            scratch.mkdir(mode=0o700)
-            self._status = StatusTable(scratch / STATUS, len(nodes))
-            self._logs = LogReader(scratch)
-            self._outcomes = SpoolReader(scratch, OUTCOMES)
+        self._open_files(len(nodes))
         self._pickled = (pickled, {})
         return []
 
@@ -121,12 +115,16 @@ class Shipped(Transport):
         found.append(self._store.find(getattr(dataset, "source", None)))
         known = next((payload for payload in found if payload is not None), None)
         if known is not None:
+            self._script.want_sent()
             self._values[name] = known
             self._store.retain(known)
             return []
         value = dataset.peek() if isinstance(dataset, MemoryDataset) else dataset.load()
         try:
-            self._values[name] = self._put(value)
+            with self._script.collecting(shares=False):
+                self._values[name] = self._put(value)
+            if self._plan is not None and self._script.waits:
+                self._values[name] = self._put_with_names(name, value)
         except Exception as error:  # noqa: BLE001, whatever pickling raises is the reason
             return [unpicklable_value(name, value, error)]
         return []
@@ -175,8 +173,8 @@ class Shipped(Transport):
 
     def settle(self, result: Any, wanted: Callable[[int, int], bool]) -> list[Outcome]:
         """Register outputs, and unpack failures."""
-        if self._host is not None and self._logs is not None:
-            self._logs.read()  # a host speaks of a node after the node has spoken
+        if self._host is not None:
+            self._read_logs()  # a host speaks of a node after the node has spoken
         outcomes = []
         for row in rows_of(result):
             if not wanted(row[0], row[1]):
@@ -231,69 +229,28 @@ class Shipped(Transport):
         if handed:
             self._store.abandon(owner_tag(self._settings.token, node, handed=True))
 
-    def running(self, node: int) -> Started | None:
-        """Which worker has started a node that it has not finished."""
-        return self._status.running(node) if self._status else None
-
-    def finished(self, node: int) -> Started | None:
-        """Which worker has finished a node whose outcome is not here."""
-        return self._status.finished(node) if self._status else None
-
-    def last_words(self, pid: int | None) -> str:
-        """What a worker wrote when it died of a signal."""
-        if pid is None or not self._settings.scratch:
-            return ""
-        return last_words(Path(self._settings.scratch), pid)
-
-    @property
-    def tracks_starts(self) -> bool:
-        """Whether `running` knows: there is a status table."""
-        return self._status is not None
-
-    def stop(self) -> None:
-        """Ask workers to start nothing more."""
-        if self._status is not None:
-            self._status.stop()
-
-    def go_on(self) -> None:
-        """Let workers start nodes again."""
-        if self._status is not None:
-            self._status.go_on()
-
-    def press(self, *, waiting: bool) -> None:
-        """Let workers know whether nodes wait for them."""
-        if self._status is not None:
-            self._status.press(waiting)
-
-    def poll(self, interval: float = 0.0) -> list[bytes]:
-        """Hand on what workers have logged, and return what is ahead of its future."""
-        if self._logs is None or self._outcomes is None:
-            return []
-        now = time.monotonic()
-        if now < self._last_poll + interval:
-            return []
-        self._last_poll = now
-        self._logs.read()
-        return list(self._outcomes.read())
-
     def close(self) -> None:
         """Remove the plan, the status table and every value that is not a result."""
-        if self._logs is not None:
-            self._logs.read()
+        self._read_logs()
         for name in list(self._values):
             self._store.release(self._values.pop(name))
         if self._plan is not None:
             self._store.release(self._plan)
-        if self._status is not None:
-            self._status.close()
-        if self._settings.scratch:
-            shutil.rmtree(self._settings.scratch, ignore_errors=True)
+        super().close()
 
     def _put(self, value: Any, *, inline: bool = True, owner: str = "") -> Payload:
         payload: Payload = self._client.put(value, inline=inline, owner=owner)
         self._client.end_node()
         self._store.retain(payload)
         return payload
+
+    def _put_with_names(self, name: str, value: Any) -> Payload:
+        """Put a value that is of classes which the plan, sent before, does not have."""
+        self._store.release(self._values.pop(name))
+        for undefined in self._script.define_all(self._client.dumps):
+            raise undefined.error
+        with self._script.collecting(shares=False):
+            return self._put(self._script.carrier(value))
 
     def _is_borrowed(self, name: str) -> bool:
         source = getattr(self._catalog[name], "source", None)

@@ -6,7 +6,6 @@ function that many nodes share is pickled once.
 
 from __future__ import annotations
 
-import importlib
 import io
 import os
 import pickle
@@ -14,29 +13,20 @@ import secrets
 from array import array
 from dataclasses import dataclass
 from operator import attrgetter
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
-
-import pluggy
 
 from motorpool._datasets.contract import is_ephemeral, pickled_dataset
 from motorpool._pipeline.node import Node
 from motorpool._pipeline.retry import Retry
 from motorpool._protocol.logs import levels
 from motorpool._protocol.problem import Problem
+from motorpool._store import Script
 from motorpool._system import process
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from motorpool._protocol.host import Host
-    from motorpool._store import Store
-
-# The hooks that run where the node runs.
-WORKER_HOOKS = frozenset({
-    "after_dataset_loaded", "after_dataset_saved", "after_node_run", "before_dataset_loaded",
-    "before_dataset_saved", "before_node_run", "motorpool_worker_started", "on_node_error",
-})  # fmt: skip
+    from motorpool._store import Collector, Store, Undefined
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,11 +100,13 @@ class Plan:
         settings: What holds for every node.
         nodes: The nodes.
         sealed: What else it needs: `Equipment`, sealed.
+        script: What the driver's `__main__` defines.
     """
 
     settings: Settings
     nodes: PickledNodes
     sealed: bytes
+    script: Script
 
 
 # First byte of a node's pickle: was it pickled around its function, or as a whole?
@@ -177,8 +169,16 @@ def run_settings(
     )
 
 
-def pickle_nodes(nodes: Iterable[Any], dumps: Callable[[Any], bytes]) -> PickledNodes:
-    """Pickle nodes one by one; what cannot be pickled is named, with the reason."""
+def pickle_nodes(
+    nodes: Sequence[Any], dumps: Callable[[Any], bytes], script: Collector
+) -> PickledNodes:
+    """Pickle nodes one by one; what cannot be pickled is named, with the reason.
+
+    Args:
+        nodes: The nodes.
+        dumps: The backend's.
+        script: Collects the names of `__main__` that they refer to.
+    """
     blob, offsets, function_of = io.BytesIO(), array("Q", [0]), array("i")
     functions: list[bytes] = []
     index_of: dict[int, int] = {}
@@ -189,20 +189,32 @@ def pickle_nodes(nodes: Iterable[Any], dumps: Callable[[Any], bytes]) -> Pickled
         try:
             if type(node) is Node:
                 if id(func) not in index_of:
-                    functions.append(dumps(func))
+                    with script.collecting(id(func)):
+                        functions.append(dumps(func))
                     index_of[id(func)] = len(functions) - 1
                     kept_alive.append(func)
                 blob.write(_AROUND + _around(node, index_of[id(func)]))
             else:
-                blob.write(_WHOLE + dumps(node))
+                with script.collecting(id(node)):
+                    blob.write(_WHOLE + dumps(node))
         except Exception as error:  # noqa: BLE001, whatever pickling raises is the reason
             problems.append(_unpicklable_node(node, error))
         offsets.append(blob.tell())
         function_of.append(index_of.get(id(func), -1))
+    problems += _undefined_globals(nodes, script.define_all(dumps))
     return PickledNodes(
         blob=pickle.PickleBuffer(blob.getvalue()), offsets=offsets,
         functions=functions, function_of=function_of, problems=problems,
     )  # fmt: skip
+
+
+def _undefined_globals(nodes: Iterable[Any], undefined: Sequence[Undefined]) -> Iterator[Problem]:
+    """The nodes whose functions need a global of the script that cannot be pickled."""
+    for node in nodes:
+        users = {id(getattr(node, "func", None)), id(node)}
+        for each in undefined:
+            if not users.isdisjoint(each.users):
+                yield _unpicklable_node(node, each.error, f"the global {each.name!r}: ")
 
 
 def pickle_datasets(
@@ -223,70 +235,9 @@ def pickle_datasets(
     return pickles, problems
 
 
-def pickle_hooks(
-    manager: Any, dumps: Callable[[Any], bytes], host: Host | None
-) -> tuple[bytes | None, list[Problem]]:
-    """Pickle the plug-ins of a hook manager that have something to do in workers.
-
-    Args:
-        manager: The hook manager, or None.
-        dumps: The backend's.
-        host: The framework that the run belongs to; it may have a stand-in for a plug-in.
-
-    Returns:
-        The pickle or None, and what cannot be pickled.
-    """
-    plugins, specs, problems = [], {}, []
-    for name, plugin in getattr(manager, "list_name_plugin", list)():
-        callers = (manager.get_hookcallers(plugin) or []) if plugin is not None else []
-        used = [caller for caller in callers if caller.name in WORKER_HOOKS]
-        if not used:
-            continue
-        if isinstance(plugin, ModuleType):  # workers import it; not every pickler does so
-            plugins.append((True, plugin.__name__))
-            specs.update(_specs_of(used))
-            continue
-        try:
-            dumps(plugin)
-        except Exception as error:  # noqa: BLE001, whatever pickling raises is the reason
-            stand_in = None if host is None else host.stand_in(plugin)
-            if stand_in is not None:
-                plugins.append((False, stand_in))
-                specs.update(_specs_of(used))
-                continue
-            text = (
-                f"the hooks {name!r} cannot be pickled: {type(error).__name__}: {error}. Workers "
-                "need a copy: keep connections and open files out of the object."
-            )
-            problems.append(Problem(text, plugin))
-            continue
-        plugins.append((False, plugin))
-        specs.update(_specs_of(used))
-    if not plugins:
-        return None, problems
-    return dumps((manager.project_name, list(specs.values()), plugins)), problems
-
-
-def load_hooks(data: bytes | None, loads: Callable[[bytes], Any]) -> pluggy.PluginManager | None:
-    """Make a hook manager like the driver's."""
-    if data is None:
-        return None
-    project_name, specs, plugins = loads(data)
-    manager = pluggy.PluginManager(project_name)
-    for namespace in specs:
-        manager.add_hookspecs(namespace)
-    for is_module, plugin in plugins:
-        manager.register(importlib.import_module(plugin) if is_module else plugin)
-    return manager
-
-
-def _specs_of(callers: Iterable[Any]) -> dict[int, Any]:
-    return {id(c.spec.namespace): c.spec.namespace for c in callers if c.spec}
-
-
-def _unpicklable_node(node: Any, error: Exception) -> Problem:
+def _unpicklable_node(node: Any, error: Exception, what: str = "") -> Problem:
     text = (
-        f"node {node.name!r} cannot be pickled: {type(error).__name__}: {error}. Its function, or "
-        "what the function closes over, holds something that belongs to this process."
+        f"node {node.name!r} cannot be pickled: {what}{type(error).__name__}: {error}. Its "
+        "function, or what the function closes over, holds something that belongs to this process."
     )
     return Problem(text, node)

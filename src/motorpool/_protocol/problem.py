@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from motorpool._store import Undefined
 
 
 class Problem(NamedTuple):
@@ -26,3 +29,13 @@ def unpicklable_value(name: str, value: Any, error: Exception) -> Problem:
         f"{type(error).__name__}: {error}. Load it in a node, or from a dataset."
     )
     return Problem(text, value)
+
+
+def undefined_problem(undefined: Undefined) -> Problem:
+    """The problem of a name of the script whose value cannot be pickled."""
+    name, error, _ = undefined
+    text = (
+        f"the global {name!r} of the script cannot be pickled: {type(error).__name__}: {error}. "
+        "An input, a dataset or a hook of the run refers to it."
+    )
+    return Problem(text, error)

@@ -11,11 +11,12 @@ from motorpool._engine.remote import Shipped
 from motorpool._protocol.plan import pickle_datasets, pickle_nodes, run_settings
 from motorpool._run.alternatives import in_words, who_ends_nodes
 from motorpool._run.checks import node_problems, raise_problems
+from motorpool._store import Collector
 from motorpool._system.imports import need
 from motorpool.errors import ValidationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from motorpool._engine.stretches import Stretches
     from motorpool._engine.transport import Transport
@@ -33,6 +34,9 @@ class Site:
         place: The workers.
         members: The nodes, by position; None for all.
         settings: The runner's settings.
+
+    Attributes:
+        script: The names of the script that the nodes refer to.
     """
 
     def __init__(
@@ -51,6 +55,7 @@ class Site:
             names.update(n for node in self.nodes for n in (*node.inputs, *node.outputs))
             self.catalog = prepared.catalog.part(names)
         self._pickled: tuple[PickledNodes | None, dict[str, bytes] | None] = (None, None)
+        self.script = Collector()
 
     @property
     def shares_files(self) -> bool:
@@ -87,10 +92,16 @@ class Site:
     def _pickle(self) -> list[str]:
         """Pickle nodes and datasets, and return what cannot be, in words."""
         dumps = type(self.backend).dumps
-        nodes = pickle_nodes(self.nodes, dumps)
-        datasets, unfit = pickle_datasets(self.catalog, dumps)
+        nodes = pickle_nodes(self.nodes, dumps, self.script)
+        with self.script.collecting():
+            datasets, unfit = pickle_datasets(self.catalog, dumps)
         self._pickled = nodes, datasets
         return [in_words(problem) for problem in (*nodes.problems, *unfit)]
+
+    def want_names_of(self, others: Iterable[Site]) -> None:
+        """Let workers know the names of the script that nodes of other sites refer to."""
+        for other in others:
+            self.script.want_those_of(other.script)
 
     def need_imports(self) -> None:
         """Let workers that are started from now on import what their nodes need."""
@@ -129,7 +140,7 @@ class Site:
         transport = Shipped(
             catalog=prepared.catalog, nodes=nodes, datasets=datasets, hook_manager=hook_manager,
             store=self.store, stretches=stretches, host=prepared.host, peers=peers,
-            settings=run_settings(
+            script=self.script, settings=run_settings(
                 backend=self.backend, run_id=prepared.run_id, is_async=settings.is_async,
                 max_workers=self.pool.max_workers, store=self.store, checkpoint=checkpoint,
             ),

@@ -105,6 +105,8 @@ class Sites:
         for name, site in zip(self._names, self.all, strict=True):
             checks = (validate_nodes, validate_catalog) if name == OWN else (_no_check, _no_check)
             problems += site.check(*checks)
+        for site in self.all:
+            site.want_names_of(other for other in self.all if other is not site)
         raise_problems(problems, [site.backend.name for site in self.all])
 
     def stretches(self, policy: Policy, *, keeps: bool) -> Stretches:

@@ -26,10 +26,15 @@ from motorpool._store.format import dump, is_whole, layout, write_file
 from motorpool._store.in_band import InBandClient, InBandStore
 from motorpool._store.owned import OwnedValue
 from motorpool._store.pickling import dumps, reduce_out_of_band
+from motorpool._store.script import OTHERS, Collector, Undefined, pickling
+from motorpool._store.script_module import Script, ScriptModule, as_main
+from motorpool._store.script_pickling import reduce_script
 from motorpool._store.segments import Segments
 
 __all__ = [
     "INLINE_LIMIT",
+    "OTHERS",
+    "Collector",
     "CompositeRef",
     "FileClient",
     "FileStore",
@@ -38,15 +43,21 @@ __all__ = [
     "OwnedValue",
     "Payload",
     "Ref",
+    "Script",
+    "ScriptModule",
     "Segments",
     "Store",
     "StoreClient",
     "StoredValue",
+    "Undefined",
+    "as_main",
     "dump",
     "dumps",
     "is_whole",
     "layout",
     "payload_size",
+    "pickling",
     "reduce_out_of_band",
+    "reduce_script",
     "write_file",
 ]

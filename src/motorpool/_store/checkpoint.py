@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from motorpool._datasets.memory import MemoryDataset
-from motorpool._store import FileClient, Ref, dump, layout, write_file
+from motorpool._store import FileClient, Ref, dump, dumps, layout, pickling, write_file
 from motorpool._system.files import UNFINISHED, replacing
 from motorpool._system.locks import share_lock
 
@@ -70,9 +70,7 @@ def _linked(client: FileClient, key: str, path: str) -> bool:
         return True
 
 
-def keep_dataset(
-    folder: str, name: str, dataset: Any, dumps: Callable[..., bytes]
-) -> dict[str, str]:
+def keep_dataset(folder: str, name: str, dataset: Any) -> dict[str, str]:
     """Keep the value of an in-memory dataset of this process.
 
     Returns:
@@ -81,7 +79,8 @@ def keep_dataset(
 
     def write(path: str) -> None:
         value = dataset.peek() if isinstance(dataset, MemoryDataset) else dataset.load()
-        write_file(path, layout(*dump(value, dumps)))
+        with pickling(by_name=True):  # another process of the same script reads it
+            write_file(path, layout(*dump(value, dumps)))
 
     return _keep(folder, name, write)
 

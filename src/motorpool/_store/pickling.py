@@ -15,6 +15,9 @@ import sys
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
+from motorpool._store.classes import reduce_class
+from motorpool._store.script_pickling import by_name, reduce_script
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -46,8 +49,12 @@ def _pickler() -> type[Any]:
         """cloudpickle's, with more out of band."""
 
         def reducer_override(self, obj: Any) -> Any:
-            reduced = reduce_out_of_band(obj)
-            return super().reducer_override(obj) if reduced is NotImplemented else reduced
+            reduced = reduce_script(obj)
+            if reduced is NotImplemented:
+                reduced = reduce_out_of_band(obj)
+            if reduced is not NotImplemented:
+                return reduced
+            return reduce_class(obj) if isinstance(obj, type) else super().reducer_override(obj)
 
     return Pickler
 
@@ -230,6 +237,9 @@ def _of_cache(obj: Any) -> Any:
     """A function below `functools.cache`, which pickles by name, and so not out of a script."""
     if not hasattr(obj, "cache_parameters"):
         return NotImplemented
+    name = by_name(obj)
+    if name is not None:
+        return name
     found: Any = sys.modules.get(obj.__module__) if obj.__module__ != "__main__" else None
     for name in obj.__qualname__.split("."):
         found = getattr(found, name, None)

@@ -28,7 +28,8 @@ def run_envelope(data: bytes) -> bytes:
     head, loads = pickle.loads(data)
     session = _session(head)
     session.attach_output()
-    return Trip(session).run(loads) + session.take_logs()
+    with session.as_main():
+        return Trip(session).run(loads) + session.take_logs()
 
 
 @lru_cache(maxsize=2)  # two runs may share the workers of one runner

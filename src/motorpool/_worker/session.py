@@ -7,17 +7,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from motorpool._protocol.equipment import Equipment
+from motorpool._protocol.hooks import load_hooks
 from motorpool._protocol.logs import redirect
 from motorpool._protocol.messages import owner_tag
-from motorpool._protocol.plan import Plan, load_hooks
 from motorpool._protocol.spool import OUTCOMES, SpoolWriter
 from motorpool._protocol.status import STATUS, StatusTable
-from motorpool._store import INLINE_LIMIT
+from motorpool._store import INLINE_LIMIT, ScriptModule, as_main
 from motorpool._worker.setup import set_up_process
 from motorpool._worker.task import Hooks
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from motorpool._protocol.host import Host
+    from motorpool._protocol.plan import Plan
     from motorpool._store import Payload, Ref, StoreClient
 
 _spool = SpoolWriter(OUTCOMES)
@@ -55,15 +58,23 @@ class Session:
         self._seconds: dict[int, float] = {}  # that each function took when it last ran
         self._datasets: dict[str, Any] = {}
         self.owned = set_up_process(self.settings)
-        host = equipment.host
-        self.host: Host | None = None if host is None else client.loads(host)
-        self.hooks = Hooks(load_hooks(equipment.hooks, client.loads))
-        self.hooks.call(
-            "motorpool_worker_started", backend=self.settings.backend, run_id=self.settings.run_id
-        )
+        script = self._plan.script
+        self._script = None if script.is_here else ScriptModule(script, client.loads)
+        with self.as_main():
+            host = equipment.host
+            self.host: Host | None = None if host is None else client.loads(host)
+            self.hooks = Hooks(load_hooks(equipment.hooks, client.loads))
+            self.hooks.call(
+                "motorpool_worker_started", backend=self.settings.backend,
+                run_id=self.settings.run_id,
+            )  # fmt: skip
         if self.owned is not None:
             self.owned.state.capture()
             redirect(self.owned.log, self.settings.log_levels)  # imports may have changed it
+
+    def as_main(self) -> AbstractContextManager[None]:
+        """Give this process the names of the user's script; while it lasts, or for good."""
+        return as_main(self._script, stays=self.owned is not None)
 
     def attach_output(self) -> None:
         """Let what this process writes for its driver go to the files of this run."""

@@ -11,7 +11,7 @@ import dill
 import multiprocess
 
 from motorpool import hookimpl
-from motorpool.backend import reduce_out_of_band
+from motorpool.backend import reduce_out_of_band, reduce_script
 from motorpool.executors import DirectBackend, DirectExecutor
 from motorpool.processes import start_server, worker_context
 
@@ -31,6 +31,9 @@ class _Pickler(dill.Pickler):  # type: ignore[misc]
     """Leaves classes to cloudpickle: those of `__main__` come back as they were, not as copies."""
 
     def reducer_override(self, obj: Any) -> Any:
+        reduced = reduce_script(obj)
+        if reduced is not NotImplemented:
+            return reduced
         if isinstance(obj, type):
             return cloudpickle.Pickler.reducer_override(self, obj)
         if type(obj) is pickle.PickleBuffer:
@@ -83,7 +86,7 @@ class MultiprocessBackend(DirectBackend):
     @staticmethod
     def loads(data: bytes, buffers: Iterable[Any] | None = None) -> Any:
         """Unpickle with dill."""
-        return dill.loads(data, buffers=buffers)
+        return dill.loads(data, ignore=True, buffers=buffers)
 
 
 @hookimpl

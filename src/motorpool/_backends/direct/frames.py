@@ -16,6 +16,8 @@ from functools import lru_cache
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
+from motorpool._store import pickling
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -51,7 +53,8 @@ def call_frame(
     if plain and _is_importable(function):
         name = _pickled(function, dumps)
         return frame(Kind.RAW_CALL, task, _LENGTH.pack(len(name)) + name + args[0])
-    return frame(Kind.CALL, task, dumps(call))
+    with pickling(by_name=False):
+        return frame(Kind.CALL, task, dumps(call))
 
 
 def read_call(kind: int, payload: bytes, loads: Callable[[bytes], Any]) -> Callable[[], Any]:

@@ -1,0 +1,83 @@
+"""The hooks that run in workers, pickled."""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from motorpool._protocol.problem import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from motorpool._protocol.host import Host
+
+# The hooks that run where the node runs.
+WORKER_HOOKS = frozenset({
+    "after_dataset_loaded", "after_dataset_saved", "after_node_run", "before_dataset_loaded",
+    "before_dataset_saved", "before_node_run", "motorpool_worker_started", "on_node_error",
+})  # fmt: skip
+
+
+def pickle_hooks(
+    manager: Any, dumps: Callable[[Any], bytes], host: Host | None
+) -> tuple[bytes | None, list[Problem]]:
+    """Pickle the plug-ins of a hook manager that have something to do in workers.
+
+    Args:
+        manager: The hook manager, or None.
+        dumps: The backend's.
+        host: The framework that the run belongs to; it may have a stand-in for a plug-in.
+
+    Returns:
+        The pickle or None, and what cannot be pickled.
+    """
+    plugins, specs, problems = [], {}, []
+    for name, plugin in getattr(manager, "list_name_plugin", list)():
+        callers = (manager.get_hookcallers(plugin) or []) if plugin is not None else []
+        used = [caller for caller in callers if caller.name in WORKER_HOOKS]
+        if not used:
+            continue
+        if isinstance(plugin, ModuleType):  # workers import it; not every pickler does so
+            plugins.append((True, plugin.__name__))
+            specs.update(_specs_of(used))
+            continue
+        try:
+            dumps(plugin)
+        except Exception as error:  # noqa: BLE001, whatever pickling raises is the reason
+            stand_in = None if host is None else host.stand_in(plugin)
+            if stand_in is not None:
+                plugins.append((False, stand_in))
+                specs.update(_specs_of(used))
+                continue
+            text = (
+                f"the hooks {name!r} cannot be pickled: {type(error).__name__}: {error}. Workers "
+                "need a copy: keep connections and open files out of the object."
+            )
+            problems.append(Problem(text, plugin))
+            continue
+        plugins.append((False, plugin))
+        specs.update(_specs_of(used))
+    if not plugins:
+        return None, problems
+    return dumps((manager.project_name, list(specs.values()), plugins)), problems
+
+
+def load_hooks(data: bytes | None, loads: Callable[[bytes], Any]) -> pluggy.PluginManager | None:
+    """Make a hook manager like the driver's."""
+    if data is None:
+        return None
+    project_name, specs, plugins = loads(data)
+    manager = pluggy.PluginManager(project_name)
+    for namespace in specs:
+        manager.add_hookspecs(namespace)
+    for is_module, plugin in plugins:
+        manager.register(importlib.import_module(plugin) if is_module else plugin)
+    return manager
+
+
+def _specs_of(callers: Iterable[Any]) -> dict[int, Any]:
+    return {id(c.spec.namespace): c.spec.namespace for c in callers if c.spec}

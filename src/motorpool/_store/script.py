@@ -1,0 +1,278 @@
+"""The names of a script: how workers come by what `__main__` defines.
+
+    driver                                           worker
+    a function or class that `__main__`  -- name --> found in a `__main__` of the worker's own,
+    has under its name                               as pickle finds it
+    what such a name stands for ------- pickle ----> unpickled into that module when first used
+
+So there is one object of each name in a worker, whatever pickles it: this package, a pool that a
+node starts, or `pickle.dump` in a node. Nothing of the script runs again. A function without a
+name of its own (a lambda, one within another function) is pickled by value, and finds its globals
+in that same module. `script_module` is the worker's side.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from contextlib import contextmanager
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from motorpool._store.script_module import (
+    HERE,
+    MAIN,
+    NAMES_OF_MAIN,
+    Script,
+    ScriptModule,
+    define,
+    namespace,
+    second,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+# What every module has; functions find these without being sent them.
+_ATTRIBUTES = ("__file__", "__package__", "__doc__")
+_OF_MODULES = frozenset({
+    *_ATTRIBUTES, "__name__", "__spec__", "__builtins__", "__loader__", "__cached__", "__path__",
+})  # fmt: skip
+# Values that are as good when they are copied, or that pickle knows by name.
+_COPIED = (
+    type(None), bool, int, float, complex, str, bytes, type(Ellipsis), type(NotImplemented),
+    ModuleType, type, type(lambda: None),
+)  # fmt: skip
+
+
+class _Local(threading.local):
+    """What this thread pickles for.
+
+    Attributes:
+        collector: Of the run whose names are being collected, or None.
+        by_name: Whether it pickles for processes that have the script's names, or for others; or
+            None, if that depends on where it is.
+    """
+
+    collector: Collector | None = None
+    by_name: bool | None = None
+
+
+local = _Local()
+# Names that runs of this process have sent; values that they have left may be of such classes.
+_sent: set[str] = set()
+# Who needs a name that may be of no use, and whose value may be one that cannot be pickled.
+OTHERS = "others"
+
+
+@contextmanager
+def pickling(*, by_name: bool) -> Iterator[None]:
+    """Pickle what `__main__` defines in one way.
+
+    Args:
+        by_name: For processes that have its names, or for others.
+    """
+    before, local.by_name = local.by_name, by_name
+    try:
+        yield
+    finally:
+        local.by_name = before
+
+
+def names_travel() -> bool:
+    """Whether what is pickled now goes where the names of `__main__` are known."""
+    if local.by_name is not None:
+        return local.by_name
+    return local.collector is not None or isinstance(sys.modules.get(MAIN), ScriptModule)
+
+
+def known(names: Iterable[str]) -> list[str]:
+    """Those of some names that `__main__` defines, each once."""
+    main = namespace()
+    return [name for name in dict.fromkeys(names) if name in main and name not in _OF_MODULES]
+
+
+def name_of(obj: Any) -> str | None:
+    """The name under which `__main__` has a function or a class, or None if it has it not."""
+    name = getattr(obj, "__qualname__", None)
+    if getattr(obj, "__module__", None) not in NAMES_OF_MAIN or not isinstance(name, str):
+        return None
+    first, *rest = name.split(".")
+    found: Any = namespace().get(first)
+    for part in rest:
+        found = getattr(found, part, None)
+    return name if found is obj else None
+
+
+class Carrier:
+    """Unpickles as a value, once what its classes' names stand for is known.
+
+    Args:
+        value: The value.
+        pickles: Of the names.
+    """
+
+    def __init__(self, value: Any, pickles: dict[str, bytes]) -> None:
+        self._value, self._pickles = value, pickles
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return second, (_Defining(self._pickles), self._value)
+
+
+class _Defining:
+    """Unpickles as nothing, and lets the names be known."""
+
+    def __init__(self, pickles: dict[str, bytes]) -> None:
+        self._pickles = pickles
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return define, (self._pickles,)
+
+
+class Undefined(NamedTuple):
+    """A name whose value cannot be pickled.
+
+    Attributes:
+        name: The name.
+        error: Why.
+        users: For whom it was collected.
+    """
+
+    name: str
+    error: Exception
+    users: set[object]
+
+
+class Collector:
+    """Collects the names of `__main__` that a run refers to, and pickles what they stand for.
+
+    Attributes:
+        defining: The name that is being defined, or None.
+        shares: Whether variables of `__main__` are pickled by name, as for functions, and not
+            their values, as for data.
+    """
+
+    def __init__(self) -> None:
+        self.defining: str | None = None
+        self.shares = True
+        self._names = namespace()
+        self._user: object = None
+        self._roots: dict[str, set[object]] = {}
+        self._needs: dict[str, list[str]] = {}
+        self._waiting: list[str] = []
+        self._pickles: dict[str, bytes] = {}
+        self._variables: dict[int, str] | None = None
+
+    @contextmanager
+    def collecting(self, user: object = None, *, shares: bool = True) -> Iterator[None]:
+        """Collect what this thread pickles.
+
+        Args:
+            user: For whom, see `Undefined`.
+            shares: See the attribute.
+        """
+        before = local.collector, self._user, self.shares
+        local.collector, self._user, self.shares = self, user, shares
+        try:
+            yield
+        finally:
+            local.collector, self._user, self.shares = before
+
+    def want(self, name: str) -> None:
+        """Note that a name is referred to, by what is being pickled."""
+        first = name.partition(".")[0]
+        if self.defining is not None:
+            self._needs[self.defining].append(first)
+        else:
+            self._roots.setdefault(first, set()).add(self._user)
+        self._waiting.append(first)
+
+    def want_all(self, names: Iterable[str]) -> None:
+        """Likewise for several names."""
+        for name in names:
+            self.want(name)
+
+    def want_sent(self) -> None:
+        """Likewise for what earlier runs have sent: a value of theirs is an input of this one."""
+        with self.collecting(OTHERS):
+            self.want_all(known(sorted(_sent)))
+
+    def want_those_of(self, other: Collector) -> None:
+        """Likewise for those of another backend in the same run, whose values may come here."""
+        with self.collecting(OTHERS):
+            self.want_all(known(other._pickles))
+
+    def variable(self, obj: Any) -> str | None:
+        """The name of the variable of `__main__` that holds an object, or None."""
+        if self._variables is None:
+            names = sorted(self._names, key=lambda name: name.startswith("_"), reverse=True)
+            self._variables = {
+                id(self._names[name]): name
+                for name in names
+                if name not in _OF_MODULES and not isinstance(self._names[name], _COPIED)
+            }
+        name = self._variables.get(id(obj))
+        return name if name is not None and self._names.get(name) is obj else None
+
+    def is_root(self, obj: Any) -> bool:
+        """Whether this is what is being defined, and no part of it."""
+        return self.defining is not None and self._names.get(self.defining) is obj
+
+    def is_defining(self, name: str) -> bool:
+        """Whether this is, or is part of, what is being defined."""
+        return self.defining == name.partition(".")[0]
+
+    def define_all(self, dumps: Callable[[Any], bytes]) -> list[Undefined]:
+        """Pickle what the names stand for, and what those need in turn.
+
+        Returns:
+            What cannot be pickled.
+        """
+        failed = []
+        while self._waiting:
+            name = self._waiting.pop()
+            if name in self._needs or name not in self._names:
+                continue
+            self._needs[name], self.defining = [], name
+            try:
+                with self.collecting():
+                    self._pickles[name] = dumps(self._names[name])
+            except Exception as error:  # noqa: BLE001, whatever pickling raises is the reason
+                failed.append((name, error))
+            finally:
+                self.defining = None
+        return [Undefined(name, error, self._users(name)) for name, error in failed]
+
+    def _users(self, failed: str) -> set[object]:
+        """Who needs a name, itself or by way of others."""
+        users: set[object] = set()
+        for root, its_users in self._roots.items():
+            seen, names = {root}, [root]
+            while names and failed not in seen:
+                new = set(self._needs.get(names.pop(), ())) - seen
+                seen |= new
+                names += new
+            if failed in seen:
+                users |= its_users
+        return users
+
+    @property
+    def waits(self) -> bool:
+        """Whether there are names that have not been defined."""
+        return any(name not in self._needs for name in self._waiting)
+
+    def carrier(self, value: Any) -> Carrier:
+        """A value that brings what has been collected since the plan was sent."""
+        return Carrier(value, dict(self._pickles))
+
+    def script(self) -> Script:
+        """What a worker needs of `__main__`, as far as it has been collected."""
+        names, spec = self._names, self._names.get("__spec__")
+        _sent.update(self._pickles)
+        return Script(
+            {name: names[name] for name in _ATTRIBUTES if isinstance(names.get(name), str)},
+            None if spec is None else (spec.name, spec.origin),
+            dict(self._pickles),
+            (HERE, os.getpid()),
+        )
