@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from motorpool.backend import ExecutorBackend
     from motorpool.events import Observer
@@ -39,6 +39,14 @@ class RunSpecs:
     @hookspec
     def motorpool_register_observers(self) -> Iterable[Observer]:  # type: ignore[empty-body]
         """Return observers for one run; called in the driver, once a run."""
+
+    @hookspec
+    def motorpool_capture_settings(self) -> Iterable[tuple[Callable[[Any], object], Any]]:  # type: ignore[empty-body]
+        """Return settings that nodes should find in workers as they are here.
+
+        Called in the driver when a run starts. Each is a function and its argument: workers call
+        the function before the first node of the run, and again after a run with other settings.
+        """
 
     @hookspec
     def motorpool_worker_started(self, backend: str, run_id: str) -> None:

@@ -2,7 +2,7 @@
 
 With `spawn` and `forkserver`, multiprocessing runs the main module once more in every worker: slow
 for a script that loads data, and a RuntimeError for one without an `if __name__ == "__main__"`.
-Nodes reach workers by value (cloudpickle, dill), so no worker needs it.
+Workers get what nodes need of it, so no worker runs it.
 """
 
 from __future__ import annotations

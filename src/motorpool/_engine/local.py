@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import threading
 import time
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 from motorpool._datasets.contract import is_ephemeral, release_dataset
 from motorpool._engine.transport import Transport
+from motorpool._protocol.context import NodeContext
 from motorpool._protocol.failure import as_failure
 from motorpool._protocol.messages import OFTEN, Outcome
 from motorpool._store.checkpoint import keep_dataset
@@ -45,6 +47,7 @@ class InProcess(Transport):
         self._catalog = catalog
         self._seen: NodeCatalog = catalog if host is None else host.view(catalog)
         self._hooks = Hooks(hook_manager)
+        self._context = NodeContext(copy_context())
         self._is_async = is_async
         self._run_id = run_id
         self._checkpoint = checkpoint
@@ -96,10 +99,11 @@ class InProcess(Transport):
     ) -> tuple[BaseException | None, dict[str, str]]:
         node = self._nodes[index]
         try:
-            NodeRun(
+            run = NodeRun(
                 node, self._seen, self._hooks, is_async=self._is_async,
                 run_id=self._run_id, attempt=attempt,
-            )()  # fmt: skip
+            )  # fmt: skip
+            self._context.run(run)
             return None, self._keep(node.outputs)
         except BaseException as error:
             if _in_main_thread() and _is_for_all(error):

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from motorpool._engine.outputs import save_output
 from motorpool._engine.stretches import NO_NODE
 from motorpool._engine.tracked import TrackedTransport
+from motorpool._protocol.context import capture_context
 from motorpool._protocol.equipment import Equipment, new_key
 from motorpool._protocol.failure import unpack
-from motorpool._protocol.hooks import pickle_hooks
+from motorpool._protocol.hooks import pickle_hooks, pickle_settings
 from motorpool._protocol.messages import Outcome, envelope_head, owner_tag, rows_of
 from motorpool._protocol.plan import Plan
 from motorpool._protocol.problem import undefined_problem, unpicklable_value
@@ -86,6 +87,9 @@ class Shipped(TrackedTransport):
         with self._script.collecting():
             hooks, problems = pickle_hooks(self._hook_manager, self._client.dumps, self._host)
             host = None if self._host is None else self._client.dumps(self._host)
+            context = capture_context(self._client.dumps)
+            process, unfit = pickle_settings(self._hook_manager, self._client.dumps)
+        problems += unfit
         written = {name for node in nodes for name in node.outputs}
         reads = {name for node in own for name in node.inputs}
         for name in sorted(reads - written - self._remote):
@@ -99,8 +103,9 @@ class Shipped(TrackedTransport):
         key = new_key()
         sealed = Equipment(datasets, hooks, host).seal(key)
         plan = Plan(
-            settings=self._settings, nodes=pickled, sealed=sealed, script=self._script.script()
-        )
+            settings=self._settings, nodes=pickled, sealed=sealed, context=context,
+            process=process, script=self._script.script(),
+        )  # fmt: skip
         # Workers know a plan by its name, which must be no other run's.
         self._plan = self._put(plan, inline=False, owner=f"{self._settings.token}-plan-")
         self._envelope_head = envelope_head(self._client, self._plan, key)

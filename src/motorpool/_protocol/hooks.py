@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from motorpool._protocol.problem import Problem
+from motorpool._protocol.settings import capture_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -64,6 +65,29 @@ def pickle_hooks(
     if not plugins:
         return None, problems
     return dumps((manager.project_name, list(specs.values()), plugins)), problems
+
+
+def pickle_settings(manager: Any, dumps: Callable[[Any], bytes]) -> tuple[bytes, list[Problem]]:
+    """Pickle the settings of this process, and those that plug-ins capture.
+
+    Returns:
+        The pickle, and what cannot be pickled.
+    """
+    settings = capture_settings()
+    capture = getattr(getattr(manager, "hook", None), "motorpool_capture_settings", None)
+    problems = []
+    for captured in capture() if capture is not None else ():
+        for setting in captured:
+            try:
+                dumps(setting)
+                settings.append(setting)
+            except Exception as error:  # noqa: BLE001, whatever pickling raises is the reason
+                text = (
+                    f"the setting {setting!r} of a motorpool_capture_settings hook cannot be "
+                    f"pickled: {type(error).__name__}: {error}."
+                )
+                problems.append(Problem(text, setting))
+    return dumps(settings), problems
 
 
 def load_hooks(data: bytes | None, loads: Callable[[bytes], Any]) -> pluggy.PluginManager | None:

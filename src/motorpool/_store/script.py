@@ -87,6 +87,12 @@ def names_travel() -> bool:
     return local.collector is not None or isinstance(sys.modules.get(MAIN), ScriptModule)
 
 
+def want_global(name: str) -> None:
+    """Note that what is being pickled refers to a name of `__main__`."""
+    if local.collector is not None:
+        local.collector.want(name)
+
+
 def known(names: Iterable[str]) -> list[str]:
     """Those of some names that `__main__` defines, each once."""
     main = namespace()

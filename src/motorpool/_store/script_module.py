@@ -9,6 +9,7 @@ import secrets
 import sys
 import threading
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cached_property, singledispatch
 from types import CellType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,6 +22,7 @@ MAIN = "__main__"
 NAMES_OF_MAIN = frozenset({MAIN, "__mp_main__"})
 # This interpreter, apart from others of the same process; forked ones have the same.
 HERE = secrets.token_hex(8)
+NO_DEFAULT = "motorpool: no default"
 # Modules that a worker had as `__main__` before: functions that run may still need their globals.
 _replaced: dict[int, ModuleType] = {}
 
@@ -248,6 +250,11 @@ def make_dispatch(default: Callable[..., Any], others: Mapping[type, Callable[..
     for kind, implementation in others.items():
         function.register(kind, implementation)
     return function
+
+
+def make_context_var(name: str, default: Any) -> ContextVar[Any]:
+    """Make a context variable."""
+    return ContextVar(name) if default == NO_DEFAULT else ContextVar(name, default=default)
 
 
 def make_cached_property(function: Callable[[Any], Any], name: str | None) -> Any:

@@ -13,6 +13,7 @@ import functools
 import marshal
 import re
 import sys
+from contextvars import Context, ContextVar
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +22,10 @@ from motorpool._store.script import known, local, name_of, names_travel
 from motorpool._store.script_module import (
     MAIN,
     NAMES_OF_MAIN,
+    NO_DEFAULT,
     begin,
     make_cached_property,
+    make_context_var,
     make_dispatch,
     make_function,
     named,
@@ -64,6 +67,8 @@ def reduce_script(obj: Any) -> Any:
         return NotImplemented
     if kind is functools.cached_property:
         return make_cached_property, (obj.func, obj.attrname)
+    if kind is ContextVar and collector is not None and collector.is_root(obj):
+        return make_context_var, (obj.name, Context().run(obj.get, NO_DEFAULT))
     return NotImplemented if collector is None else _reduce_variable(obj, collector)
 
 

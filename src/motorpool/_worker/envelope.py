@@ -132,10 +132,11 @@ class Trip:
             node = session.node(load.node)
             with allocating(partial(session.allocate, load.node)):
                 seen = catalog if session.host is None else session.host.view(catalog)
-                NodeRun(
+                run = NodeRun(
                     node, seen, session.hooks, is_async=settings.is_async,
                     run_id=settings.run_id, attempt=load.attempt,
-                )()  # fmt: skip
+                )  # fmt: skip
+                session.context.run(run)
             if load.handed and self._must_part():
                 catalog.part()
             if settings.checkpoint is not None:

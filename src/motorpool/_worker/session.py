@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from motorpool._protocol.context import NodeContext
 from motorpool._protocol.equipment import Equipment
 from motorpool._protocol.hooks import load_hooks
 from motorpool._protocol.logs import redirect
@@ -44,6 +45,7 @@ class Session:
         owned: What this process writes for the driver; None if the worker is not Motorpool's own.
         host: The framework that the run belongs to, or None.
         hooks: What is called around each node.
+        context: What each node begins with.
     """
 
     def __init__(self, client: Any, plan: Ref, key: bytes) -> None:
@@ -61,6 +63,9 @@ class Session:
         script = self._plan.script
         self._script = None if script.is_here else ScriptModule(script, client.loads)
         with self.as_main():
+            if self.owned is not None:
+                self.owned.settings.use(self._plan.process, client.loads)
+            self.context = NodeContext(self._plan.context.restore(client.loads))
             host = equipment.host
             self.host: Host | None = None if host is None else client.loads(host)
             self.hooks = Hooks(load_hooks(equipment.hooks, client.loads))
@@ -79,6 +84,8 @@ class Session:
     def attach_output(self) -> None:
         """Let what this process writes for its driver go to the files of this run."""
         if self.owned is not None:
+            if self.owned.settings.use(self._plan.process, self.client.loads):
+                self.owned.state.capture()
             self.owned.log.point_to(self._scratch)
             self.owned.faults.point_to(self._scratch)
 

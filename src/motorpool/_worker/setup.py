@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from motorpool._protocol.faults import FaultWriter
 from motorpool._protocol.logs import LogWriter, redirect
@@ -14,6 +14,8 @@ from motorpool._system.process import limit_threads, watch_parent
 from motorpool._worker.process_state import ProcessState
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from motorpool._protocol.plan import Settings
 
 
@@ -23,6 +25,31 @@ class OwnedProcess(NamedTuple):
     log: LogWriter
     faults: FaultWriter
     state: ProcessState
+    settings: AppliedSettings
+
+
+class AppliedSettings:
+    """The settings of the run that this process works for."""
+
+    def __init__(self) -> None:
+        self._applied = b""
+
+    def use(self, pickled: bytes, loads: Callable[[bytes], Any]) -> bool:
+        """Apply a run's settings, unless they are those that hold.
+
+        Args:
+            pickled: From `pickle_settings`.
+            loads: The backend's.
+
+        Returns:
+            Whether they were others.
+        """
+        if pickled == self._applied:
+            return False
+        for apply, value in loads(pickled):
+            apply(value)
+        self._applied = pickled
+        return True
 
 
 def set_up_process(settings: Settings) -> OwnedProcess | None:
@@ -43,4 +70,6 @@ def _set_up_once(threads: int) -> OwnedProcess:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError):
             stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    return OwnedProcess(LogWriter(), FaultWriter(), ProcessState())
+    if "numpy.random" in sys.modules:  # forked with it, it would draw what others draw
+        sys.modules["numpy.random"].seed()
+    return OwnedProcess(LogWriter(), FaultWriter(), ProcessState(), AppliedSettings())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any
 
@@ -104,8 +105,9 @@ class NodeRun:
     def _each(self, action: Callable[[Any], Any], items: Collection[Any]) -> list[Any]:
         if not self._is_async or len(items) < 2:  # noqa: PLR2004, one item has nothing beside it
             return list(map(action, items))
+        contexts = [copy_context() for _ in items]  # a context is for one thread at a time
         with ThreadPoolExecutor(len(items)) as pool:
-            return list(pool.map(action, items))
+            return list(pool.map(lambda context, item: context.run(action, item), contexts, items))
 
     def _load(self, name: str) -> Any:
         hooks = self._hooks
