@@ -45,7 +45,6 @@ from motorpool.errors import (
     DatasetError,
     MissingInputError,
     NodeError,
-    RemoteError,
     ValidationError,
     WorkerCountError,
 )
@@ -260,7 +259,7 @@ def test_own_exception_is_raised_with_its_traceback(any_backend, run):
 @pytest.mark.parametrize(
     ("func", "kind", "message"),
     [
-        (functions.raise_unfriendly, RemoteError, "UnfriendlyError: 1 and 2"),
+        (functions.raise_unfriendly, functions.UnfriendlyError, "1 and 2"),
         (functions.make_unpicklable, TypeError, "stays here"),
         (lambda x: (_ for _ in ()).throw(KeyboardInterrupt), NodeError, "KeyboardInterrupt"),
         (functions.exit_soft, NodeError, r"sys.exit\(3\)"),
@@ -271,8 +270,8 @@ def test_own_exception_is_raised_with_its_traceback(any_backend, run):
         ),
     ],
 )
-def test_failures_that_cannot_be_pickled_become_errors(process_backend, run, func, kind, message):
-    """What cannot travel is described by what can; the worker lives on."""
+def test_awkward_failures_are_raised_as_errors(process_backend, run, func, kind, message):
+    """Of their own class, or of ours if they would end the driver; the worker lives on."""
     pipe = pipeline([node(func, "x", "y", name="awkward"), node(identity, "x", "z")])
     with pytest.raises(kind, match=message) as caught:
         run(process_backend, pipe, {"x": 5}, on_failure="continue")

@@ -11,7 +11,15 @@ import kedro.runner
 import numpy as np
 import pytest
 from awkward_functions import one_way
-from functions import Unpicklable, add, identity, increment, make_unpicklable, raise_unfriendly
+from functions import (
+    UnfriendlyError,
+    Unpicklable,
+    add,
+    identity,
+    increment,
+    make_unpicklable,
+    raise_unfriendly,
+)
 from kedro.framework.hooks.manager import _create_hook_manager
 from kedro.io import (
     CachedDataset,
@@ -47,7 +55,7 @@ from kedro_functions import (
 
 import motorpool
 from motorpool import kedro as ours
-from motorpool.errors import NodeError, ValidationError, WorkerCrashedError
+from motorpool.errors import ValidationError, WorkerCrashedError
 from motorpool.kedro._relay import Unpicklable as UnpicklableForHooks
 
 
@@ -223,11 +231,11 @@ def test_hooks_in_the_driver_get_stand_ins_for_what_does_not_unpickle(process_ba
     assert isinstance(hooks.seen[0]["y"], UnpicklableForHooks)
     assert hooks.seen[0]["y"].kind == "OneWay"
     for function, name in ((shout, "bad"), (raise_unfriendly, "good")):
-        with pytest.raises(NodeError, match="UnfriendlyError: 1 and 2"):
+        with pytest.raises(UnfriendlyError, match="1 and 2"):
             run(process_backend, [node(function, "x", "y", name=name)],
                 SharedMemoryDataCatalog({"x": MemoryDataset("a")}), [hooks],
                 hooks="driver")  # fmt: skip
-    assert "UnfriendlyError: 1 and 2" in hooks.seen[-1]
+    assert hooks.seen[-1] == "UnfriendlyError('1 and 2')"
 
 
 @pytest.mark.parametrize("where", ["workers", "driver"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any, Literal
 
+from motorpool._system.exceptions import add_note
 from motorpool.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -105,9 +106,10 @@ class MemoryDataset:
             return copy.deepcopy(data)
         except Exception as error:
             kind = type(data).__name__
-            error.add_note(
+            add_note(
+                error,
                 f"An in-memory {kind} is deep-copied, so that no reader changes what others read. "
-                "If it cannot be, wrap it: MemoryDataset(value, copy_mode='assign')."
+                "If it cannot be, wrap it: MemoryDataset(value, copy_mode='assign').",
             )
             raise
 

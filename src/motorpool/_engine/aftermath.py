@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from motorpool._engine.crash_errors import noted
 from motorpool._engine.recovery import Death, Recovery
+from motorpool._system.exceptions import add_note
 from motorpool.errors import BackendError, NodeError
 
 if TYPE_CHECKING:
@@ -198,7 +199,7 @@ class Aftermath:
         except BackendError as error:  # it is not ours, or breaks again and again
             running = [self._nodes[n].name for n in lost if self._transport.running(n) is not None]
             if running:
-                error.add_note(f"When it broke, it ran {', '.join(map(repr, running))}.")
+                add_note(error, f"When it broke, it ran {', '.join(map(repr, running))}.")
                 error.node = running[0] if len(running) == 1 else None
             raise
         self._lost(None, verdict.innocent)

@@ -6,6 +6,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
+from motorpool._system.exceptions import add_note
 from motorpool.errors import (
     MotorpoolError,
     NodeTimeoutError,
@@ -116,7 +117,7 @@ def timeout_error(
 def noted(error: BaseException, node: str, backend: str, pid: int | None) -> BaseException:
     """Note on a node's own exception where it comes from; return it."""
     worker = "" if pid is None else f", worker {pid}"
-    error.add_note(f"in node {node!r}, on backend {backend!r}{worker}")
+    add_note(error, f"in node {node!r}, on backend {backend!r}{worker}")
     if isinstance(error, MotorpoolError):
         error.node, error.backend = error.node or node, error.backend or backend
     return error

@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from motorpool._datasets.contract import is_ephemeral, release_dataset
+from motorpool._system.exceptions import add_note
 from motorpool.catalog import MemoryDataset
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class Exchange:
                 try:
                     self._bring(name, maker, lane)
                 except Exception as error:  # noqa: BLE001, whatever pickling raises
-                    error.add_note(f"while bringing {name!r} from one backend to another")
+                    add_note(error, f"while bringing {name!r} from one backend to another")
                     return node, error
         return None
 

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from motorpool._system.exceptions import add_note
 from motorpool.errors import PipelineError
 
 if TYPE_CHECKING:
@@ -86,9 +87,8 @@ class Retry:
         try:
             return bool(self.on(error))
         except Exception as problem:  # noqa: BLE001, the user's code
-            error.add_note(
-                f"It was not tried again: Retry(on=...) raised {type(problem).__name__}: {problem}"
-            )
+            why = f"Retry(on=...) raised {type(problem).__name__}: {problem}"
+            add_note(error, f"It was not tried again: {why}")
             return False
 
     def pause(self, number: int) -> float:

@@ -7,6 +7,8 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from motorpool._store import make_exception, state_of
+from motorpool._system.exceptions import add_note, causes, set_attributes, set_cause
 from motorpool.errors import NodeError, RemoteError, WorkerCrashedError
 
 if TYPE_CHECKING:
@@ -16,6 +18,12 @@ if TYPE_CHECKING:
 _PACKAGE = str(Path(__file__).parents[1])
 # A message of this size fits on a screen many times over; some hold a whole table.
 _LONGEST_TEXT = 64 * 1024
+# What an exception was raised from, and so on, as far as it travels.
+_LONGEST_CHAIN = 50
+
+
+# By position in a list: its cause and its context, and whether the context is not to be shown.
+_Link = tuple[int | None, int | None, bool]
 
 
 class Failure(NamedTuple):
@@ -46,27 +54,119 @@ def pack(
 ) -> Failure:
     """Pack an exception, with its traceback as text.
 
-    It is unpickled once here: an exception whose constructor takes other arguments pickles well,
-    and fails only where it arrives.
+    It goes with what it was raised from, and each of these as it is or, if that cannot be pickled,
+    by its parts, of which some may be described only. All are unpickled once here: an exception
+    whose constructor takes other arguments pickles well, and fails only where it arrives.
     """
-    pickled, obstacle = None, ""
-    try:
-        data = dumps(error)
-        try:
-            pickled = data if type(loads(data)) is type(error) else None
-            obstacle = "" if pickled else "it unpickles as something else"
-        except BaseException as problem:  # noqa: BLE001, code of the exception's own runs here
-            obstacle = (
-                f"it cannot be unpickled: {summary_of(problem)}; let its __init__ pass all of its "
-                "arguments to super().__init__, or define __reduce__"
-            )
-    except BaseException as problem:  # noqa: BLE001, same
-        obstacle = f"it cannot be pickled: {summary_of(problem)}"
+    obstacles: list[str] = []
+
+    def fitting(one: BaseException) -> Any:
+        """What to pickle for an exception; None if that cannot be done."""
+        for way in (one, _Parts(one, dumps)):
+            try:
+                if type(loads(dumps(way))) is type(one):
+                    return way
+                obstacles.append("it unpickles as something else")
+            except BaseException as problem:  # noqa: BLE001, code of the exception's own runs here
+                obstacles.append(f"it cannot be pickled: {summary_of(problem)}")
+        return None
+
+    chain = _Chain(error)
+    first, *others = map(fitting, chain.errors)
+    pickled = None if first is None else dumps(chain.of([first, *others]))
+    obstacle = obstacles[0] if first is None else ""
     return Failure(pickled, summary_of(error), format_error(error), obstacle)
 
 
+class _Chain:
+    """An exception, what it was raised from, and what was handled meanwhile.
+
+    Args:
+        error: The exception.
+
+    Attributes:
+        errors: All of them, this one first.
+    """
+
+    def __init__(self, error: BaseException) -> None:
+        self.errors = [error]
+        self._links: list[_Link] = []
+        for each in self.errors:  # which grows
+            cause, context = self._index(each.__cause__), self._index(each.__context__)
+            self._links.append((cause, context, each.__suppress_context__))
+
+    def _index(self, error: BaseException | None) -> int | None:
+        if error is None:
+            return None
+        for index, known in enumerate(self.errors):
+            if known is error:
+                return index
+        if len(self.errors) == _LONGEST_CHAIN:
+            return None
+        self.errors.append(error)
+        return len(self.errors) - 1
+
+    def of(self, parts: list[Any]) -> _Linked:
+        """What to pickle, given what to pickle for each; None for those that cannot be."""
+        return _Linked(parts, self._links)
+
+
+class _Linked:
+    """Unpickles as an exception, linked to others."""
+
+    def __init__(self, errors: list[Any], links: list[_Link]) -> None:
+        self._errors, self._links = errors, links
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _linked, (self._errors, self._links)
+
+
+def _linked(errors: list[BaseException | None], links: list[_Link]) -> BaseException | None:
+    for error, (cause, context, suppress) in zip(errors, links, strict=True):
+        if error is not None:
+            attributes: dict[str, Any] = {}
+            if context is not None:
+                attributes["__context__"] = errors[context]
+            if cause is not None:
+                attributes["__cause__"] = errors[cause]
+            set_attributes(error, attributes | {"__suppress_context__": suppress})
+    return errors[0]
+
+
+class _Parts:
+    """Unpickles as an exception, made without its `__init__`, of the parts that can be pickled.
+
+    Args:
+        error: The exception.
+        dumps: The backend's.
+    """
+
+    def __init__(self, error: BaseException, dumps: Callable[[Any], bytes]) -> None:
+        self._error, self._dumps = error, dumps
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        error = self._error
+        arguments = tuple(map(self._part, error.args))
+        state = {name: self._part(value) for name, value in state_of(error).items()}
+        return make_exception, (type(error), arguments), state, None, None, set_attributes
+
+    def _part(self, part: Any) -> Any:
+        try:
+            self._dumps(part)
+        except Exception:  # noqa: BLE001, whatever pickling raises
+            return f"[stays in the worker: {_shown(part)}]"
+        return part
+
+
+def _shown(value: Any) -> str:
+    try:
+        return repr(value)[:200]
+    except Exception:  # noqa: BLE001, code of the value's own
+        return f"a {type(value).__name__}"
+
+
 def unpack(failure: Failure, loads: Callable[[bytes], Any]) -> BaseException:
-    """Return the exception, with the remote traceback as its cause."""
+    """Return the exception, with the remote traceback as its first cause."""
     error: BaseException | None = None
     if failure.pickled is not None:
         try:
@@ -76,8 +176,14 @@ def unpack(failure: Failure, loads: Callable[[bytes], Any]) -> BaseException:
     if error is None:
         obstacle = failure.obstacle or "it cannot be unpickled here"
         error = RemoteError(f"{failure.summary} (the exception itself stays behind: {obstacle})")
-    error.__cause__ = RemoteTraceback(failure.traceback)
+    *_, first = causes(error)
+    set_cause(first, RemoteTraceback(failure.traceback))
     return error
+
+
+def remote_traceback(error: BaseException) -> RemoteTraceback | None:
+    """The remote traceback of an exception that has come from a worker, or None."""
+    return next((e for e in causes(error) if isinstance(e, RemoteTraceback)), None)
 
 
 def format_error(error: BaseException) -> str:
@@ -128,9 +234,10 @@ def as_failure(error: BaseException) -> BaseException:
 
 def explain_readonly(error: BaseException) -> None:
     """Say what to do where a node has tried to change an input of `readonly_inputs`."""
-    text = str(error).lower()
+    text = summary_of(error).lower()
     if "read-only" in text or "readonly" in text:
-        error.add_note(
+        add_note(
+            error,
             "The run has readonly_inputs=True: a node that changes an input makes a copy first, "
-            "as by `data = data.copy()`; or leave it out, and each node has a copy of its own."
+            "as by `data = data.copy()`; or leave it out, and each node has a copy of its own.",
         )

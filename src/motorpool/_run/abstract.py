@@ -10,6 +10,7 @@ from motorpool import registry
 from motorpool._backends.adapter import AdoptedBackend
 from motorpool._run.options import RunSettings
 from motorpool._run.resources import Resources
+from motorpool._system.exceptions import add_note
 from motorpool.backend import worker_count
 from motorpool.errors import BackendError, ValidationError
 from motorpool.pipeline import graph_of
@@ -270,6 +271,6 @@ def _backends_by_name(backends: Any) -> dict[str, ExecutorBackend]:
         try:
             found[name] = registry.resolve(backend)
         except BackendError as error:
-            error.add_note(f"in backends[{name!r}]")
+            add_note(error, f"in backends[{name!r}]")
             raise
     return found

@@ -22,6 +22,7 @@ from motorpool._store.contract import (
     payload_size,
 )
 from motorpool._store.driver import FileStore
+from motorpool._store.exceptions import make_exception, state_of
 from motorpool._store.format import dump, is_whole, layout, write_file
 from motorpool._store.in_band import InBandClient, InBandStore
 from motorpool._store.owned import OwnedValue
@@ -55,10 +56,12 @@ __all__ = [
     "dumps",
     "is_whole",
     "layout",
+    "make_exception",
     "payload_size",
     "pickling",
     "reduce_out_of_band",
     "reduce_script",
+    "state_of",
     "want_global",
     "write_file",
 ]

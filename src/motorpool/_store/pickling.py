@@ -16,6 +16,7 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from motorpool._store.classes import reduce_class
+from motorpool._store.exceptions import reduce_exception
 from motorpool._store.script_pickling import by_name, reduce_script
 
 if TYPE_CHECKING:
@@ -38,7 +39,9 @@ def reduce_out_of_band(obj: Any) -> Any:
         A reduced value whose data are a `PickleBuffer`, or NotImplemented.
     """
     reducer = _REDUCERS.get(type(obj).__module__)
-    return NotImplemented if reducer is None else reducer(obj)
+    if reducer is not None:
+        return reducer(obj)
+    return reduce_exception(obj) if isinstance(obj, BaseException) else NotImplemented
 
 
 @cache

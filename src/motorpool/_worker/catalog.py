@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from motorpool._datasets.contract import confirm_dataset
 from motorpool._store import OwnedValue
+from motorpool._system.exceptions import add_note
 from motorpool.errors import MotorpoolError, NodeError
 
 if TYPE_CHECKING:
@@ -157,8 +158,9 @@ class TaskCatalog:
         except (MotorpoolError, MemoryError):
             raise
         except Exception as error:
-            error.add_note(
+            add_note(
+                error,
                 "In-memory values go to other processes as pickles. Return what can be pickled, "
-                "or run on threads or sequential, where values stay as they are."
+                "or run on threads or sequential, where values stay as they are.",
             )
             raise

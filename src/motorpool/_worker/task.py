@@ -10,6 +10,7 @@ from types import GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from motorpool._store import OwnedValue
+from motorpool._system.exceptions import add_note
 from motorpool.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ class NodeRun:
         try:
             data = self._catalog.load(name)
         except Exception as error:
-            error.add_note(f"while loading the dataset {name!r}")
+            add_note(error, f"while loading the dataset {name!r}")
             raise
         if hooks:
             hooks.call("after_dataset_loaded", dataset_name=name, data=data, node=self._node)
@@ -137,7 +138,7 @@ class NodeRun:
         try:
             self._catalog.save_owned(name, owned)
         except Exception as error:
-            error.add_note(f"while saving the dataset {name!r}, a {type(owned.value).__name__}")
+            add_note(error, f"while saving the dataset {name!r}, a {type(owned.value).__name__}")
             raise
         if about:
             self._hooks.call("after_dataset_saved", data=owned.value, **about)

@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from motorpool import ParallelRunner, Retry, registry
-from motorpool._protocol.failure import RemoteTraceback, format_error
+from motorpool._protocol.failure import format_error, remote_traceback
 from motorpool._system.imports import need_modules
 from motorpool._system.libraries import libraries_of
 from motorpool.cli._observers import EventFile, Outcome
@@ -210,10 +210,12 @@ def _show_failure(error: BaseException) -> None:
     """Show each failed node's own traceback, without our frames."""
     for each in error.exceptions if isinstance(error, BaseExceptionGroup) else [error]:
         notes = getattr(each, "__notes__", [])
-        cause = each.__cause__
-        if isinstance(each, MotorpoolError) and cause is None:  # raised here, not in a worker
+        cause = remote_traceback(each)
+        if (
+            isinstance(each, MotorpoolError) and each.__cause__ is None
+        ):  # raised here, not in a worker
             text = f"{type(each).__name__}: {each}"
-        elif isinstance(cause, RemoteTraceback):
+        elif cause is not None:
             text = str(cause.args[0]).rstrip() + "".join(
                 f"\n{n}" for n in notes if n not in str(cause)
             )

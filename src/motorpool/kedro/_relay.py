@@ -21,6 +21,7 @@ from kedro.framework.hooks.specs import DatasetSpecs, NodeSpecs
 from pluggy import PluginManager
 
 from motorpool._protocol.failure import pack, unpack
+from motorpool._store import dumps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -155,8 +156,7 @@ def _without_unpicklable(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def _pickled(message: Any) -> bytes:
-    data: bytes = cloudpickle.dumps(message)
-    return data
+    return dumps(message, None)
 
 
 def _new_address() -> Any:
