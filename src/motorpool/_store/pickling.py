@@ -13,10 +13,12 @@ import importlib
 import pickle
 import sys
 from functools import cache, lru_cache
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from motorpool._store.classes import reduce_class
 from motorpool._store.exceptions import reduce_exception
+from motorpool._store.script_module import NAMES_OF_MAIN
 from motorpool._store.script_pickling import by_name, reduce_script
 
 if TYPE_CHECKING:
@@ -44,6 +46,13 @@ def reduce_out_of_band(obj: Any) -> Any:
     return reduce_exception(obj) if isinstance(obj, BaseException) else NotImplemented
 
 
+def _by_value() -> bool:
+    """Whether the user has registered modules whose contents go by value."""
+    import cloudpickle  # noqa: PLC0415, takes 10 ms that `import motorpool` must not
+
+    return bool(cloudpickle.list_registry_pickle_by_value())
+
+
 @cache
 def _pickler() -> type[Any]:
     import cloudpickle  # noqa: PLC0415, takes 10 ms that `import motorpool` must not
@@ -52,6 +61,8 @@ def _pickler() -> type[Any]:
         """cloudpickle's, with more out of band."""
 
         def reducer_override(self, obj: Any) -> Any:
+            if isinstance(obj, (type, FunctionType)) and _has_its_name(obj):
+                return NotImplemented  # by name; cloudpickle needs five times as long to know
             reduced = reduce_script(obj)
             if reduced is NotImplemented:
                 reduced = reduce_out_of_band(obj)
@@ -60,6 +71,13 @@ def _pickler() -> type[Any]:
             return reduce_class(obj) if isinstance(obj, type) else super().reducer_override(obj)
 
     return Pickler
+
+
+def _has_its_name(obj: Any) -> bool:
+    """Whether a function or a class is found in its module, which workers import."""
+    module = obj.__module__
+    found = getattr(sys.modules.get(module), obj.__qualname__, None) is obj
+    return found and module not in NAMES_OF_MAIN and not _by_value()
 
 
 def dumps(obj: Any, buffer_callback: Callable[[pickle.PickleBuffer], Any] | None) -> bytes:
