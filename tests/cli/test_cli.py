@@ -37,7 +37,9 @@ no_pipeline = 5
 TEXT_FILE = """
 from pathlib import Path
 
-class TextFile:
+from motorpool import Dataset
+
+class TextFile(Dataset):
     def __init__(self, path):
         self.path = Path(path)
 

@@ -17,6 +17,7 @@ from functions import present
 
 from motorpool import (
     DataCatalog,
+    Dataset,
     MemoryDataset,
     ParallelRunner,
     PickleDataset,
@@ -256,7 +257,7 @@ def test_lost_checkpoint_file_costs_no_more_than_the_node(tmp_path):
     assert sorted(calls.read_text().split()) == ["first", "first", "second", "second", "third"]
 
 
-class Text:
+class Text(Dataset):
     """A persistent dataset."""
 
     def __init__(self, path):

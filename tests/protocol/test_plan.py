@@ -7,7 +7,7 @@ from operator import attrgetter
 import cloudpickle
 import pytest
 
-from motorpool import MemoryDataset, Node, Retry, create_hook_manager, hookimpl, node
+from motorpool import Dataset, MemoryDataset, Node, Retry, create_hook_manager, hookimpl, node
 from motorpool._protocol.hooks import load_hooks, pickle_hooks
 from motorpool._protocol.plan import pickle_datasets, pickle_nodes
 from motorpool._store import Collector
@@ -86,7 +86,7 @@ def test_every_node_that_cannot_be_pickled_is_named():
     assert loaded(pickled, 1).name == "fine"
 
 
-class OneProcess:
+class OneProcess(Dataset):
     """A dataset that stays where it is."""
 
     _SINGLE_PROCESS = True

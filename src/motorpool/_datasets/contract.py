@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
 
 from motorpool.errors import DatasetError
 
@@ -10,23 +11,41 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-@runtime_checkable
-class Dataset(Protocol):
+class Dataset(ABC):
     """A place that data can be loaded from and saved to.
+
+    Classes derive from it, or are registered: `Dataset.register(TheirClass)`. Those that derive
+    from Kedro's `AbstractDataset` are datasets too. Anything else in a catalog is data, even if it
+    has methods of these names, as a picture has.
 
     Optional methods are `exists() -> bool`, `release() -> None` and `confirm() -> None`.
     """
 
+    __slots__ = ()
+
+    @abstractmethod
     def load(self) -> Any:
         """Return the data."""
 
+    @abstractmethod
     def save(self, data: Any) -> None:
         """Keep the data."""
+
+    @classmethod
+    def __subclasshook__(cls, kind: type) -> Any:
+        """Whether a class is one of Kedro's, of which nothing need be imported to tell."""
+        if cls is Dataset and any(_is_kedros(base) for base in kind.__mro__):
+            return True
+        return NotImplemented
+
+
+def _is_kedros(kind: type) -> bool:
+    return kind.__name__ == "AbstractDataset" and kind.__module__.partition(".")[0] == "kedro"
 
 
 def is_dataset(value: Any) -> bool:
     """Whether a value is a dataset rather than data."""
-    return not isinstance(value, type) and isinstance(value, Dataset)
+    return isinstance(value, Dataset)
 
 
 def is_ephemeral(dataset: Any) -> bool:

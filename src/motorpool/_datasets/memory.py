@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any, Literal
 
+from motorpool._datasets.contract import Dataset
 from motorpool._system.exceptions import add_note
 from motorpool.errors import DatasetError
 
@@ -28,7 +29,7 @@ _COPY_MODES: dict[str, CopyMode] = {
 }
 
 
-class MemoryDataset:
+class MemoryDataset(Dataset):
     """Keeps a value in memory.
 
     Args:

@@ -6,6 +6,7 @@ import pickle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from motorpool._datasets.contract import Dataset
 from motorpool._system.files import replacing
 from motorpool.errors import DatasetError
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     import os
 
 
-class PickleDataset:
+class PickleDataset(Dataset):
     """Keeps a value in a file, as a pickle.
 
     The file is written under another name and then renamed, so that no one sees half of it,

@@ -27,7 +27,7 @@ from motorpool._store.format import dump, is_whole, layout, write_file
 from motorpool._store.in_band import InBandClient, InBandStore
 from motorpool._store.owned import OwnedValue
 from motorpool._store.pickling import dumps, reduce_out_of_band
-from motorpool._store.script import OTHERS, Collector, Undefined, pickling, want_global
+from motorpool._store.script import OTHERS, Collector, Undefined, script_names, want_global
 from motorpool._store.script_module import Script, ScriptModule, as_main
 from motorpool._store.script_pickling import reduce_script
 from motorpool._store.segments import Segments
@@ -58,9 +58,9 @@ __all__ = [
     "layout",
     "make_exception",
     "payload_size",
-    "pickling",
     "reduce_out_of_band",
     "reduce_script",
+    "script_names",
     "state_of",
     "want_global",
     "write_file",

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from motorpool._datasets.memory import MemoryDataset
-from motorpool._store import FileClient, Ref, dump, dumps, layout, pickling, write_file
+from motorpool._store import FileClient, Ref, dump, dumps, layout, script_names, write_file
 from motorpool._system.files import UNFINISHED, replacing
 from motorpool._system.locks import share_lock
 
@@ -79,7 +79,7 @@ def keep_dataset(folder: str, name: str, dataset: Any) -> dict[str, str]:
 
     def write(path: str) -> None:
         value = dataset.peek() if isinstance(dataset, MemoryDataset) else dataset.load()
-        with pickling(by_name=True):  # another process of the same script reads it
+        with script_names(known=True):  # another process of the same script reads it
             write_file(path, layout(*dump(value, dumps)))
 
     return _keep(folder, name, write)

@@ -13,7 +13,8 @@ import struct
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from motorpool._store.pages import give_up
-from motorpool._store.pickling import LEAST, with_blobs
+from motorpool._store.pickling import with_blobs
+from motorpool._store.tables import LEAST
 
 if TYPE_CHECKING:
     import pickle

@@ -8,8 +8,6 @@ bytes. Nothing here imports a library: who has an array has imported numpy.
 
 from __future__ import annotations
 
-import copyreg
-import importlib
 import pickle
 import sys
 from functools import cache, lru_cache
@@ -20,18 +18,15 @@ from motorpool._store.classes import reduce_class
 from motorpool._store.exceptions import reduce_exception
 from motorpool._store.script_module import NAMES_OF_MAIN
 from motorpool._store.script_pickling import by_name, reduce_script
+from motorpool._store.tables import LEAST, of_arrow, of_arrow_column, of_polars
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-# Below this a buffer costs more than the copy that it saves.
-LEAST = 4096
 # From here on bytes are worth an object of their own; and in how large a container they are
 # looked for.
 _LARGE_BYTES = 64 * 1024
 _MOST_ITEMS = 256
-# Arrow data that hold more than this many times what they show are packed.
-_SLICE = 1.25
 
 
 def reduce_out_of_band(obj: Any) -> Any:
@@ -120,13 +115,16 @@ def _of_numpy(array: Any) -> Any:
     if type(array).__name__ != "ndarray" or array.dtype.hasobject:
         return NotImplemented
     locked = not array.flags.writeable  # as of pandas' `to_numpy`; its readers may change theirs
-    if array.nbytes < LEAST:
+    small = array.nbytes < LEAST
+    if small and array.dtype.isnative:
         return array.copy("K").__reduce_ex__(5) if locked else NotImplemented
-    if array.flags.forc and not locked and not _hides(array.dtype):
+    if array.flags.forc and not (small or locked or _hides(array.dtype)):
         return NotImplemented  # numpy does it
     numpy = sys.modules["numpy"]
     array = array if array.flags.forc else numpy.ascontiguousarray(array)
     order = "C" if array.flags.c_contiguous else "F"
+    if small:  # of the other byte order, which numpy would change
+        return restore_array, (bytearray(array.tobytes(order)), array.dtype, array.shape, order)
     flat = array.ravel(order).view("u1")
     data = pickle.PickleBuffer(flat if flat.flags.writeable else _unlocked(flat))
     return restore_array, (data, array.dtype, array.shape, order)
@@ -180,80 +178,6 @@ def restore_masked(data: Any, mask: Any, fill: Any, hard: Any, info: dict[str, A
     return array
 
 
-def _of_arrow(obj: Any) -> Any:
-    total = getattr(obj, "get_total_buffer_size", None)
-    if total is None or total() <= obj.nbytes * _SLICE + LEAST:
-        return NotImplemented
-    if "extension<" in str(getattr(obj, "schema", None) or obj.type):
-        return NotImplemented  # a stream forgets types that the reader has not registered
-    arrow = sys.modules["pyarrow"]
-    name = type(obj).__name__
-    form = name if name in {"Table", "RecordBatch", "ChunkedArray"} else "Array"
-    if form == "Array":
-        batches = arrow.record_batch([obj], names=[""])
-    else:
-        batches = arrow.table([obj], names=[""]) if form == "ChunkedArray" else obj
-    try:
-        sink = arrow.BufferOutputStream()
-        with importlib.import_module("pyarrow.ipc").new_stream(sink, batches.schema) as writer:
-            writer.write(batches)
-    except (arrow.ArrowInvalid, NotImplementedError):  # a type without a form of its own
-        return NotImplemented
-    return restore_arrow, (pickle.PickleBuffer(sink.getvalue()), form)
-
-
-def restore_arrow(data: Any, form: str) -> Any:
-    """Make Arrow data of a stream of them; nothing is copied."""
-    arrow = importlib.import_module("pyarrow")
-    reader = importlib.import_module("pyarrow.ipc").open_stream(arrow.py_buffer(data))
-    if form == "RecordBatch":
-        return reader.read_next_batch()
-    if form == "Array":
-        return reader.read_next_batch().column(0)
-    table = reader.read_all()
-    return table if form == "Table" else table.column(0)
-
-
-def _of_arrow_column(array: Any) -> Any:
-    """A column of pandas, which copies its chunks to one, even if it has one."""
-    data = getattr(array, "_pa_array", None)
-    if data is None or data.num_chunks != 1:
-        return NotImplemented
-    return copyreg.__newobj__, (type(array),), {**vars(array), "_cache": {}}  # type: ignore[attr-defined]
-
-
-def _of_polars(obj: Any) -> Any:
-    name = type(obj).__name__
-    if name not in {"DataFrame", "Series"} or obj.estimated_size() < LEAST:
-        return NotImplemented
-    try:
-        importlib.import_module("pyarrow")
-        newest = sys.modules["polars"].CompatLevel.newest()
-        table = (obj.to_frame() if name == "Series" else obj).to_arrow(compat_level=newest)
-    except Exception:  # noqa: BLE001, no pyarrow, or objects that Arrow does not know
-        return NotImplemented
-    flags = {obj.name: obj.flags} if name == "Series" else obj.flags
-    ordered = {n: f["SORTED_DESC"] for n, f in flags.items() if f["SORTED_ASC"] | f["SORTED_DESC"]}
-    return restore_polars, (table, name == "Series", ordered)
-
-
-def restore_polars(table: Any, is_series: bool, ordered: dict[str, bool]) -> Any:
-    """Make polars data of a table of Arrow's; nothing is copied.
-
-    Args:
-        table: The table.
-        is_series: Whether it is a single column.
-        ordered: The columns that are known to be sorted, and whether in descending order.
-    """
-    polars = importlib.import_module("polars")
-    frame = polars.from_arrow(table, rechunk=False)
-    if ordered:
-        frame = frame.with_columns(
-            polars.col(name).set_sorted(descending=falls) for name, falls in ordered.items()
-        )
-    return frame.to_series() if is_series else frame
-
-
 def _of_cache(obj: Any) -> Any:
     """A function below `functools.cache`, which pickles by name, and so not out of a script."""
     if not hasattr(obj, "cache_parameters"):
@@ -282,10 +206,10 @@ _REDUCERS: dict[str, Callable[[Any], Any]] = {
     "numpy": _of_numpy,
     "numpy.ma": _of_masked,
     "numpy.ma.core": _of_masked,
-    "pandas.arrays": _of_arrow_column,
-    "pandas.core.arrays.arrow.array": _of_arrow_column,
-    "pandas.core.arrays.string_arrow": _of_arrow_column,
-    "polars.dataframe.frame": _of_polars,
-    "polars.series.series": _of_polars,
-    "pyarrow.lib": _of_arrow,
+    "pandas.arrays": of_arrow_column,
+    "pandas.core.arrays.arrow.array": of_arrow_column,
+    "pandas.core.arrays.string_arrow": of_arrow_column,
+    "polars.dataframe.frame": of_polars,
+    "polars.series.series": of_polars,
+    "pyarrow.lib": of_arrow,
 }

@@ -67,13 +67,13 @@ OTHERS = "others"
 
 
 @contextmanager
-def pickling(*, by_name: bool) -> Iterator[None]:
-    """Pickle what `__main__` defines in one way.
+def script_names(*, known: bool) -> Iterator[None]:
+    """Pickle what `__main__` defines by name, or else by value.
 
     Args:
-        by_name: For processes that have its names, or for others.
+        known: Whether the processes that it is pickled for have the names.
     """
-    before, local.by_name = local.by_name, by_name
+    before, local.by_name = local.by_name, known
     try:
         yield
     finally:

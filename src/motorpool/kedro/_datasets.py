@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from kedro.io import CachedDataset, MemoryDataset, SharedMemoryDataset
 
+from motorpool._datasets.contract import Dataset
 from motorpool.catalog import MemoryDataset as StoredDataset
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 
-class Shipped:
+class Shipped(Dataset):
     """A dataset that workers load and save themselves; sent to each worker once a run.
 
     Args:

@@ -16,7 +16,7 @@ from functools import lru_cache
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
-from motorpool._store import pickling
+from motorpool._store import script_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,7 +53,7 @@ def call_frame(
     if plain and _is_importable(function):
         name = _pickled(function, dumps)
         return frame(Kind.RAW_CALL, task, _LENGTH.pack(len(name)) + name + args[0])
-    with pickling(by_name=False):
+    with script_names(known=False):
         return frame(Kind.CALL, task, dumps(call))
 
 
