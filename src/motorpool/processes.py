@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from motorpool._system import imports, preload
 from motorpool._system.process import interrupts_deferred
+from motorpool._system.starting import starting_processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sized
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "StartMethod", "default_start_method", "interrupts_deferred", "is_running", "start_server",
-    "watch_shutdown", "worker_context",
+    "starting_processes", "watch_shutdown", "worker_context",
 ]  # fmt: skip
 
 #: How a process starts.
@@ -100,7 +101,7 @@ def _worker_process(process_class: Any, package: ModuleType, method: StartMethod
                 # The server has the environment of the time when it started.
                 self._target = functools.partial(_in_environment, dict(os.environ), self._target)
             # Until it returns, the process is not known, and could not be ended.
-            with interrupts_deferred(forking=method == "fork"), _telling(method):
+            with _prepared(method, package):
                 super().start()
 
         @staticmethod
@@ -162,8 +163,19 @@ def start_server(start_method: StartMethod | None, package: ModuleType = multipr
         for name in ("forkserver", "spawn", "resource_tracker")
     )
     tracker.ensure_running()
-    with interrupts_deferred(forking=False), _telling("forkserver"), _without_main(spawn):
+    with _prepared("forkserver", package), _without_main(spawn):
         forkserver.ensure_running()
+
+
+@contextlib.contextmanager
+def _prepared(method: StartMethod, package: ModuleType) -> Iterator[None]:
+    """What holds while a process starts."""
+    with (
+        starting_processes(package.__name__),
+        interrupts_deferred(forking=method == "fork"),
+        _telling(method),
+    ):
+        yield
 
 
 @contextlib.contextmanager

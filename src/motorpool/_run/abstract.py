@@ -11,6 +11,7 @@ from motorpool._backends.adapter import AdoptedBackend
 from motorpool._run.options import RunSettings
 from motorpool._run.resources import Resources
 from motorpool._system.exceptions import add_note
+from motorpool._system.starting import occupy_standard_descriptors
 from motorpool.backend import worker_count
 from motorpool.errors import BackendError, ValidationError
 from motorpool.pipeline import graph_of
@@ -149,6 +150,7 @@ class AbstractRunner(ABC):
         from motorpool._run.sites import OWN, Sites  # noqa: PLC0415, as above
         from motorpool._run.store_manager import StoreManager  # noqa: PLC0415, as above
 
+        occupy_standard_descriptors()
         backends = self._backends_of(prepared.nodes)
         workers = self._workers_for(len(prepared.nodes), prepared.layers)
         counts = Counter(backends) or {OWN: 1}

@@ -17,9 +17,10 @@ import errno
 import mmap
 import os
 import weakref
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from motorpool._store.pages import is_clean, make_private
+from motorpool._store.pages import PrivateMap, is_clean, make_private
+from motorpool._system.files import most_open
 from motorpool._system.locks import can_lock, share_lock, undo_lock
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class _Map:
 
     __slots__ = ("fd", "keep", "map", "pid")
 
-    def __init__(self, fd: int, mapped: mmap.mmap) -> None:
+    def __init__(self, fd: int, mapped: Any) -> None:
         self.fd = fd
         self.map = mapped
         self.keep = True
@@ -91,24 +92,42 @@ class Maps:
             OSError: If it cannot be opened or mapped.
         """
         while True:
-            path, fd = find(key)
+            path, fd = self._opened(key, find)
             try:
                 share_lock(fd)
                 status = os.fstat(fd)
                 if not status.st_nlink:  # moved elsewhere while it was waited for
                     os.close(fd)
                     continue
-                entry = self._kept(fd, status) or _Map(
-                    fd, mmap.mmap(fd, 0, access=mmap.ACCESS_COPY)
-                )
+                entry = self._kept(fd, status)
+                if entry is None and not self._may_map_more():
+                    return _copied(fd), None
+                entry = entry or _Map(fd, PrivateMap(fd, status.st_size))
             except OSError as error:
                 if error.errno not in {errno.EMFILE, errno.ENOMEM}:
                     os.close(fd)
                     raise
-                with os.fdopen(fd, "rb") as file:
-                    return memoryview(bytearray(file.read())), None
+                return _copied(fd), None
             entry.keep = os.path.dirname(path) == keep_in  # noqa: PTH120, a Path costs more
             return self._view(key, entry, self._unview, shared=False)
+
+    def _opened(self, key: str, find: Callable[[str], tuple[str, int]]) -> tuple[str, int]:
+        try:
+            return find(key)
+        except OSError as error:
+            if error.errno != errno.EMFILE or not self._unused:
+                raise
+        self.forget_unused()  # their descriptors are needed
+        return find(key)
+
+    def _may_map_more(self) -> bool:
+        """Whether half of the descriptors that this process may have are left to others."""
+        while len(self._used) + len(self._unused) >= most_open() // 2:
+            if not self._unused:
+                return False
+            with contextlib.suppress(KeyError):
+                self._unused.popitem()[1].drop()
+        return True
 
     def _kept(self, fd: int, status: os.stat_result) -> _Map | None:
         entry = self._unused.pop((status.st_dev, status.st_ino), None)
@@ -124,8 +143,9 @@ class Maps:
     def _view(
         self, key: str, entry: _Map, at_end: Callable[[int], None], *, shared: bool
     ) -> tuple[memoryview, Source]:
-        size = len(entry.map)
-        cell = (ctypes.c_char * size).from_buffer(entry.map)
+        size, mapped = len(entry.map), entry.map
+        shares = isinstance(mapped, mmap.mmap)
+        cell = (ctypes.c_char * size).from_buffer(mapped) if shares else mapped.cell()
         start = ctypes.addressof(cell)
         self._used[start] = entry
         weakref.finalize(cell, at_end, start).atexit = False
@@ -243,6 +263,12 @@ def find_source(sources: Iterable[Source], start: int, nbytes: int) -> Source | 
             if alive and (source.shared or is_clean(start, nbytes)):
                 return source
     return None
+
+
+def _copied(fd: int) -> memoryview:
+    """The whole of a file, which is closed."""
+    with os.fdopen(fd, "rb") as file:
+        return memoryview(bytearray(file.read()))
 
 
 def _file(fd: int) -> tuple[int, int]:

@@ -6,6 +6,7 @@ import ctypes
 import mmap
 import os
 import sys
+from functools import cache
 from typing import Any
 
 _PAGE = mmap.PAGESIZE
@@ -39,13 +40,29 @@ class _Buffer(ctypes.Structure):
 def make_private(start: int, nbytes: int, fd: int) -> None:
     """Put a private copy on write in the place of a shared map."""
     protection, fixed = mmap.PROT_READ | mmap.PROT_WRITE, 0x10  # MAP_FIXED, which mmap lacks
-    call = ctypes.CDLL(None, use_errno=True).mmap
-    call.restype = ctypes.c_void_p
-    call.argtypes = (
-        ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long,
-    )  # fmt: skip
-    if call(start, nbytes, protection, mmap.MAP_PRIVATE | fixed, fd, 0) != start:
+    if _map(start, nbytes, protection, mmap.MAP_PRIVATE | fixed, fd) != start:
         raise OSError(ctypes.get_errno(), "cannot make an allocated array private")
+
+
+@cache
+def _find_mmap() -> Any:
+    function = ctypes.CDLL(None, use_errno=True).mmap
+    function.restype = ctypes.c_void_p
+    function.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+    return function
+
+
+@cache
+def _find_munmap() -> Any:
+    function = ctypes.CDLL(None).munmap
+    function.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+    return function
+
+
+def _map(start: int | None, nbytes: int, protection: int, flags: int, fd: int) -> int | None:
+    """What the system's own `mmap` returns, for the whole of a file or its beginning."""
+    address: int | None = _find_mmap()(start, nbytes, protection, flags, fd, 0)
+    return address
 
 
 def give_up(buffer: memoryview) -> None:
@@ -84,3 +101,57 @@ def is_clean(start: int, nbytes: int) -> bool:
         return False
     whole = len(entries) == 8 * (last - first)
     return whole and not entries[7::8].translate(None, _CLEAN)
+
+
+class _PrivateMap:
+    """A private map of a file, to read and to write to a copy; it keeps no descriptor.
+
+    Python's own keeps one before 3.13, and limits of descriptors are low.
+
+    Args:
+        fd: A descriptor of the file.
+        size: How much of it to map.
+
+    Raises:
+        OSError: If it cannot be mapped.
+    """
+
+    def __init__(self, fd: int, size: int) -> None:
+        self._address = 0
+        address = _map(None, size, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_PRIVATE, fd)
+        if address is None or address == ctypes.c_void_p(-1).value:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
+        self._address, self._size, self._unmap = address, size, _find_munmap()
+
+    def __len__(self) -> int:
+        return self._size
+
+    def cell(self) -> ctypes.Array[ctypes.c_char]:
+        """The memory; it keeps the map."""
+        cell = (ctypes.c_char * self._size).from_address(self._address)
+        cell.map = self  # type: ignore[attr-defined]
+        return cell
+
+    def __del__(self) -> None:
+        if self._address:
+            self._unmap(self._address, self._size)
+
+
+class _PythonMap:
+    """The same, by way of Python's own map."""
+
+    def __init__(self, fd: int, size: int) -> None:
+        untracked = {"trackfd": False} if sys.version_info >= (3, 13) else {}
+        self._map = mmap.mmap(fd, size, access=mmap.ACCESS_COPY, **untracked)
+
+    def __len__(self) -> int:
+        return len(self._map)
+
+    def cell(self) -> ctypes.Array[ctypes.c_char]:
+        """The memory; it keeps the map."""
+        return (ctypes.c_char * len(self._map)).from_buffer(self._map)
+
+
+_by_hand = sys.platform.startswith("linux") and sys.version_info < (3, 13)
+PrivateMap = _PrivateMap if _by_hand else _PythonMap

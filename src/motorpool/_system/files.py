@@ -10,6 +10,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+try:
+    import resource as _resource
+except ImportError:  # on Windows
+    _resource = None  # type: ignore[assignment]
+
 #: What ends the name of a file that is not whole yet.
 UNFINISHED = ".new"
 
@@ -34,3 +39,11 @@ def replacing(path: str) -> Iterator[str]:
         with contextlib.suppress(OSError):
             os.unlink(new)  # noqa: PTH108, likewise
         raise
+
+
+def most_open() -> int:
+    """How many descriptors this process may have."""
+    if _resource is None:
+        return 8192
+    limit: int = _resource.getrlimit(_resource.RLIMIT_NOFILE)[0]
+    return limit if limit != _resource.RLIM_INFINITY else 2**20

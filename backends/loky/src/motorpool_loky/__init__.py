@@ -10,7 +10,7 @@ import loky
 from loky.backend import get_context, resource_tracker
 
 from motorpool import Capabilities, ExecutorBackend, Isolation, hookimpl
-from motorpool.processes import interrupts_deferred, watch_shutdown
+from motorpool.processes import interrupts_deferred, starting_processes, watch_shutdown
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -40,7 +40,7 @@ class _Executor(loky.ProcessPoolExecutor):  # type: ignore[misc]
     def _adjust_process_count(self) -> None:
         for tracker in (resource_tracker, python_tracker):  # starting one would unblock it
             tracker.ensure_running()
-        with interrupts_deferred(forking=False):
+        with starting_processes(), interrupts_deferred(forking=False):
             super()._adjust_process_count()
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import threading
 from typing import TYPE_CHECKING, Any
 
 import cloudpickle
@@ -27,6 +28,17 @@ __all__ = ["MultiprocessBackend"]
 _SMALL = 4096
 
 
+def _new_lock() -> Any:
+    return threading.Lock()
+
+
+def _new_rlock() -> Any:
+    return threading.RLock()
+
+
+_LOCKS = {type(threading.Lock()): _new_lock, type(threading.RLock()): _new_rlock}
+
+
 class _Pickler(dill.Pickler):  # type: ignore[misc]
     """Leaves classes to cloudpickle: those of `__main__` come back as they were, not as copies."""
 
@@ -38,6 +50,8 @@ class _Pickler(dill.Pickler):  # type: ignore[misc]
             return cloudpickle.Pickler.reducer_override(self, obj)
         if type(obj) is pickle.PickleBuffer:
             return _reduce_buffer(obj)
+        if type(obj) in _LOCKS:  # new ones; dill's come back taken if they are
+            return _LOCKS[type(obj)], ()
         reduced = reduce_out_of_band(obj)
         if reduced is NotImplemented and type(obj).__module__ == "numpy":
             return _reduce_array(obj)

@@ -1,0 +1,79 @@
+"""Lets a process start others where multiprocessing would refuse, or stumble.
+
+A daemonic process, as a worker of a task queue is; one without standard streams, as a service is;
+one whose temporary directory has a long path, as on clusters.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import shutil
+import sys
+import tempfile
+import threading
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# A socket's path has at most 107 characters (103 on macOS), of which multiprocessing's own names
+# take 32.
+_LONGEST = 103 - 32
+_SHORT = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108, a directory of one's own is made there
+_lock = threading.RLock()
+
+
+@contextlib.contextmanager
+def starting_processes(package: str = "multiprocessing") -> Iterator[None]:
+    """Remove the obstacles for as long as processes are being started.
+
+    Workers end with this process however it ends, so a daemonic one may have them.
+
+    Args:
+        package: `multiprocessing`, or a package with the same modules.
+    """
+    config = importlib.import_module(f"{package}.process").current_process()._config  # noqa: SLF001
+    with _lock, contextlib.ExitStack() as stack:
+        if config.get("daemon"):
+            config["daemon"] = False
+            stack.callback(config.update, daemon=True)
+        for name in ("stdout", "stderr"):
+            if getattr(sys, name) is None:
+                stream = stack.enter_context(open(os.devnull, "w"))  # noqa: PTH123, a device
+                setattr(sys, name, stream)
+                stack.callback(setattr, sys, name, None)
+        if os.name == "posix" and config.get("tempdir") is None:
+            _shorten(package, config)
+        yield
+
+
+def occupy_standard_descriptors() -> None:
+    """Open the null device for each of descriptors 0 to 2 that is closed.
+
+    Else the next files and pipes get these numbers, and what prints writes to them.
+    """
+    for fd in range(3):
+        try:
+            os.fstat(fd)
+        except OSError:
+            null = os.open(os.devnull, os.O_RDWR)
+            if null == fd:
+                os.set_inheritable(fd, True)
+            else:
+                os.dup2(null, fd)
+                os.close(null)
+
+
+def _shorten(package: str, config: dict[str, Any]) -> None:
+    """Let sockets be in a directory with a short path, if they would have too long a one."""
+    if len(os.fsencode(tempfile.gettempdir())) <= _LONGEST:
+        return
+    for parent in _SHORT:
+        with contextlib.suppress(OSError):
+            folder = tempfile.mkdtemp(prefix="pymp-", dir=parent)
+            util = importlib.import_module(f"{package}.util")
+            util.Finalize(None, shutil.rmtree, args=(folder, True), exitpriority=-100)
+            config["tempdir"] = folder
+            return
