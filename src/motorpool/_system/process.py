@@ -171,7 +171,10 @@ def watch_parent(pid: int, folders: tuple[str, ...]) -> None:
 def _outlive(pid: int) -> None:
     import shutil  # noqa: PLC0415, takes 5 ms, once in the life of a worker
 
+    from motorpool._system.children import end_children  # noqa: PLC0415, which imports this
+
     _wait_for_end(pid)
+    end_children()
     for folder in _watched[pid]:
         shutil.rmtree(folder, ignore_errors=True)
     os._exit(1)

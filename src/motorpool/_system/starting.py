@@ -1,7 +1,7 @@
 """Lets a process start others where multiprocessing would refuse, or stumble.
 
 A daemonic process, as a worker of a task queue is; one without standard streams, as a service is;
-one whose temporary directory has a long path, as on clusters.
+one whose temporary directory has a long path, as on clusters, or whose working directory is gone.
 """
 
 from __future__ import annotations
@@ -44,8 +44,27 @@ def starting_processes(package: str = "multiprocessing") -> Iterator[None]:
                 stream = stack.enter_context(open(os.devnull, "w"))  # noqa: PTH123, a device
                 setattr(sys, name, stream)
                 stack.callback(setattr, sys, name, None)
-        if os.name == "posix" and config.get("tempdir") is None:
-            _shorten(package, config)
+        if os.name == "posix":
+            stack.enter_context(_in_a_folder())
+            if config.get("tempdir") is None:
+                _shorten(package, config)
+        yield
+
+
+@contextlib.contextmanager
+def _in_a_folder() -> Iterator[None]:
+    """Be in the root folder if the working directory is gone: new processes look for theirs."""
+    try:
+        os.getcwd()  # noqa: PTH109, a Path costs more
+    except OSError:
+        gone = os.open(".", os.O_RDONLY)
+        try:
+            os.chdir("/")
+            yield
+        finally:
+            os.fchdir(gone)
+            os.close(gone)
+    else:
         yield
 
 

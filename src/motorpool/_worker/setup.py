@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from motorpool._protocol.faults import FaultWriter
 from motorpool._protocol.logs import LogWriter, redirect
+from motorpool._system.children import end_children_at_exit
 from motorpool._system.process import limit_threads, watch_parent
 from motorpool._worker.process_state import ProcessState
 
@@ -66,6 +67,7 @@ def set_up_process(settings: Settings) -> OwnedProcess | None:
 @cache
 def _set_up_once(threads: int) -> OwnedProcess:
     limit_threads(threads)
+    end_children_at_exit()
     # A node's text shows up when it is printed, not when the worker ends.
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError):
