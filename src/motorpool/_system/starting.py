@@ -25,6 +25,15 @@ _SHORT = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108, a directory of one's ow
 _lock = threading.RLock()
 
 
+def _renew_lock() -> None:
+    global _lock  # noqa: PLW0603, a fork happens while it is held, and copies it so
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
+
+
 @contextlib.contextmanager
 def starting_processes(package: str = "multiprocessing") -> Iterator[None]:
     """Remove the obstacles for as long as processes are being started.
