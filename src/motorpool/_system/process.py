@@ -142,6 +142,7 @@ def leave_threads() -> None:
     def shutdown() -> None:
         main = threading.main_thread()
         if os.getpid() == me and any(not t.daemon for t in threading.enumerate() if t is not main):
+            _end_children()  # from Python 3.13 on, what ends them comes after this
             for stream in (sys.stdout, sys.stderr):
                 with contextlib.suppress(Exception):
                     stream.flush()
@@ -150,6 +151,12 @@ def leave_threads() -> None:
 
     shutdown.leaves_threads = True  # type: ignore[attr-defined]
     threading._shutdown = shutdown  # type: ignore[attr-defined]  # noqa: SLF001, see above
+
+
+def _end_children() -> None:
+    from motorpool._system.children import end_children  # noqa: PLC0415, which imports this
+
+    end_children()
 
 
 def peak_memory() -> int:
@@ -171,10 +178,8 @@ def watch_parent(pid: int, folders: tuple[str, ...]) -> None:
 def _outlive(pid: int) -> None:
     import shutil  # noqa: PLC0415, takes 5 ms, once in the life of a worker
 
-    from motorpool._system.children import end_children  # noqa: PLC0415, which imports this
-
     _wait_for_end(pid)
-    end_children()
+    _end_children()
     for folder in _watched[pid]:
         shutil.rmtree(folder, ignore_errors=True)
     os._exit(1)
