@@ -42,16 +42,6 @@ _PRELOAD = ["motorpool._worker.main", "motorpool._system.preload"]
 # takes microseconds. What is killed too soon has nothing left to do.
 _LOCKED_OUT = 1.0
 _KNOWN_METHODS = frozenset({"fork", "forkserver", "spawn"})
-_launching = threading.Lock()
-
-
-def _renew_lock() -> None:
-    global _launching  # noqa: PLW0603, a fork happens while it is held, and copies it so
-    _launching = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_lock)
 
 
 def default_start_method() -> StartMethod:
@@ -127,25 +117,27 @@ def _in_environment(
 
 @contextlib.contextmanager
 def _without_main(spawn: Any) -> Iterator[None]:
-    """Leave the main module out of what this thread sends to new processes."""
-    with _launching:
-        original, this_thread = spawn.get_preparation_data, threading.get_ident()
+    """Leave the main module out of what this thread sends to new processes.
 
-        def get_preparation_data(name: str) -> dict[str, Any]:
-            data: dict[str, Any] = original(name)
-            if threading.get_ident() == this_thread:
-                data.pop("init_main_from_name", None)
-                data.pop("init_main_from_path", None)
-                if data.get("start_method") not in _KNOWN_METHODS:
-                    # Inside a worker of loky, whose method means nothing to a bare interpreter.
-                    data["start_method"] = default_start_method()
-            return data
+    One thread at a time, as `starting_processes` sees to.
+    """
+    original, this_thread = spawn.get_preparation_data, threading.get_ident()
 
-        spawn.get_preparation_data = get_preparation_data
-        try:
-            yield
-        finally:
-            spawn.get_preparation_data = original
+    def get_preparation_data(name: str) -> dict[str, Any]:
+        data: dict[str, Any] = original(name)
+        if threading.get_ident() == this_thread:
+            data.pop("init_main_from_name", None)
+            data.pop("init_main_from_path", None)
+            if data.get("start_method") not in _KNOWN_METHODS:
+                # Inside a worker of loky, whose method means nothing to a bare interpreter.
+                data["start_method"] = default_start_method()
+        return data
+
+    spawn.get_preparation_data = get_preparation_data
+    try:
+        yield
+    finally:
+        spawn.get_preparation_data = original
 
 
 def start_server(start_method: StartMethod | None, package: ModuleType = multiprocessing) -> None:

@@ -13,7 +13,7 @@ def test_names_of_a_script_are_the_same_in_workers(process_backend, script, tmp_
     found = script("names.py", process_backend, tmp_path)
     assert found == script("names.py", "sequential", tmp_path)
     assert found["pools"] == [[0, 1, 4], True, True, True]
-    assert found["types"]["identity"] == [True] * 3
+    assert found["types"]["identity"] == [True] * 4
     assert found["raised"] == [True, 3, [3, "not today"]]
 
 

@@ -1,5 +1,11 @@
 """Settings of the process are the same in a node and here, and each run has its own."""
 
+import secrets
+
+import context_functions
+
+from motorpool import ParallelRunner, create_hook_manager, node, pipeline
+
 
 def test_settings_of_the_process_are_the_same_in_nodes(any_backend, script, tmp_path):
     """All of them set, and again between two runs; a node does not see what another one sets."""
@@ -22,3 +28,39 @@ def test_settings_of_the_process_are_the_same_in_nodes(any_backend, script, tmp_
         "argv": ["more"], "environment": {"PROBE_NEW": "new"}, "mask": 0o022, "raised": False,
         "context": ["of the second run", "set", ["good evening"]],
     }  # fmt: skip
+
+
+def test_environment_and_context_are_in_no_file(process_backend, tmp_path, monkeypatch):
+    """They may hold passwords, and a plan may lie on a disk."""
+    monkeypatch.chdir(tmp_path)
+    secret = secrets.token_hex(16)
+    monkeypatch.setenv("PROBE_PASSWORD", secret)
+    token = context_functions.TOKEN.set(secret)
+    try:
+        runner = ParallelRunner(process_backend, max_workers=1, runs_folder=".motorpool")
+        nodes = [
+            node(context_functions.files_with, "name", "found"),
+            node(context_functions.token, "name", "token"),
+        ]
+        result = runner.run(pipeline(nodes), {"name": "PROBE_PASSWORD"})
+    finally:
+        context_functions.TOKEN.reset(token)
+    seen, holding = result["found"].load()
+    assert seen > 0
+    assert holding == []
+    assert result["token"].load() == secret
+
+
+def test_context_that_a_set_up_hook_changes_is_what_nodes_begin_with(process_backend):
+    """The hook is called once a run, before the first node; each node begins with what it set."""
+    nodes = [
+        node(context_functions.look, "x", "first"),
+        node(context_functions.look, "first", "second"),
+    ]
+    with ParallelRunner(process_backend, max_workers=1, runs_folder=False) as runner:
+        result = runner.run(
+            pipeline(nodes), {"x": 1}, create_hook_manager(context_functions.SetsUp())
+        )
+        assert result["second"].load() == [7, "raise"]
+        without = runner.run(pipeline(nodes), {"x": 1})
+        assert without["second"].load() == [28, "warn"]

@@ -87,8 +87,9 @@ class Shipped(TrackedTransport):
         with self._script.collecting():
             hooks, problems = pickle_hooks(self._hook_manager, self._client.dumps, self._host)
             host = None if self._host is None else self._client.dumps(self._host)
-            context = capture_context(self._client.dumps)
             process, unfit = pickle_settings(self._hook_manager, self._client.dumps)
+        with self._script.collecting(OTHERS):  # what of it cannot be pickled stays here
+            context = pickle.dumps(capture_context(self._client.dumps), 5)
         problems += unfit
         written = {name for node in nodes for name in node.outputs}
         reads = {name for node in own for name in node.inputs}
@@ -101,11 +102,10 @@ class Shipped(TrackedTransport):
         if problems:
             return problems
         key = new_key()
-        sealed = Equipment(datasets, hooks, host).seal(key)
+        sealed = Equipment(datasets, hooks, host, process, context).seal(key)
         plan = Plan(
-            settings=self._settings, nodes=pickled, sealed=sealed, context=context,
-            process=process, script=self._script.script(),
-        )  # fmt: skip
+            settings=self._settings, nodes=pickled, sealed=sealed, script=self._script.script()
+        )
         # Workers know a plan by its name, which must be no other run's.
         self._plan = self._put(plan, inline=False, owner=f"{self._settings.token}-plan-")
         self._envelope_head = envelope_head(self._client, self._plan, key)

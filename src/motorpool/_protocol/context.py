@@ -24,7 +24,7 @@ _logger = logging.getLogger("motorpool")
 _NUMPY_ERRORS = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
 # Variables of libraries whose values are captured by the libraries' own functions.
 _LIBRARIES = ("decimal_context", "numpy.")
-# Where variables have been found; a search takes milliseconds.
+# Where variables have been found, or ("", "") for nowhere; a search takes milliseconds.
 _places: dict[contextvars.ContextVar[Any], tuple[str, str]] = {}
 
 
@@ -62,8 +62,7 @@ class CapturedContext(NamedTuple):
 
     Attributes:
         decimal: Decimal's context, pickled, or None.
-        numpy: How numpy treats errors, its buffer's size, and how it prints; what is by default
-            so is left out.
+        numpy: How numpy treats errors, and how it prints; what is so by default is left out.
         variables: Of each variable that has a name in a module: the module, the name, and its
             value's pickle.
     """
@@ -72,10 +71,17 @@ class CapturedContext(NamedTuple):
     numpy: dict[str, Any]
     variables: list[tuple[str, str, bytes]]
 
-    def restore(self, loads: Callable[[bytes], Any]) -> contextvars.Context:
-        """Make a context like it."""
+    @classmethod
+    def loads(cls, data: bytes, loads: Callable[[bytes], Any]) -> contextvars.Context:
+        """Make a context like one that was captured.
+
+        Args:
+            data: A pickle of this class.
+            loads: The backend's, for the values of variables.
+        """
+        captured: CapturedContext = pickle.loads(data)
         context = contextvars.Context()
-        context.run(self._restore, loads)
+        context.run(captured._restore, loads)
         return context
 
     def _restore(self, loads: Callable[[bytes], Any]) -> None:
@@ -126,8 +132,8 @@ def _variables(dumps: Callable[[Any], bytes]) -> Iterator[tuple[str, str, bytes]
 
 def _place_of(variable: contextvars.ContextVar[Any]) -> tuple[str, str] | None:
     """The module and the name of a variable, or None if no module has it."""
-    module, name = _places.get(variable, ("", ""))
-    if getattr(sys.modules.get(module), name, None) is not variable:
+    module, name = _places.get(variable, ("?", ""))
+    if module and getattr(sys.modules.get(module), name, None) is not variable:
         module, name = _places[variable] = next(_search(variable), ("", ""))
     if module == "__main__":
         want_global(name)

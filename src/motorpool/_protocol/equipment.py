@@ -19,11 +19,16 @@ class Equipment(NamedTuple):
         datasets: The datasets that are loaded and saved by workers, by name.
         hooks: Project name, specifications and plug-ins of the hook manager; or None.
         host: The framework that the run belongs to, or None.
+        process: The settings of the process that nodes find, the environment among them; see
+            `capture_settings`.
+        context: The context that nodes begin with, a `CapturedContext`.
     """
 
     datasets: dict[str, bytes]
     hooks: bytes | None
     host: bytes | None
+    process: bytes
+    context: bytes
 
     def seal(self, key: bytes) -> bytes:
         """Make it unreadable to who does not have the key."""

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 from motorpool._datasets.contract import is_ephemeral, pickled_dataset
 from motorpool._pipeline.node import Node
 from motorpool._pipeline.retry import Retry
-from motorpool._protocol.context import CapturedContext
 from motorpool._protocol.logs import levels
 from motorpool._protocol.problem import Problem
 from motorpool._store import Script
@@ -102,16 +101,12 @@ class Plan:
         nodes: The nodes.
         sealed: What else it needs: `Equipment`, sealed.
         script: What the driver's `__main__` defines.
-        context: The context that nodes begin with.
-        process: Pickle of the settings of the process that nodes find; see `capture_settings`.
     """
 
     settings: Settings
     nodes: PickledNodes
     sealed: bytes
     script: Script
-    context: CapturedContext
-    process: bytes
 
 
 # First byte of a node's pickle: was it pickled around its function, or as a whole?

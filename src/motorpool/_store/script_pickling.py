@@ -39,13 +39,12 @@ if TYPE_CHECKING:
 
     from motorpool._store.script import Collector
 
-_DISPATCH_CODE = vars(functools)["singledispatch"](len).__code__
+_DISPATCH_CODE = functools.singledispatch(len).__code__  # type: ignore[attr-defined]
 _CONTAINERS = frozenset({list, dict, set, frozenset, tuple, bytearray})
 _OPERATIONS = frozenset({"LOAD_GLOBAL", "STORE_GLOBAL", "DELETE_GLOBAL", "LOAD_NAME"})
 _WORD = re.compile(r"[^\W\d]\w*")
 _SLOTS = (
-    "__name__", "__qualname__", "__module__", "__doc__", "__defaults__", "__kwdefaults__",
-    "__type_params__",
+    "__name__", "__qualname__", "__module__", "__doc__", "__defaults__", "__type_params__",
 )  # fmt: skip
 # Of a function that dispatches; what else it has was added to it.
 _OF_DISPATCH = frozenset({"register", "dispatch", "registry", "_clear_cache", "__wrapped__"})
@@ -120,6 +119,8 @@ def _reduce_function(function: FunctionType, collector: Collector | None) -> Any
     slots = {slot: getattr(function, slot) for slot in _SLOTS if hasattr(function, slot)}
     if function.__defaults__:
         slots["__defaults__"] = tuple(_shared(d, collector) for d in function.__defaults__)
+    named_ones = function.__kwdefaults__ or {}
+    slots["__kwdefaults__"] = {n: _shared(d, collector) for n, d in named_ones.items()} or None
     if sys.version_info >= (3, 14):
         slots["__annotate__"] = function.__annotate__
     else:

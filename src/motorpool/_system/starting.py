@@ -36,7 +36,7 @@ if hasattr(os, "register_at_fork"):
 
 @contextlib.contextmanager
 def starting_processes(package: str = "multiprocessing") -> Iterator[None]:
-    """Remove the obstacles for as long as processes are being started.
+    """Remove the obstacles for as long as processes are being started, by one thread at a time.
 
     Workers end with this process however it ends, so a daemonic one may have them.
 

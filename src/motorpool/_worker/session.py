@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from motorpool._protocol.context import NodeContext
+from motorpool._protocol.context import CapturedContext, NodeContext
 from motorpool._protocol.equipment import Equipment
 from motorpool._protocol.hooks import load_hooks
 from motorpool._protocol.logs import redirect
@@ -52,7 +52,7 @@ class Session:
         self.client: StoreClient = client
         self._plan: Plan = client.get(plan)
         equipment = Equipment.unseal(self._plan.sealed, key)
-        self._pickled_datasets = equipment.datasets
+        self._pickled_datasets, self._process = equipment.datasets, equipment.process
         self.settings = self._plan.settings
         self._scratch = Path(self.settings.scratch) if self.settings.scratch else None
         self.status = StatusTable(self._scratch / STATUS) if self._scratch else None
@@ -64,15 +64,16 @@ class Session:
         self._script = None if script.is_here else ScriptModule(script, client.loads)
         with self.as_main():
             if self.owned is not None:
-                self.owned.settings.use(self._plan.process, client.loads)
-            self.context = NodeContext(self._plan.context.restore(client.loads))
+                self.owned.settings.use(self._process, client.loads)
+            context = CapturedContext.loads(equipment.context, client.loads)
             host = equipment.host
             self.host: Host | None = None if host is None else client.loads(host)
             self.hooks = Hooks(load_hooks(equipment.hooks, client.loads))
-            self.hooks.call(
-                "motorpool_worker_started", backend=self.settings.backend,
+            context.run(
+                self.hooks.call, "motorpool_worker_started", backend=self.settings.backend,
                 run_id=self.settings.run_id,
             )  # fmt: skip
+            self.context = NodeContext(context)  # with what the hooks have set in it
         if self.owned is not None:
             self.owned.state.capture()
             redirect(self.owned.log, self.settings.log_levels)  # imports may have changed it
@@ -84,7 +85,7 @@ class Session:
     def attach_output(self) -> None:
         """Let what this process writes for its driver go to the files of this run."""
         if self.owned is not None:
-            if self.owned.settings.use(self._plan.process, self.client.loads):
+            if self.owned.settings.use(self._process, self.client.loads):
                 self.owned.state.capture()
             self.owned.log.point_to(self._scratch)
             self.owned.faults.point_to(self._scratch)

@@ -149,8 +149,8 @@ SEEN = []
 LIMIT = 7
 
 
-def default(x=MISSING, y=ANYTHING, seen=SEEN):
-    return [x is MISSING, y is ANYTHING, seen is SEEN]
+def default(x=MISSING, y=ANYTHING, seen=SEEN, *, also=SEEN):
+    return [x is MISSING, y is ANYTHING, seen is SEEN, also is SEEN]
 
 
 @functools.singledispatch
