@@ -142,7 +142,7 @@ def leave_threads() -> None:
     def shutdown() -> None:
         main = threading.main_thread()
         if os.getpid() == me and any(not t.daemon for t in threading.enumerate() if t is not main):
-            _end_children()  # from Python 3.13 on, what ends them comes after this
+            _finish()
             for stream in (sys.stdout, sys.stderr):
                 with contextlib.suppress(Exception):
                     stream.flush()
@@ -151,6 +151,13 @@ def leave_threads() -> None:
 
     shutdown.leaves_threads = True  # type: ignore[attr-defined]
     threading._shutdown = shutdown  # type: ignore[attr-defined]  # noqa: SLF001, see above
+
+
+def _finish() -> None:
+    """Run the finalizers of multiprocessing; from Python 3.13 on they come after threads."""
+    for name in ("multiprocess.util", "multiprocessing.util"):
+        if name in sys.modules:
+            sys.modules[name]._run_finalizers(0)  # noqa: SLF001, as its own end does
 
 
 def _end_children() -> None:

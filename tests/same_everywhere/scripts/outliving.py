@@ -51,7 +51,7 @@ def others():
             command = stream.read().replace(b"\0", b" ").decode()
             if int(pid) != os.getpid() and os.getsid(int(pid)) == os.getsid(0) and command:
                 found.append(command)
-    return [c for c in found if "tracker" not in c and "forkserver" not in c]
+    return [c for c in found if "resource_tracker" not in c and "forkserver" not in c]
 
 
 if __name__ == "__main__":
