@@ -167,6 +167,31 @@ def test_exception_whose_class_cannot_be_pickled_is_described(process_backend, r
         run(process_backend, pipeline(node(fail, "x", "y")), {"x": 1})
 
 
+class Structural:
+    """Has a dataset's methods, and does not say that it is one."""
+
+    def load(self):
+        return 1
+
+    def save(self, data):
+        raise AssertionError("it is data")
+
+
+def test_output_registered_as_what_only_looks_like_a_dataset_is_refused(any_backend):
+    """Nothing would be saved to it; the way out is named, and works."""
+    pipe = pipeline(node(lambda x: x + 1, "x", "y"))
+    with pytest.raises(ValidationError, match=r"'y' is a Structural.*Dataset\.register\(Struct"):
+        ParallelRunner(any_backend).run(pipe, {"x": 1, "y": Structural()})
+
+
+def test_input_that_only_looks_like_a_dataset_is_noted_on_a_failure(local_backend):
+    """It is data, and the node has it; if that fails, the hint is there."""
+    pipe = pipeline(node(lambda x: x + 1, "x", "y"))
+    with pytest.raises(TypeError) as caught:
+        ParallelRunner(local_backend).run(pipe, {"x": Structural()})
+    assert "derive Structural from motorpool.Dataset" in "".join(caught.value.__notes__)
+
+
 def test_output_that_cannot_be_pickled_says_what_to_do(process_backend, run):
     """The dataset, its type, and where such values can stay."""
     with pytest.raises(Exception, match="pickle") as caught:

@@ -48,6 +48,12 @@ def is_dataset(value: Any) -> bool:
     return isinstance(value, Dataset)
 
 
+def looks_like_dataset(value: Any) -> bool:
+    """Whether a value has a dataset's methods, and its class does not say that it is one."""
+    methods = (getattr(value, "load", None), getattr(value, "save", None))
+    return all(map(callable, methods)) and not isinstance(value, (type, Dataset))
+
+
 def is_ephemeral(dataset: Any) -> bool:
     """Whether a dataset's data is gone with the process that holds it."""
     return bool(getattr(dataset, "_EPHEMERAL", False))

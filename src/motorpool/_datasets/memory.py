@@ -96,6 +96,11 @@ class MemoryDataset(Dataset):
         """The value itself, for a reader that does not change it."""
         return self.load() if self._data is _EMPTY else self._data
 
+    @property
+    def held(self) -> Any:
+        """The value, if it is here and not in a store; else None."""
+        return None if self._data is _EMPTY else self._data
+
     def _copied(self, data: Any) -> Any:
         package = type(data).__module__.partition(".")[0]
         mode = self._copy_mode or _COPY_MODES.get(package, "deepcopy")

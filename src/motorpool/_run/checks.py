@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from motorpool._datasets.contract import looks_like_dataset
 from motorpool._worker.task import is_generator
 from motorpool.errors import MissingInputError, ValidationError, unknown_names
 from motorpool.pipeline import Pipeline
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from motorpool.backend import ExecutorBackend
+    from motorpool.catalog import RunCatalog
 
 # How many problems to report at once.
 _MOST_PROBLEMS = 20
@@ -75,6 +77,24 @@ def check_inputs(nodes: Sequence[Any], registered: set[str], catalog: Any) -> No
         + "\n"
         + unknown_names("dataset", sorted(readers), {*_names(catalog), *registered, *written})
     )
+
+
+def output_problems(nodes: Sequence[Any], catalog: RunCatalog) -> list[str]:
+    """The outputs that are registered as what looks like a dataset, and is taken for data.
+
+    Nothing would be saved to them.
+    """
+    problems = []
+    for name in sorted({name for node in nodes for name in node.outputs} & catalog.registered):
+        value = getattr(catalog[name], "held", None)
+        if looks_like_dataset(value):
+            kind = type(value).__name__
+            problems.append(
+                f"the output {name!r} is a {kind}, which has load and save, but does not say that "
+                f"it is a dataset: derive it from motorpool.Dataset, or call "
+                f"Dataset.register({kind})."
+            )
+    return problems
 
 
 def _names(catalog: Any) -> Iterable[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from motorpool._datasets.contract import is_ephemeral
 from motorpool._engine.exchange import Exchange
 from motorpool._engine.stretches import Stretches
-from motorpool._run.checks import raise_problems
+from motorpool._run.checks import output_problems, raise_problems
 from motorpool._run.site import Site
 from motorpool._worker.task import is_generator
 
@@ -101,7 +101,7 @@ class Sites:
         Raises:
             ValidationError: With all problems together.
         """
-        problems = []
+        problems = output_problems(self._prepared.nodes, self._prepared.catalog)
         for name, site in zip(self._names, self.all, strict=True):
             checks = (validate_nodes, validate_catalog) if name == OWN else (_no_check, _no_check)
             problems += site.check(*checks)

@@ -9,6 +9,7 @@ from contextvars import copy_context
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any
 
+from motorpool._datasets.contract import looks_like_dataset
 from motorpool._store import OwnedValue
 from motorpool._system.exceptions import add_note
 from motorpool.errors import DatasetError
@@ -87,6 +88,10 @@ class NodeRun:
         try:
             outputs = node.run(inputs)
         except Exception as error:
+            for name in filter(lambda name: looks_like_dataset(inputs[name]), inputs):
+                kind = type(inputs[name]).__name__
+                hint = f"derive {kind} from motorpool.Dataset if it is meant to be loaded"
+                add_note(error, f"The input {name!r} is a {kind} itself; {hint}.")
             self._report(error, inputs)
             raise
         if hooks and hooks.has("after_node_run"):
