@@ -3,6 +3,7 @@
 import contextlib
 import contextvars
 import decimal
+import logging
 import os
 from pathlib import Path
 
@@ -43,3 +44,8 @@ class SetsUp:
 def look(_):
     """What a node finds."""
     return [len(str(decimal.Decimal(1) / 3)) - 2, np.geterr()["divide"]]
+
+
+def say(name):
+    """Log a line, with a logger that has levels above it."""
+    logging.getLogger("probe.inner").warning("said of %s", name)

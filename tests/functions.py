@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import sys
@@ -227,3 +228,8 @@ def increment_slowly_now_and_then(x):
     """So that the time a node takes is known wrongly."""
     time.sleep(0.05 if x % 10 == 9 else 0)
     return x + 1
+
+
+def version_of(name):
+    """What a module of the user says its version is, imported in the node."""
+    return importlib.import_module(name).VERSION

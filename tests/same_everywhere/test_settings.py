@@ -1,10 +1,22 @@
 """Settings of the process are the same in a node and here, and each run has its own."""
 
+import logging
 import secrets
 
 import context_functions
 
 from motorpool import ParallelRunner, create_hook_manager, node, pipeline
+
+
+class Records(logging.Handler):
+    """Keeps the messages that it handles."""
+
+    def __init__(self):
+        super().__init__()
+        self.messages = []
+
+    def emit(self, record):
+        self.messages.append(record.getMessage())
 
 
 def test_settings_of_the_process_are_the_same_in_nodes(any_backend, script, tmp_path):
@@ -64,3 +76,20 @@ def test_context_that_a_set_up_hook_changes_is_what_nodes_begin_with(process_bac
         assert result["second"].load() == [7, "raise"]
         without = runner.run(pipeline(nodes), {"x": 1})
         assert without["second"].load() == [28, "warn"]
+
+
+def test_log_records_come_once_whatever_the_driver_has_set_up(any_backend, capfd):
+    """A handler of the root's and one of a logger below it: each has each record once."""
+    inner, root = Records(), Records()
+    logging.getLogger("probe").addHandler(inner)
+    logging.getLogger().addHandler(root)
+    try:
+        with ParallelRunner(any_backend, max_workers=1, runs_folder=False) as runner:
+            for value in ("first", "second"):  # the second on a worker that is warm
+                runner.run(pipeline([node(context_functions.say, "x", None)]), {"x": value})
+    finally:
+        logging.getLogger("probe").removeHandler(inner)
+        logging.getLogger().removeHandler(root)
+    assert inner.messages == ["said of first", "said of second"]
+    assert [m for m in root.messages if m.startswith("said")] == inner.messages
+    assert "said of" not in capfd.readouterr().err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import threading
@@ -10,6 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from motorpool._system import process
+from motorpool._system.reloads import note_modules, reloaded_since
 from motorpool.errors import BackendError
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from motorpool.backend import ExecutorBackend
 
 
+_logger = logging.getLogger("motorpool")
 # How long (s) the workers of a broken pool may take to end.
 _GRACE = 2.0
 
@@ -42,12 +45,38 @@ class Pool:
         with self._lock:
             if self._executor is None:
                 self._executor = self.backend.get_executor(self.max_workers)
+                if not self.backend.capabilities.isolation.in_process:
+                    note_modules(self._executor)
             return self._executor
 
     @property
     def is_up(self) -> bool:
         """Whether there is an executor already."""
         return self._executor is not None
+
+    def refresh(self) -> None:
+        """End workers that may run old code of modules that were reloaded here; between two runs.
+
+        Raises:
+            BackendError: If the executor is the caller's own.
+        """
+        restarts = self.backend.capabilities.restarts
+        executor = self._executor if restarts else self.executor
+        if executor is None or not (names := reloaded_since(executor)):
+            return
+        listed = ", ".join(map(repr, names))
+        if not restarts:
+            raise BackendError(
+                f"Modules were reloaded since the workers of the executor that was passed to the "
+                f"runner have started, and they may run the old code of {listed}. Restart them, "
+                f"or pass another executor; then run again.",
+                backend=self.backend.name,
+            )
+        _logger.info(
+            "The workers of %s are replaced: modules were reloaded since they have started: %s",
+            self.backend.name, listed,
+        )  # fmt: skip
+        self.close()
 
     def replace(self, broken: Executor) -> set[int]:
         """Drop an executor that has broken, unless another run has done so already.

@@ -115,7 +115,10 @@ def _numpy() -> dict[str, Any]:
         return found
     if (errors := numpy.geterr()) != _NUMPY_ERRORS:
         found["errors"] = errors
-    if (printing := numpy.get_printoptions()) != contextvars.Context().run(numpy.get_printoptions):
+    printing = numpy.get_printoptions()
+    # Before numpy 2.2 they are the process's, and a worker may have others from an earlier run.
+    everywhere = "numpy._core.printoptions" not in sys.modules
+    if everywhere or printing != contextvars.Context().run(numpy.get_printoptions):
         found["printing"] = {k: v for k, v in printing.items() if k != "override_repr"}
     return found
 

@@ -54,14 +54,27 @@ class Resources:
         self._process = os.getpid()
 
     def acquire(self, workers: Mapping[str, int]) -> dict[str, Place]:
-        """The places for a run.
+        """The places for a run, with workers that have the code that this process has.
 
         A second run at the same time gets its own: one run's crash, or its end, must not touch the
         other's nodes. So does a forked child: the workers are its parent's.
 
         Args:
             workers: Number of workers that the run can use, by backend.
+
+        Raises:
+            BackendError: If the code is another, and workers cannot be replaced.
         """
+        places = self._acquire(workers)
+        try:
+            for place in places.values():
+                place.pool.refresh()
+        except BaseException:
+            self.release(places)
+            raise
+        return places
+
+    def _acquire(self, workers: Mapping[str, int]) -> dict[str, Place]:
         if not self.keep or os.getpid() != self._process:
             return self._open(workers, {})
         with self._lock:
