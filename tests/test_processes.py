@@ -3,7 +3,11 @@
 import subprocess
 import sys
 
+import functions
 import pytest
+
+from motorpool import ParallelRunner, node, pipeline
+from motorpool.errors import BackendError
 
 SCRIPT = """
 import time, weakref
@@ -29,3 +33,12 @@ def test_semaphores_are_given_back_before_the_interpreter_ends(backend):
         capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (0, "given back\n", "")
+
+
+@pytest.mark.parametrize("backend", ["loky", "multiprocess", "mpi", "executorlib"])
+def test_backend_that_a_frozen_app_cannot_start_is_refused(backend, monkeypatch):
+    """Its executable would run the app again, once for each worker."""
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    runner = ParallelRunner(backend, runs_folder=False)
+    with pytest.raises(BackendError, match=r"in a frozen app, .* direct, process, threads"):
+        runner.run(pipeline([node(functions.identity, "x", "y")]), {"x": 1})

@@ -22,14 +22,15 @@ from typing import TYPE_CHECKING, Any, Literal
 from motorpool._system import imports, preload
 from motorpool._system.process import interrupts_deferred
 from motorpool._system.starting import starting_processes
+from motorpool.errors import BackendError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sized
     from types import ModuleType
 
 __all__ = [
-    "StartMethod", "default_start_method", "interrupts_deferred", "is_running", "start_server",
-    "starting_processes", "watch_shutdown", "worker_context",
+    "StartMethod", "default_start_method", "interrupts_deferred", "is_running", "refuse_frozen",
+    "start_server", "starting_processes", "watch_shutdown", "worker_context",
 ]  # fmt: skip
 
 #: How a process starts.
@@ -62,7 +63,12 @@ def worker_context(start_method: StartMethod | None, package: ModuleType = multi
 
     Returns:
         A context of its own, with which nothing else is started.
+
+    Raises:
+        BackendError: For another package than multiprocessing in a frozen app.
     """
+    if package is not multiprocessing:
+        refuse_frozen(package.__name__)
     method = start_method or default_start_method()
     context = package.get_context(method)
     if method == "forkserver":
@@ -72,6 +78,25 @@ def worker_context(start_method: StartMethod | None, package: ModuleType = multi
         "WorkerContext", (type(context),), {"Process": process, "__module__": __name__}
     )
     return worker_context_class()
+
+
+def refuse_frozen(library: str) -> None:
+    """Raise in a frozen app, such as PyInstaller's, whose executable would run the app again.
+
+    Only multiprocessing has an understanding with the tools that make such apps.
+
+    Args:
+        library: What would start the processes.
+
+    Raises:
+        BackendError: If this is one.
+    """
+    if getattr(sys, "frozen", False):
+        raise BackendError(
+            f"{library} cannot start workers in a frozen app, for its executable is no Python. "
+            f"Use a backend on multiprocessing or in this process: direct, process, threads.",
+            backend=library,
+        )
 
 
 def _worker_process(process_class: Any, package: ModuleType, method: StartMethod) -> Any:

@@ -35,6 +35,13 @@ def test_names_of_a_script_that_is_no_file(way, process_backend, script, tmp_pat
     assert found == {"same": [True] * 3, "relative": None, "spec": None}
 
 
+def test_names_of_cells_are_the_same_as_those_of_a_script(process_backend, script, tmp_path):
+    """In the kernel of a notebook, whose functions come from no file."""
+    found = script("kernel.py", "names.py", process_backend, tmp_path)
+    expected = script("names.py", "sequential", tmp_path)
+    assert found == expected | {"pools": expected["pools"][:2]}
+
+
 def test_names_that_change_between_runs(process_backend, script):
     """As cells of a notebook that run again: warm workers have the new, old objects theirs."""
     found = script("changes.py", process_backend)

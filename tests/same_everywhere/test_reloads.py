@@ -93,6 +93,7 @@ def test_reload_alone_shows_what_the_module_makes_of_the_environment(
 
 
 def test_module_that_is_dropped_and_imported_again(any_backend, module):
+    """Another object, of the same name."""
     with _warm(any_backend) as runner:
         first, _ = _versions(runner, module.load().version)
         module.write("VERSION = 'edited'")

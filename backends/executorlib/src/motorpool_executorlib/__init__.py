@@ -21,6 +21,7 @@ from executorlib.api import SocketInterface, SubprocessSpawner, get_command_path
 from motorpool import Capabilities, ExecutorBackend, Isolation, hookimpl
 from motorpool.adapters import Single, SinglesExecutor, pack_call, run_call, unpack_result
 from motorpool.errors import WorkerCrashedError
+from motorpool.processes import refuse_frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -198,6 +199,7 @@ class ExecutorlibBackend(ExecutorBackend):
     capabilities = Capabilities(isolation=Isolation.PROCESS, exact_blame=True, kills_workers=True)
 
     def _get_executor(self, max_workers: int) -> Executor:
+        refuse_frozen("executorlib")
         return SinglesExecutor(max_workers, lambda: _Worker(self.initializer))
 
     def worker_pids(self, executor: Executor) -> list[int]:

@@ -10,7 +10,12 @@ import loky
 from loky.backend import get_context, resource_tracker
 
 from motorpool import Capabilities, ExecutorBackend, Isolation, hookimpl
-from motorpool.processes import interrupts_deferred, starting_processes, watch_shutdown
+from motorpool.processes import (
+    interrupts_deferred,
+    refuse_frozen,
+    starting_processes,
+    watch_shutdown,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -63,6 +68,7 @@ class LokyBackend(ExecutorBackend):
     options_type = LokyOptions
 
     def _get_executor(self, max_workers: int) -> Executor:
+        refuse_frozen("loky")
         executor: Executor = _Executor(
             max_workers,
             context=get_context("loky"),  # its others run the user's script again

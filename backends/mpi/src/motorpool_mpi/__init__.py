@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from motorpool import Capabilities, ExecutorBackend, Isolation, hookimpl
+from motorpool.processes import refuse_frozen
 from motorpool_mpi._executor import MPIExecutor
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class MPIBackend(ExecutorBackend):
             self.capabilities = _SEVERAL_HOSTS
 
     def _get_executor(self, max_workers: int) -> Executor:
+        refuse_frozen("mpi")
         options = self.options
         return MPIExecutor(
             max_workers,
