@@ -233,3 +233,8 @@ def increment_slowly_now_and_then(x):
 def version_of(name):
     """What a module of the user says its version is, imported in the node."""
     return importlib.import_module(name).VERSION
+
+
+def hash_of(text):
+    """Its hash, and the variable that would set the seed."""
+    return hash(text), os.environ.get("PYTHONHASHSEED")

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from motorpool._system import imports, preload
 from motorpool._system.process import interrupts_deferred
-from motorpool._system.starting import starting_processes
+from motorpool._system.starting import interpreter_variables, starting_processes
 from motorpool.errors import BackendError
 
 if TYPE_CHECKING:
@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 __all__ = [
-    "StartMethod", "default_start_method", "interrupts_deferred", "is_running", "refuse_frozen",
-    "start_server", "starting_processes", "watch_shutdown", "worker_context",
+    "StartMethod", "default_start_method", "interpreter_variables", "interrupts_deferred",
+    "is_running", "refuse_frozen", "start_server", "starting_processes", "watch_shutdown",
+    "worker_context",
 ]  # fmt: skip
 
 #: How a process starts.
@@ -158,11 +159,16 @@ def _without_main(spawn: Any) -> Iterator[None]:
                 data["start_method"] = default_start_method()
         return data
 
+    main = vars(sys.modules["__main__"])
+    lacks_spec = "__spec__" not in main
+    main.setdefault("__spec__", None)  # it is asked for, and not there under pdb
     spawn.get_preparation_data = get_preparation_data
     try:
         yield
     finally:
         spawn.get_preparation_data = original
+        if lacks_spec:
+            main.pop("__spec__", None)
 
 
 def start_server(start_method: StartMethod | None, package: ModuleType = multiprocessing) -> None:

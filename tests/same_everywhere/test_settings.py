@@ -1,6 +1,7 @@
 """Settings of the process are the same in a node and here, and each run has its own."""
 
 import logging
+import os
 import secrets
 
 import context_functions
@@ -29,15 +30,18 @@ def test_settings_of_the_process_are_the_same_in_nodes(any_backend, script, tmp_
         "numpy printing": "[0.333]", "recursion": 2345, "digits": 9999, "path": True,
         "files": 500, "locale": "C", "method": "spawn", "level": 12, "warned": 1,
     }  # fmt: skip
+    common |= {"wait": 0.25}
     errors = {"over": "warn", "under": "ignore", "invalid": "warn"}
     assert first == common | folder[0] | {
         "decimal": 52, "numpy errors": errors | {"divide": "raise"}, "pandas": [7, 6],
         "argv": [], "environment": {"PROBE_OLD": "old"}, "mask": 0o027, "raised": True,
+        "hour": 9, "temporary": False,
         "context": ["of the script", "unset", ["good morning"]],
     }  # fmt: skip
     assert second == common | folder[1] | {
         "decimal": 22, "numpy errors": errors | {"divide": "warn"}, "pandas": [60, 2],
-        "argv": ["more"], "environment": {"PROBE_NEW": "new"}, "mask": 0o022, "raised": False,
+        "argv": ["more"], "hour": 19, "temporary": True, "mask": 0o022, "raised": False,
+        "environment": {"PROBE_NEW": "new", "PROBE_TEMPORARY": f"{tmp_path}/inner"},
         "context": ["of the second run", "set", ["good evening"]],
     }  # fmt: skip
 
@@ -93,3 +97,18 @@ def test_log_records_come_once_whatever_the_driver_has_set_up(any_backend, capfd
     assert inner.messages == ["said of first", "said of second"]
     assert [m for m in root.messages if m.startswith("said")] == inner.messages
     assert "said of" not in capfd.readouterr().err
+
+
+def test_processors_are_those_that_the_driver_has_now(process_backend):
+    """In a worker that was there before; and all of them again, when the driver has them again."""
+    before = os.sched_getaffinity(0)
+    nodes = [node(context_functions.processors, "x", "found")]
+    seen = []
+    with ParallelRunner(process_backend, max_workers=1, runs_folder=False) as runner:
+        try:
+            for wanted in (before, {min(before)}, before):
+                os.sched_setaffinity(0, wanted)
+                seen.append(runner.run(pipeline(nodes), {"x": 1})["found"].load())
+        finally:
+            os.sched_setaffinity(0, before)
+    assert seen == [before, {min(before)}, before]

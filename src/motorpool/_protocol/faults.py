@@ -6,7 +6,6 @@ import contextlib
 import faulthandler
 import os
 from pathlib import Path
-from typing import IO
 
 _PACKAGE = str(Path(__file__).parents[1])
 _SUFFIX = ".fault"
@@ -19,17 +18,18 @@ class FaultWriter:
 
     def __init__(self) -> None:
         self._folder: Path | None = None
-        self._file: IO[str] | None = None
+        self._file: int | None = None
 
     def point_to(self, folder: Path | None) -> None:
         """Choose the folder for what follows; None leaves things as they are."""
         if folder is None or folder == self._folder:
             return
         with contextlib.suppress(OSError):
-            file = (folder / f"{os.getpid()}{_SUFFIX}").open("w")
+            path = folder / f"{os.getpid()}{_SUFFIX}"
+            file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             faulthandler.enable(file)
             if self._file is not None:
-                self._file.close()
+                os.close(self._file)
             self._folder, self._file = folder, file
 
 

@@ -14,8 +14,12 @@ import locale
 import multiprocessing
 import os
 import sys
+import time
 import warnings
 from typing import TYPE_CHECKING, Any
+
+from motorpool._system.module_files import apply_places, misplaced_modules
+from motorpool._system.starting import hide_variables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,6 +29,8 @@ if TYPE_CHECKING:
 
 # The environment that was applied last: what it had and the next one has not, is removed.
 _applied_environment: dict[Any, Any] = {}
+_first_processors: frozenset[int] | None = None
+_processors_changed = False
 
 
 def capture_settings() -> list[Setting]:
@@ -33,12 +39,19 @@ def capture_settings() -> list[Setting]:
         (apply_environment, dict(getattr(os.environ, "_data", os.environ))),  # a tenth of the time
         (apply_folder, _folder()),
         (apply_interpreter, _interpreter()),
+        (apply_places, misplaced_modules()),
         (apply_mask, _mask()),
         (apply_limits, _limits()),
+        (apply_timezone, (time.tzname, time.timezone, time.altzone)),
+        (apply_affinity, _affinity()),
         (apply_locale, locale.setlocale(locale.LC_ALL)),
         (apply_start_method, multiprocessing.get_start_method(allow_none=True)),
         (apply_warnings, list(warnings.filters)),
     ]
+    if "tempfile" in sys.modules:
+        settings.append((apply_temporary_folder, sys.modules["tempfile"].tempdir))
+    if "socket" in sys.modules:
+        settings.append((apply_socket_timeout, sys.modules["socket"].getdefaulttimeout()))
     if "pandas" in sys.modules:
         settings.append((apply_pandas, _pandas_options()))
     return settings
@@ -52,6 +65,7 @@ def apply_environment(variables: Mapping[Any, Any]) -> None:
     Args:
         variables: As the system has them, so in bytes on POSIX.
     """
+    hide_variables(variables)
     for name in _applied_environment.keys() - variables.keys():
         os.environ.pop(os.fsdecode(name), None)
     for name, value in variables.items():
@@ -135,6 +149,47 @@ def apply_limits(limits: Mapping[str, tuple[int, int]]) -> None:
         if number is not None and resource.getrlimit(number) != limit:
             with contextlib.suppress(OSError, ValueError):
                 resource.setrlimit(number, limit)
+
+
+def apply_timezone(zone: tuple[tuple[str, str], int, int]) -> None:
+    """Let the variable TZ have its effect, if it has it in the driver."""
+    if zone != (time.tzname, time.timezone, time.altzone) and hasattr(time, "tzset"):
+        time.tzset()
+
+
+def _processors() -> frozenset[int] | None:
+    return frozenset(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+
+
+def _affinity() -> frozenset[int] | None:
+    """The processors that this thread may run on, if they have been others before; else None.
+
+    A pool may bind each worker to its own.
+    """
+    global _first_processors, _processors_changed  # noqa: PLW0603, once a process
+    processors = _processors()
+    _first_processors = _first_processors or processors
+    _processors_changed = _processors_changed or processors != _first_processors
+    return processors if _processors_changed else None
+
+
+def apply_affinity(processors: frozenset[int] | None) -> None:
+    """Set the processors that a node may run on."""
+    if processors and processors != _processors():
+        with contextlib.suppress(OSError):  # another host, which has not so many
+            os.sched_setaffinity(0, processors)
+
+
+def apply_temporary_folder(folder: str | None) -> None:
+    """Set where `tempfile` makes files, if there is such a folder here."""
+    tempfile: Any = importlib.import_module("tempfile")
+    if tempfile.tempdir != folder and (folder is None or os.path.isdir(folder)):  # noqa: PTH112, as short
+        tempfile.tempdir = folder
+
+
+def apply_socket_timeout(seconds: float | None) -> None:
+    """Set how long (s) new sockets wait; None for as long as it takes."""
+    importlib.import_module("socket").setdefaulttimeout(seconds)
 
 
 def apply_locale(name: str) -> None:

@@ -42,6 +42,8 @@ def _call(kind: type[BaseException], arguments: tuple[Any, ...]) -> BaseExceptio
 def state_of(error: BaseException) -> dict[str, Any]:
     """All attributes of an exception but its `args`, also those that its class keeps in slots."""
     state = dict(vars(error)) if hasattr(error, "__dict__") else {}
+    if isinstance(error, (AttributeError, NameError)) and error.name is not None:
+        state["name"] = error.name  # no argument
     for name in copyreg._slotnames(type(error)):  # type: ignore[attr-defined]  # noqa: SLF001, as pickle
         if hasattr(error, name):
             state[name] = getattr(error, name)

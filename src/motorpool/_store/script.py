@@ -20,15 +20,14 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from motorpool._store.carrier import Carrier
 from motorpool._store.script_module import (
     HERE,
     MAIN,
     NAMES_OF_MAIN,
     Script,
     ScriptModule,
-    define,
     namespace,
-    second,
 )
 
 if TYPE_CHECKING:
@@ -111,31 +110,6 @@ def name_of(obj: Any) -> str | None:
     return name if found is obj else None
 
 
-class Carrier:
-    """Unpickles as a value, once what its classes' names stand for is known.
-
-    Args:
-        value: The value.
-        pickles: Of the names.
-    """
-
-    def __init__(self, value: Any, pickles: dict[str, bytes]) -> None:
-        self._value, self._pickles = value, pickles
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return second, (_Defining(self._pickles), self._value)
-
-
-class _Defining:
-    """Unpickles as nothing, and lets the names be known."""
-
-    def __init__(self, pickles: dict[str, bytes]) -> None:
-        self._pickles = pickles
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return define, (self._pickles,)
-
-
 class Undefined(NamedTuple):
     """A name whose value cannot be pickled.
 
@@ -162,6 +136,8 @@ class Collector:
     def __init__(self) -> None:
         self.defining: str | None = None
         self.shares = True
+        self._dumps: Callable[[Any], bytes] | None = None
+        self._apart = False
         self._names = namespace()
         self._user: object = None
         self._roots: dict[str, set[object]] = {}
@@ -223,11 +199,29 @@ class Collector:
 
     def is_root(self, obj: Any) -> bool:
         """Whether this is what is being defined, and no part of it."""
-        return self.defining is not None and self._names.get(self.defining) is obj
+        return self.is_within and self._names.get(self.defining or "") is obj
+
+    @property
+    def is_within(self) -> bool:
+        """Whether a name is being defined, and this is what it stands for or a part of it."""
+        return self.defining is not None and not self._apart
 
     def is_defining(self, name: str) -> bool:
         """Whether this is, or is part of, what is being defined."""
-        return self.defining == name.partition(".")[0]
+        return self.is_within and self.defining == name.partition(".")[0]
+
+    def apart(self, values: dict[str, Any]) -> bytes | None:
+        """Pickle values apart from what is being defined, if they refer to names of `__main__`.
+
+        Some of these may have to be defined first, and need in turn what is being defined.
+        """
+        assert self._dumps is not None  # noqa: S101, it is within `define_all`
+        before, self._apart = len(self._waiting), True
+        try:
+            pickled = self._dumps(values)
+        finally:
+            self._apart = False
+        return pickled if len(self._waiting) > before else None
 
     def define_all(self, dumps: Callable[[Any], bytes]) -> list[Undefined]:
         """Pickle what the names stand for, and what those need in turn.
@@ -235,7 +229,7 @@ class Collector:
         Returns:
             What cannot be pickled.
         """
-        failed = []
+        failed, self._dumps = [], dumps
         while self._waiting:
             name = self._waiting.pop()
             if name in self._needs or name not in self._names:

@@ -91,7 +91,8 @@ class _Definitions:
         self._names, self._loads = names, loads
         self._pickles = dict(pickles)
         self._waiting: list[str] = []  # names that functions need, which have come up meanwhile
-        self._attributes: list[tuple[type, str, str]] = []  # of classes: what names stand for
+        # Attributes of classes that need names: pickles, and what sets them.
+        self._attributes: list[tuple[bytes, Callable[[Any], object]]] = []
         self._depth = 0
         self._lock = threading.RLock()
 
@@ -108,10 +109,10 @@ class _Definitions:
             if not self._depth:
                 self._define_waiting()
 
-    def set_later(self, kind: type, attributes: Mapping[str, str]) -> None:
-        """Give a class attributes that names stand for, once these can be defined."""
+    def set_later(self, pickled: bytes, set_names: Callable[[Any], object]) -> None:
+        """Give a class attributes that need names, once these can be defined."""
         with self._lock:
-            self._attributes += [(kind, name, value) for name, value in attributes.items()]
+            self._attributes.append((pickled, set_names))
             if not self._depth:
                 self._define_waiting()
 
@@ -145,8 +146,8 @@ class _Definitions:
             if self._waiting:
                 self._define(self._waiting.pop())
             else:
-                kind, name, value = self._attributes.pop()
-                setattr(kind, name, named(value))
+                pickled, set_names = self._attributes.pop()
+                set_names(self._loads(pickled))
 
 
 @contextmanager
@@ -234,14 +235,14 @@ def set_function_state(
 
 
 def set_class_state(
-    kind: type, state: tuple[Callable[[type, Any], object], Any, Mapping[str, str]]
+    kind: type, state: tuple[Callable[[type, Any], object], tuple[Any, Any], bytes | None]
 ) -> None:
-    """Complete a class: as cloudpickle does it, and with attributes that names stand for."""
-    set_state, its_state, attributes = state
+    """Complete a class: as cloudpickle does it, and later with attributes that need names."""
+    set_state, its_state, pickled = state
     set_state(kind, its_state)
     definitions = _definitions()
-    if definitions is not None:
-        definitions.set_later(kind, attributes)
+    if definitions is not None and pickled is not None:
+        definitions.set_later(pickled, lambda names: set_state(kind, (names, {})))
 
 
 def make_dispatch(default: Callable[..., Any], others: Mapping[type, Callable[..., Any]]) -> Any:

@@ -14,7 +14,7 @@ import marshal
 import re
 import sys
 from contextvars import Context, ContextVar
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, GetSetDescriptorType, MemberDescriptorType
 from typing import TYPE_CHECKING, Any
 
 from motorpool._store.classes import reduce_class
@@ -40,6 +40,10 @@ if TYPE_CHECKING:
     from motorpool._store.script import Collector
 
 _DISPATCH_CODE = functools.singledispatch(len).__code__  # type: ignore[attr-defined]
+_PLAIN = frozenset({
+    type(None), bool, int, float, str, bytes, property, classmethod, staticmethod,
+    functools.cached_property, MemberDescriptorType, GetSetDescriptorType,
+})  # fmt: skip
 _CONTAINERS = frozenset({list, dict, set, frozenset, tuple, bytearray})
 _OPERATIONS = frozenset({"LOAD_GLOBAL", "STORE_GLOBAL", "DELETE_GLOBAL", "LOAD_NAME"})
 _WORD = re.compile(r"[^\W\d]\w*")
@@ -101,7 +105,7 @@ def _reduce_definition(obj: Any, collector: Collector | None) -> Any:
 
 def _beginning(obj: Any, reduced: Any, collector: Collector | None) -> Any:
     """Let what is being defined have its name before its parts, which may refer to it."""
-    if collector is None or collector.defining is None or not collector.is_root(obj):
+    if collector is None or not collector.is_root(obj):
         return reduced
     make, arguments, *rest = reduced
     return begin, (collector.defining, make, arguments), *rest
@@ -174,15 +178,25 @@ def _reduce_class(kind: type, collector: Collector | None) -> Any:
     if collector is None:
         return reduce_class(kind)
     collector.want_all(_words_in(_annotations(kind).values()))
-    tracked = collector.defining is None  # each run has classes of its own
+    tracked = not collector.is_within  # each run has classes of its own
     make, arguments, (names, slots), *rest, set_state = reduce_class(kind, tracked=tracked)
     names = {name: _shared(value, collector) for name, value in names.items()}
-    others = {}  # they may need this class in turn
-    for name, value in list(names.items()) if collector.defining is not None else ():
-        if isinstance(value, (FunctionType, type)) and (other := by_name(value)) is not None:
-            others[name] = other
-            del names[name]
-    return make, arguments, (set_state, (names, slots), others), *rest, set_class_state
+    later: dict[str, Any] = {}
+    if collector.is_within:
+        later = {name: value for name, value in names.items() if _needs_names(value, collector)}
+        names = {name: value for name, value in names.items() if name not in later}
+    pickled = collector.apart(later) if later else None
+    return make, arguments, (set_state, (names, slots), pickled), *rest, set_class_state
+
+
+def _needs_names(value: Any, collector: Collector) -> bool:
+    """Whether something that a class has can only be unpickled when other names are defined.
+
+    These may need the class in turn: a base has a register of the classes that derive from it.
+    """
+    if isinstance(value, (FunctionType, type)):
+        return by_name(value) is not None
+    return type(value) not in _PLAIN and collector.apart({"": value}) is not None
 
 
 def _reduce_dispatch(function: Any) -> Any:

@@ -38,7 +38,7 @@ class LoadedModules:
 
     def __init__(self) -> None:
         self._since = time.time_ns() - _COARSE
-        self._specs = _users_specs()
+        self._specs = users_specs()
         self._count = len(sys.modules)
 
     def reloaded(self) -> list[str]:
@@ -54,7 +54,7 @@ class LoadedModules:
         ]  # fmt: skip
         if len(sys.modules) != self._count:
             self._count = len(sys.modules)
-            for name, spec in _users_specs().items():
+            for name, spec in users_specs().items():
                 if name not in self._specs:
                     self._specs[name] = spec
                     if _written(spec.origin)[0] > self._since:
@@ -88,7 +88,7 @@ def reloaded_since(executor: Any) -> list[str]:
 
 def _warn_of_edits() -> None:
     """Warn of files that were edited, but not reloaded: new workers import them so."""
-    for name, spec in _users_specs().items():
+    for name, spec in users_specs().items():
         file = _written(spec.origin)
         known, before = _last_seen.get(name, (None, None))
         _last_seen[name] = spec, file
@@ -100,7 +100,8 @@ def _warn_of_edits() -> None:
             )
 
 
-def _users_specs() -> dict[str, Any]:
+def users_specs() -> dict[str, Any]:
+    """The specs of the user's modules that this process has, by name."""
     specs = {name: _spec(name) for name in list(sys.modules) if name not in _MAIN}
     return {name: spec for name, spec in specs.items() if spec is not None and _is_users(spec)}
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import secrets
 import shutil
 import sys
 import tempfile
@@ -16,13 +17,22 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
 
 # A socket's path has at most 107 characters (103 on macOS), of which multiprocessing's own names
 # take 32.
 _LONGEST = 103 - 32
 _SHORT = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108, a directory of one's own is made there
 _lock = threading.RLock()
+# With this, `hash` gives the same for texts in all processes that are started; else each draws
+# lots, and two nodes that share data out by it could not agree.
+_SEED = "PYTHONHASHSEED"
+_FLAGS = {
+    "optimize": "PYTHONOPTIMIZE", "dev_mode": "PYTHONDEVMODE", "utf8_mode": "PYTHONUTF8",
+    "no_user_site": "PYTHONNOUSERSITE", "safe_path": "PYTHONSAFEPATH",
+}  # fmt: skip
+_WARNINGS = "PYTHONWARNINGS"
+_seed = os.environ.get(_SEED) or str(secrets.randbelow(2**32 - 1) + 1)
 
 
 def _renew_lock() -> None:
@@ -53,11 +63,38 @@ def starting_processes(package: str = "multiprocessing") -> Iterator[None]:
                 stream = stack.enter_context(open(os.devnull, "w"))  # noqa: PTH123, a device
                 setattr(sys, name, stream)
                 stack.callback(setattr, sys, name, None)
+        if _SEED not in os.environ:  # multiprocessing passes options on by itself
+            os.environ[_SEED] = _seed
+            stack.callback(os.environ.pop, _SEED, None)
         if os.name == "posix":
             stack.enter_context(_in_a_folder())
             if config.get("tempdir") is None:
                 _shorten(package, config)
         yield
+
+
+def interpreter_variables() -> dict[str, str]:
+    """Variables with which another interpreter is as this one, for pools that start it bare.
+
+    They have the effect of options such as -O, -W and -X dev; and of the seed of `hash`. Workers
+    take them out of their environment.
+    """
+    found = {v: str(int(getattr(sys.flags, flag))) for flag, v in _FLAGS.items()}
+    found = {variable: value for variable, value in found.items() if value != "0"}
+    if sys.warnoptions:
+        found[_WARNINGS] = ",".join(sys.warnoptions)
+    return {_SEED: _seed} | found
+
+
+def hide_variables(wanted: Container[Any]) -> None:
+    """Take what has started this process out of its environment, which is the driver's.
+
+    Args:
+        wanted: The driver's variables, as the system has them.
+    """
+    for name in (_SEED, _WARNINGS, *_FLAGS.values()):
+        if name not in wanted and os.fsencode(name) not in wanted:
+            os.environ.pop(name, None)
 
 
 @contextlib.contextmanager

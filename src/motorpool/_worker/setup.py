@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from motorpool._protocol.faults import FaultWriter
 from motorpool._protocol.logs import LogWriter, redirect
@@ -20,13 +20,19 @@ if TYPE_CHECKING:
     from motorpool._protocol.plan import Settings
 
 
-class OwnedProcess(NamedTuple):
+class OwnedProcess:
     """The log and the faults that this process writes for its driver, and its state."""
 
-    log: LogWriter
-    faults: FaultWriter
-    state: ProcessState
-    settings: AppliedSettings
+    def __init__(self) -> None:
+        self.log, self.faults = LogWriter(), FaultWriter()
+        self.state, self.settings = ProcessState(), AppliedSettings()
+        self._threads: int | None = None
+
+    def use_threads(self, count: int) -> None:
+        """Let native libraries use so many threads."""
+        if count != self._threads:
+            limit_threads(count)
+            self._threads = count
 
 
 class AppliedSettings:
@@ -59,14 +65,14 @@ def set_up_process(settings: Settings) -> OwnedProcess | None:
         return None
     if settings.driver_pid is not None:
         watch_parent(settings.driver_pid, settings.folders)
-    process = _set_up_once(settings.threads)
+    process = _set_up_once()
+    process.use_threads(settings.threads)
     redirect(process.log, settings.log_levels)
     return process
 
 
 @cache
-def _set_up_once(threads: int) -> OwnedProcess:
-    limit_threads(threads)
+def _set_up_once() -> OwnedProcess:
     end_children_at_exit()
     # A node's text shows up when it is printed, not when the worker ends.
     for stream in (sys.stdout, sys.stderr):
@@ -74,4 +80,4 @@ def _set_up_once(threads: int) -> OwnedProcess:
             stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     if "numpy.random" in sys.modules:  # forked with it, it would draw what others draw
         sys.modules["numpy.random"].seed()
-    return OwnedProcess(LogWriter(), FaultWriter(), ProcessState(), AppliedSettings())
+    return OwnedProcess()

@@ -126,6 +126,14 @@ def system(n):
     open("/no/such/file")
 
 
+def attribute(n):
+    return n.nope
+
+
+def unbound(n):
+    return nope  # noqa: F821, that is the point
+
+
 def local(n):
     class Local(Exception):
         pass
@@ -140,7 +148,7 @@ def described(error):
     }
     found |= {
         k: v
-        for k in ("code", "reason", "place", "text", "errno", "filename")
+        for k in ("code", "reason", "place", "text", "errno", "filename", "name")
         if (v := getattr(error, k, None))
     }
     cause = type(error.__cause__).__name__  # a worker's traceback stands behind the last
@@ -168,6 +176,8 @@ NODES = [
     noted,
     group,
     system,
+    attribute,
+    unbound,
     local,
 ]
 

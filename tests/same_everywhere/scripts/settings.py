@@ -11,7 +11,10 @@ import logging
 import multiprocessing
 import os
 import resource
+import socket
 import sys
+import tempfile
+import time
 import warnings
 
 import numpy as np
@@ -42,6 +45,9 @@ def look(n):
         "locale": locale.setlocale(locale.LC_ALL),
         "method": multiprocessing.get_start_method(),
         "context": [REQUEST.get(), UNSET.get("unset"), GREETING],
+        "hour": time.localtime(0).tm_hour,
+        "temporary": tempfile.gettempdir() == os.environ.get("PROBE_TEMPORARY"),
+        "wait": socket.getdefaulttimeout(),
         "level": logging.getLogger("probe").getEffectiveLevel(),
     }
     with warnings.catch_warnings(record=True) as caught:
@@ -101,6 +107,10 @@ def differ(folder):
     GREETING[0] = "good morning"
     logging.getLogger("probe").setLevel(12)
     os.environ["PROBE_OLD"] = "old"
+    os.environ["TZ"] = "Asia/Tokyo"
+    time.tzset()
+    tempfile.tempdir = folder + "/inner"
+    socket.setdefaulttimeout(0.25)
 
 
 def change():
@@ -118,6 +128,10 @@ def change():
     GREETING[0] = "good evening"
     del os.environ["PROBE_OLD"]
     os.environ["PROBE_NEW"] = "new"
+    os.environ["TZ"] = "America/New_York"
+    time.tzset()
+    os.environ["PROBE_TEMPORARY"] = tempfile.tempdir
+    time.sleep(0.5)  # longer than sockets wait: a worker that waits for a task has no such limit
 
 
 if __name__ == "__main__":

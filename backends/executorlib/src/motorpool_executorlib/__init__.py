@@ -21,7 +21,7 @@ from executorlib.api import SocketInterface, SubprocessSpawner, get_command_path
 from motorpool import Capabilities, ExecutorBackend, Isolation, hookimpl
 from motorpool.adapters import Single, SinglesExecutor, pack_call, run_call, unpack_result
 from motorpool.errors import WorkerCrashedError
-from motorpool.processes import refuse_frozen
+from motorpool.processes import interpreter_variables, refuse_frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -49,7 +49,9 @@ class _Process(SubprocessSpawner):  # type: ignore[misc]  # executorlib has no t
             stop_function: Not used.
         """
         del stop_function
-        self.process = subprocess.Popen(command_lst, stdin=subprocess.DEVNULL)  # noqa: S603, ours
+        self.process = subprocess.Popen(  # noqa: S603, ours
+            command_lst, stdin=subprocess.DEVNULL, env=interpreter_variables() | os.environ
+        )
         return True
 
     def poll(self) -> bool:

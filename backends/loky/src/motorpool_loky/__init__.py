@@ -11,11 +11,12 @@ from loky.backend import get_context, resource_tracker
 
 from motorpool import Capabilities, ExecutorBackend, Isolation, hookimpl
 from motorpool.processes import (
+    interpreter_variables,
     interrupts_deferred,
     refuse_frozen,
     starting_processes,
     watch_shutdown,
-)  # fmt: skip
+)
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -74,6 +75,7 @@ class LokyBackend(ExecutorBackend):
             context=get_context("loky"),  # its others run the user's script again
             timeout=self.options.idle_timeout,
             initializer=self.initializer,
+            env=interpreter_variables(),
         )
         return executor
 

@@ -21,6 +21,8 @@ from multiprocessing.connection import Listener
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from motorpool.processes import interpreter_variables
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from multiprocessing.connection import Connection
@@ -74,7 +76,7 @@ class Job:
         self._command = [*command, "-n", str(size), sys.executable, "-m", "motorpool_mpi._rank"]
         self._process = subprocess.Popen(  # noqa: S603, the user's own command
             self._command, stdin=subprocess.PIPE, stderr=subprocess.PIPE,
-            env=_SETTINGS | environment, start_new_session=True,
+            env=_SETTINGS | interpreter_variables() | environment, start_new_session=True,
         )  # fmt: skip
         self._said: deque[str] = deque(maxlen=_KEPT)
         self._ears = threading.Thread(target=self._hear, name="motorpool-mpi-ears", daemon=True)

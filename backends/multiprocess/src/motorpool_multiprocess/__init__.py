@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import cloudpickle
 import dill
@@ -36,9 +36,6 @@ def _new_rlock() -> Any:
     return threading.RLock()
 
 
-_LOCKS = {type(threading.Lock()): _new_lock, type(threading.RLock()): _new_rlock}
-
-
 class _Pickler(dill.Pickler):  # type: ignore[misc]
     """Leaves classes to cloudpickle: those of `__main__` come back as they were, not as copies."""
 
@@ -48,10 +45,8 @@ class _Pickler(dill.Pickler):  # type: ignore[misc]
             return reduced
         if isinstance(obj, type):
             return cloudpickle.Pickler.reducer_override(self, obj)
-        if type(obj) is pickle.PickleBuffer:
-            return _reduce_buffer(obj)
-        if type(obj) in _LOCKS:  # new ones; dill's come back taken if they are
-            return _LOCKS[type(obj)], ()
+        if type(obj) in _REDUCERS:
+            return _REDUCERS[type(obj)](obj)
         reduced = reduce_out_of_band(obj)
         if reduced is NotImplemented and type(obj).__module__ == "numpy":
             return _reduce_array(obj)
@@ -59,9 +54,9 @@ class _Pickler(dill.Pickler):  # type: ignore[misc]
 
 
 def _reduce_array(obj: Any) -> Any:
-    """Dill takes the older way, which copies."""
+    """Dill takes the older way, which copies, and would have the map of a mapped file as well."""
     large = type(obj).__name__ == "ndarray" and obj.nbytes > _SMALL and not obj.dtype.hasobject
-    return obj.__reduce_ex__(5) if large else NotImplemented
+    return obj.__reduce_ex__(5) if large or type(obj).__name__ == "memmap" else NotImplemented
 
 
 def _reduce_buffer(buffer: pickle.PickleBuffer) -> Any:
@@ -70,6 +65,15 @@ def _reduce_buffer(buffer: pickle.PickleBuffer) -> Any:
     if raw.nbytes > 1:
         return NotImplemented
     return bytes if raw.readonly else bytearray, (list(raw),)
+
+
+_REDUCERS: dict[type, Callable[[Any], Any]] = {
+    pickle.PickleBuffer: _reduce_buffer,
+    TypeVar: cloudpickle.Pickler.dispatch_table[TypeVar],
+    # New ones; dill's come back taken if they are.
+    type(threading.Lock()): lambda _lock: (_new_lock, ()),
+    type(threading.RLock()): lambda _lock: (_new_rlock, ()),
+}
 
 
 class MultiprocessBackend(DirectBackend):

@@ -37,6 +37,7 @@ def worker_main(
         other.close()
     process.start_worker(driver)
     me = os.getpid()
+    sock.settimeout(None)  # whatever is so by default
     stream = sock.makefile("rb", buffering=1 << 16)
     with contextlib.suppress(ConnectionError):
         sock.sendall(frame(Kind.READY, 0))
