@@ -238,3 +238,8 @@ def version_of(name):
 def hash_of(text):
     """Its hash, and the variable that would set the seed."""
     return hash(text), os.environ.get("PYTHONHASHSEED")
+
+
+def layout(*arrays):
+    """Of each, whether it is laid out in rows, and whether in columns."""
+    return [(array.flags.c_contiguous, array.flags.f_contiguous) for array in arrays]

@@ -2,6 +2,7 @@
 
 import threading
 
+import functions
 import numpy as np
 import pandas as pd
 import pytest
@@ -158,3 +159,11 @@ def test_save_that_fails_leaves_what_was_there(tmp_path):
     with pytest.raises(DatasetError, match="None cannot be saved"):
         data.save(None)
     assert [p.name for p in tmp_path.iterdir()] == ["value"]
+
+
+def test_array_is_laid_out_as_it_was(any_backend, run):
+    """In columns, so that what it is used for takes as long everywhere."""
+    array = np.asfortranarray(np.ones((100, 100)))
+    nodes = [node(np.asfortranarray, "x", "y"), node(functions.layout, ["x", "y"], "z")]
+    result = run(any_backend, pipeline(nodes), {"x": array})
+    assert result["z"].load() == [(False, True)] * 2

@@ -107,6 +107,8 @@ class MemoryDataset(Dataset):
         if mode == "assign":
             return data
         if mode == "copy":
+            if package == "numpy" and hasattr(data, "strides"):
+                return data.copy(order="K")  # as it is laid out; in rows by default
             return data.copy() if hasattr(data, "copy") else copy.copy(data)
         try:
             return copy.deepcopy(data)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import operator
 import sys
 import threading
 import weakref
-from enum import EnumMeta
+from enum import Enum, EnumMeta
 from types import MemberDescriptorType, MethodType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -55,6 +56,8 @@ def reduce_class(kind: type, *, tracked: bool = True) -> Any:
         elif "__slots__" in names:  # the fourth is what the class has from the start
             arguments[3] = {**arguments[3], "__slots__": names["__slots__"]}
             names = {name: value for name, value in names.items() if not _is_slot(name, value)}
+        if type(kind).__module__ == "_ctypes":
+            arguments[0], names = _make_like_its_base, _without_fields(names)
         base = _hooked(kind)
         if (base or _is_scripts(type(kind))) and not isinstance(kind, EnumMeta):
             arguments[0] = functools.partial(_make_quietly, type(kind), base)
@@ -63,8 +66,34 @@ def reduce_class(kind: type, *, tracked: bool = True) -> Any:
     return make, arguments, (names, slots), *rest, set_state
 
 
+def reduce_member(member: Enum) -> Any:
+    """What `reducer_override` of a pickler returns for a member of an enumeration: its name.
+
+    Python takes its value, and so loses those that do not equal their copies, as functions do not.
+    """
+    kind = type(member)
+    if (
+        kind.__reduce_ex__ is not Enum.__reduce_ex__
+        or kind.__members__.get(member.name) is not member
+    ):
+        return NotImplemented
+    return operator.getitem, (kind, member.name)
+
+
 def _is_slot(name: str, value: Any) -> bool:
     return name == "__slots__" or isinstance(value, MemberDescriptorType)
+
+
+def _without_fields(names: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the attributes that ctypes makes of `_fields_`, which is to be set last."""
+    names = {n: v for n, v in names.items() if type(v).__name__ != "CField"}
+    return names | ({"_fields_": names.pop("_fields_")} if "_fields_" in names else {})
+
+
+def _make_like_its_base(name: str, bases: tuple[type, ...], names: dict[str, Any]) -> type:
+    """Make a class whose metaclass has no name of its own."""
+    made: type = type(bases[0])(name, bases, names)
+    return made
 
 
 def _make_class(kind: type, name: str, bases: tuple[type, ...], names: dict[str, Any]) -> Any:

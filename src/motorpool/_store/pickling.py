@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import pickle
 import sys
+from enum import Enum
 from functools import cache, lru_cache
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
-from motorpool._store.classes import reduce_class
+from motorpool._store.classes import reduce_class, reduce_member
 from motorpool._store.exceptions import reduce_exception
 from motorpool._store.script_module import NAMES_OF_MAIN
 from motorpool._store.script_pickling import by_name, reduce_script
@@ -38,6 +39,8 @@ def reduce_out_of_band(obj: Any) -> Any:
     reducer = _REDUCERS.get(type(obj).__module__)
     if reducer is not None:
         return reducer(obj)
+    if isinstance(obj, Enum):
+        return reduce_member(obj)
     return reduce_exception(obj) if isinstance(obj, BaseException) else NotImplemented
 
 

@@ -184,7 +184,9 @@ def _reduce_class(kind: type, collector: Collector | None) -> Any:
     later: dict[str, Any] = {}
     if collector.is_within:
         later = {name: value for name, value in names.items() if _needs_names(value, collector)}
-        names = {name: value for name, value in names.items() if name not in later}
+        # The one object of a class is looked for there when the next is made.
+        empty = {name: None for name, value in later.items() if type(value) is kind}
+        names = {name: value for name, value in names.items() if name not in later} | empty
     pickled = collector.apart(later) if later else None
     return make, arguments, (set_state, (names, slots), pickled), *rest, set_class_state
 
@@ -196,7 +198,9 @@ def _needs_names(value: Any, collector: Collector) -> bool:
     """
     if isinstance(value, (FunctionType, type)):
         return by_name(value) is not None
-    return type(value) not in _PLAIN and collector.apart({"": value}) is not None
+    if type(value) in _PLAIN or (name_of(value) or "").startswith(f"{collector.defining}."):
+        return False
+    return collector.apart({"": value}) is not None
 
 
 def _reduce_dispatch(function: Any) -> Any:

@@ -4,11 +4,13 @@ python names.py BACKEND
 """
 
 import abc
+import ctypes
 import dataclasses
 import enum
 import functools
 import json
 import multiprocessing
+import operator
 import pickle
 import sys
 import typing
@@ -64,6 +66,10 @@ class Circle:
     def area(self):
         return 3 * self.radius**2
 
+    @functools.lru_cache  # noqa: B019, that is the point
+    def scaled(self, by):
+        return self.radius * by
+
     @functools.singledispatchmethod
     def grown(self, by):
         return "?"
@@ -91,6 +97,30 @@ class Foreign:
 @runtime_checkable
 class Named(Protocol):
     def name(self): ...
+
+
+class Operation(enum.Enum):
+    """Its values do not equal their copies."""
+
+    DOUBLE = (operator.mul, object())
+
+    def __call__(self, value):
+        return self.value[0](value, 2)
+
+
+class Only:
+    """There is one of it."""
+
+    one = None
+
+    def __new__(cls):
+        if cls.one is None:
+            cls.one = super().__new__(cls)
+        return cls.one
+
+
+class Place(ctypes.Structure):
+    _fields_ = (("x", ctypes.c_int), ("y", ctypes.c_double))
 
 
 class Registered(type):
@@ -218,6 +248,10 @@ def types(n):
         "flags": [(Mode.READ | Mode.WRITE) is Mode(3), Mode.READ in Mode(3)],
         "dataclass": [Row(1) == Row(1), len({Row(1), Row(1)}), repr(Slotted(1, Row(2)))],
         "hints": [t.__name__ for t in typing.get_type_hints(Slotted).values()],
+        "of functions": [Operation.DOUBLE(n), Operation["DOUBLE"] is Operation.DOUBLE],
+        "only one": Only() is Only.one,
+        "structure": [Place(n, 0.5).x, Place(n, 0.5).y],
+        "cached method": Circle(n).scaled(2),
         "cached property": [Circle(n).area, Circle(2).grown(1), Circle(2).grown("x")],
         "abstract": [Square().name(), issubclass(Foreign, Shape), isinstance(Square(), Named)],
         "metaclass": [type(Plugin).__name__, isinstance(Plugin(), Plugin)],
@@ -278,11 +312,15 @@ def values(n):
         MISSING,
         squared,
         lambda: LIMIT,
+        Operation.DOUBLE,
+        Only(),
+        Place(n, 0.5),
     ]
 
 
 def describe(values):
-    point, colour, row, circle, square, pair, box, missing, function, closure = values
+    point, colour, row, circle, square, pair, box, missing, function, closure = values[:10]
+    operation, only, place = values[10:]
     return [
         type(point) is Point,
         point.area(),
@@ -295,6 +333,9 @@ def describe(values):
         missing is MISSING,
         function is squared,
         closure(),
+        operation is Operation.DOUBLE,
+        only is Only(),
+        [type(place) is Place, place.x],
     ]
 
 
