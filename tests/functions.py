@@ -243,3 +243,9 @@ def hash_of(text):
 def layout(*arrays):
     """Of each, whether it is laid out in rows, and whether in columns."""
     return [(array.flags.c_contiguous, array.flags.f_contiguous) for array in arrays]
+
+
+def set_item(mapping):
+    """Change a mapping."""
+    mapping["key"] = "value"
+    return True

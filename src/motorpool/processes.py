@@ -193,12 +193,28 @@ def start_server(start_method: StartMethod | None, package: ModuleType = multipr
 @contextlib.contextmanager
 def _prepared(method: StartMethod, package: ModuleType) -> Iterator[None]:
     """What holds while a process starts."""
+    if method == "forkserver":
+        _forget_server_of_parent(package)
     with (
         starting_processes(package.__name__),
         interrupts_deferred(forking=method == "fork"),
         _telling(method),
     ):
         yield
+
+
+def _forget_server_of_parent(package: ModuleType) -> None:
+    """Let a process that was forked have a server of its own: the other is not its to wait for."""
+    server = importlib.import_module(f"{package.__name__}.forkserver")._forkserver  # noqa: SLF001
+    pid = getattr(server, "_forkserver_pid", None)
+    if pid is None or not hasattr(os, "waitid"):
+        return
+    try:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        os.close(server._forkserver_alive_fd)  # noqa: SLF001
+        server._forkserver_pid = server._forkserver_alive_fd = None  # noqa: SLF001
+        server._forkserver_address = None  # noqa: SLF001
 
 
 @contextlib.contextmanager

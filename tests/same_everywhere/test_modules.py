@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import multiprocessing
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,15 @@ def make(_x):
 
 def is_made(made):
     return type(made) is Made
+"""
+
+RUNS = """
+from motorpool import ParallelRunner, node, pipeline
+
+def f(x):
+    return x
+
+ParallelRunner({backend!r}, runs_folder=False).run(pipeline([node(f, "x", "y")]), {{"x": 1}})
 """
 
 
@@ -141,3 +151,27 @@ def test_array_in_a_file(any_backend, run, tmp_path):
     array = np.memmap(tmp_path / "numbers", dtype=float, mode="r")
     result = run(any_backend, pipeline([node(np.sum, "numbers", "sum")]), {"numbers": array})
     assert result["sum"].load() == 499_500
+
+
+def test_module_that_runs_a_pipeline_when_it_is_imported(process_backend, tmp_path):
+    """Workers would import it, and so run it again, without end: it is refused."""
+    (tmp_path / "importing.py").write_text(RUNS.format(backend=process_backend))
+    command = [sys.executable, "-c", "import importing"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 1
+    assert "node 'f__y' is of the module 'importing', which is still being" in done.stderr
+
+
+def test_process_that_was_forked_has_workers_of_its_own(process_backend, script):
+    """As a task queue's are, after a run of the process that they are forked from."""
+    assert script("forked.py", process_backend) == [1, 0, 1]
+
+
+def test_what_a_manager_serves_is_there_for_all(any_backend, run):
+    """A node changes it, and the driver sees that."""
+    with multiprocessing.Manager() as manager:
+        served = manager.dict()
+        run(
+            any_backend, pipeline([node(functions.set_item, "served", "done")]), {"served": served}
+        )
+        assert dict(served) == {"key": "value"}

@@ -23,6 +23,8 @@ _COPY_MODES: dict[str, CopyMode] = {
     "dask": "assign",
     "duckdb": "assign",
     "ibis": "assign",
+    "multiprocessing": "assign",  # what a manager serves is there for all; Kedro copies it
+    "multiprocess": "assign",
     "polars": "assign",
     "pyarrow": "assign",
     "pyspark": "assign",

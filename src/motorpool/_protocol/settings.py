@@ -45,6 +45,7 @@ def capture_settings() -> list[Setting]:
         (apply_timezone, (time.tzname, time.timezone, time.altzone)),
         (apply_affinity, _affinity()),
         (apply_locale, locale.setlocale(locale.LC_ALL)),
+        (apply_authentication, bytes(multiprocessing.current_process().authkey)),
         (apply_start_method, multiprocessing.get_start_method(allow_none=True)),
         (apply_warnings, list(warnings.filters)),
     ]
@@ -197,6 +198,11 @@ def apply_locale(name: str) -> None:
     if locale.setlocale(locale.LC_ALL) != name:
         with contextlib.suppress(locale.Error):
             locale.setlocale(locale.LC_ALL, name)
+
+
+def apply_authentication(key: bytes) -> None:
+    """Set the key by which processes know each other: a manager and those that it serves."""
+    multiprocessing.current_process().authkey = key
 
 
 def apply_start_method(method: str | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from motorpool._datasets.contract import looks_like_dataset
+from motorpool._system.imports import module_on_its_way
 from motorpool._worker.task import is_generator
 from motorpool.errors import MissingInputError, ValidationError, unknown_names
 from motorpool.pipeline import Pipeline
@@ -122,6 +123,14 @@ def node_problems(
     """
     nodes = list(nodes)
     problems = []
+    if not backend.capabilities.isolation.in_process:
+        problems += [
+            f"node {node.name!r} is of the module {module!r}, which is still being imported: "
+            "workers would import it as well, and so run this pipeline again. Move the run into a "
+            'function, or below `if __name__ == "__main__":`.'
+            for node in nodes
+            if (module := module_on_its_way(node.func)) is not None
+        ]
     if is_async:
         problems += [
             f"node {node.name!r} is a generator, whose chunks have an order: run without is_async."

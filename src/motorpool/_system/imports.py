@@ -47,6 +47,15 @@ def needed() -> list[str]:
     return sorted(_needed)
 
 
+def module_on_its_way(function: Any) -> str | None:
+    """The module that workers would import for a function, if it is being imported here now."""
+    function = _bare(function)
+    module = _module_of(function)
+    if module is None or not getattr(getattr(module, "__spec__", None), "_initializing", False):
+        return None
+    return module.__name__ if getattr(module, function.__qualname__, None) is function else None
+
+
 def _bare(thing: Any) -> Any:
     """The function that is called in the end."""
     while isinstance(thing, functools.partial | MethodType):
