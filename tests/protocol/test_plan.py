@@ -1,23 +1,39 @@
 """What workers need of a run, pickled once."""
 
+import functools
+import logging
+import operator
 import pickle
 import threading
 from operator import attrgetter
 
 import cloudpickle
+import numpy as np
 import pytest
 
-from motorpool import Dataset, MemoryDataset, Node, Retry, create_hook_manager, hookimpl, node
+from motorpool import (
+    Dataset,
+    MemoryDataset,
+    Node,
+    Retry,
+    create_hook_manager,
+    hookimpl,
+    node,
+    pipeline,
+)  # fmt: skip
 from motorpool._protocol.hooks import load_hooks, pickle_hooks
 from motorpool._protocol.plan import pickle_datasets, pickle_nodes
-from motorpool._store import Collector
+from motorpool._store import Collector, dumps
+from motorpool._store.out_of_band import leave_out
 
 FIELDS = attrgetter("name", "inputs", "outputs", "tags", "timeout", "retries", "confirms")
 
 
 def loaded(pickled, index):
     """A node as a worker has it."""
-    return pickled.load(index, lambda i: pickle.loads(pickled.functions[i]), pickle.loads)
+    return pickled.load(
+        index, lambda i: pickled.functions[i].load(pickle.loads), lambda p: p.load(pickle.loads)
+    )
 
 
 def test_pickled_nodes_keep_settings_tags_and_closures():
@@ -67,7 +83,7 @@ def test_node_of_another_kind_is_pickled_as_it_is():
 
     marked = Marked(len, "x", "y", name="n")
     pickled = pickle_nodes([marked], cloudpickle.dumps, Collector())
-    copy = pickled.load(0, None, cloudpickle.loads)
+    copy = loaded(pickled, 0)
     assert (copy.mark, copy.run({"x": "abc"})) == ("kept", {"y": 3})
 
 
@@ -156,3 +172,61 @@ def test_no_hooks_give_no_pickle(manager):
     data, problems = pickle_hooks(manager, cloudpickle.dumps, None)
     assert (data, problems) == (None, [])
     assert load_hooks(data, cloudpickle.loads) is None
+
+
+class Holder:
+    """Has a large attribute."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def method(self, i):
+        """One element."""
+        return self.array[i]
+
+
+def _functions_with(array):
+    """Functions that bring an array along in each way there is, and where they have it."""
+    return {
+        "variable 'array'": lambda i: array[i],
+        "argument 1": functools.partial(operator.getitem, array),
+        "attribute 'array'": Holder(array).method,
+        "default for 'a'": lambda i, a=array: a[i],
+    }
+
+
+def test_functions_share_the_array_that_they_bring_along():
+    """It is there once, however they refer to it, and not within any pickle."""
+    array = np.arange(500_000.0)
+    nodes = [
+        node(function, "i", f"y{n}", name=f"n{n}")
+        for n, function in enumerate(_functions_with(array).values())
+    ]
+    pickled = pickle_nodes(nodes, dumps, Collector())
+    assert len({id(buffer) for p in pickled.functions for buffer in p.buffers}) == 1
+    assert sum(len(p.stream) for p in pickled.functions) < 10_000
+    views = []
+    stream = dumps(pickled.functions, buffer_callback=leave_out(views))
+    assert sum(view.nbytes for view in views) == array.nbytes
+    copies = pickle.loads(stream, buffers=[bytearray(view) for view in views])
+    assert [copy.load(pickle.loads)(7) for copy in copies] == [7.0] * 4
+
+
+def test_functions_with_much_data_are_told_of(process_backend, run, caplog):
+    """With the node, the variable and the size; one line for each variable, not for each node."""
+    caplog.set_level(logging.INFO, logger="motorpool")
+    array = np.arange(500_000.0)
+    ways = _functions_with(array)
+    nodes = [
+        node(function, "i", f"y{i} {n}", name=f"n{i} {n}")
+        for i in range(2)
+        for n, function in enumerate(ways.values())
+    ]
+    small = node(functools.partial(operator.getitem, np.arange(9)), "i", "small", name="small")
+    result = run(process_backend, pipeline([*nodes, small]), {"i": 7})
+    assert {float(result[each.outputs[0]].load()) for each in nodes} == {7.0}
+    lines = [r.getMessage() for r in caplog.records if "MB with it" in r.getMessage()]
+    assert len(lines) == 4
+    for n, where in enumerate(ways):
+        begin = f"The function of node 'n0 {n}' and 1 more has 4.0 MB with it, in its {where}."
+        assert sum(line.startswith(begin) for line in lines) == 1, lines

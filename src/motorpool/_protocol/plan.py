@@ -20,7 +20,7 @@ from motorpool._pipeline.node import Node
 from motorpool._pipeline.retry import Retry
 from motorpool._protocol.logs import levels
 from motorpool._protocol.problem import Problem
-from motorpool._store import Script
+from motorpool._store import Pickled, Script
 from motorpool._system import process
 
 if TYPE_CHECKING:
@@ -67,29 +67,33 @@ class PickledNodes:
     Attributes:
         blob: All pickles, one after the other; in workers, a view of the mapped plan.
         offsets: Where each begins, and where the last ends.
-        functions: Pickles of the functions, by the index that the nodes know them by.
+        functions: Pickles of the functions, by the index that the nodes know them by; and of
+            nodes that are no `Node`, as a whole.
         function_of: For each node the index of its function; -1 if it was pickled with it.
         problems: What cannot be pickled.
     """
 
     blob: Any
     offsets: array[int]
-    functions: list[bytes]
+    functions: list[Pickled]
     function_of: array[int]
     problems: list[Problem]
 
-    def load(self, index: int, function: Callable[[int], Any], loads: Callable[[Any], Any]) -> Any:
+    def load(
+        self, index: int, function: Callable[[int], Any], loads: Callable[[Pickled], Any]
+    ) -> Any:
         """Unpickle a node.
 
         Args:
             index: Which one.
             function: Returns the function of an index; called when the node needs it.
-            loads: The backend's.
+            loads: Unpickles a node of another kind.
         """
         data = memoryview(self.blob)[self.offsets[index] : self.offsets[index + 1]]
-        if data[:1] == _WHOLE:
-            return loads(data[1:])
-        return _put_together(data[1:], function)
+        number, parts = pickle.loads(data)
+        if parts is None:
+            return loads(self.functions[number])
+        return _put_together(parts, function(number))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,10 +111,6 @@ class Plan:
     nodes: PickledNodes
     sealed: bytes
     script: Script
-
-
-# First byte of a node's pickle: was it pickled around its function, or as a whole?
-_AROUND, _WHOLE = b"\0", b"\1"
 
 
 # What a node is made of, but for its function; read and written as one tuple.
@@ -134,13 +134,12 @@ def _around(node: Node, function: int) -> bytes:
     return pickle.dumps((function, parts), 5)
 
 
-def _put_together(data: memoryview, function: Callable[[int], Any]) -> Node:
+def _put_together(parts: tuple[Any, ...], function: Any) -> Node:
     """The node again."""
-    index, parts = pickle.loads(data)
     node: Node = _new(Node)
     for put, part in zip(_SETTERS, parts, strict=True):
         put(node, part)
-    node.func = function(index)
+    node.func = function
     if isinstance(node.retries, tuple):
         node.retries = Retry(*node.retries)
     return node
@@ -170,7 +169,7 @@ def run_settings(
 
 
 def pickle_nodes(
-    nodes: Sequence[Any], dumps: Callable[[Any], bytes], script: Collector
+    nodes: Sequence[Any], dumps: Callable[..., bytes], script: Collector
 ) -> PickledNodes:
     """Pickle nodes one by one; what cannot be pickled is named, with the reason.
 
@@ -180,27 +179,26 @@ def pickle_nodes(
         script: Collects the names of `__main__` that they refer to.
     """
     blob, offsets, function_of = io.BytesIO(), array("Q", [0]), array("i")
-    functions: list[bytes] = []
+    functions: list[Pickled] = []
     index_of: dict[int, int] = {}
     kept_alive: list[Any] = []  # so that an id stays one function's
     problems: list[Problem] = []
+    pickled = script.out_of_band(dumps)
     for node in nodes:
-        func = getattr(node, "func", None)
+        plain = type(node) is Node
+        travels = node.func if plain else node
         try:
-            if type(node) is Node:
-                if id(func) not in index_of:
-                    with script.collecting(id(func)):
-                        functions.append(dumps(func))
-                    index_of[id(func)] = len(functions) - 1
-                    kept_alive.append(func)
-                blob.write(_AROUND + _around(node, index_of[id(func)]))
-            else:
-                with script.collecting(id(node)):
-                    blob.write(_WHOLE + dumps(node))
+            if id(travels) not in index_of:
+                with script.collecting(id(travels)):
+                    functions.append(pickled(travels))
+                index_of[id(travels)] = len(functions) - 1
+                kept_alive.append(travels)
+            number = index_of[id(travels)]
+            blob.write(_around(node, number) if plain else pickle.dumps((number, None), 5))
         except Exception as error:  # noqa: BLE001, whatever pickling raises is the reason
             problems.append(_unpicklable_node(node, error))
         offsets.append(blob.tell())
-        function_of.append(index_of.get(id(func), -1))
+        function_of.append(index_of.get(id(travels), -1) if plain else -1)
     problems += _undefined_globals(nodes, script.define_all(dumps))
     return PickledNodes(
         blob=pickle.PickleBuffer(blob.getvalue()), offsets=offsets,

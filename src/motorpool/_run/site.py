@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from motorpool._engine.local import InProcess
 from motorpool._engine.remote import Shipped
+from motorpool._protocol.heavy import log_heavy
 from motorpool._protocol.plan import pickle_datasets, pickle_nodes, run_settings
 from motorpool._run.alternatives import in_words, who_ends_nodes
 from motorpool._run.checks import node_problems, raise_problems
@@ -95,6 +96,7 @@ class Site:
         nodes = pickle_nodes(self.nodes, dumps, self.script)
         with self.script.collecting():
             datasets, unfit = pickle_datasets(self.catalog, dumps)
+        log_heavy(self.nodes, nodes, self.script)
         self._pickled = nodes, datasets
         return [in_words(problem) for problem in (*nodes.problems, *unfit)]
 

@@ -25,6 +25,7 @@ from motorpool._store.driver import FileStore
 from motorpool._store.exceptions import make_exception, state_of
 from motorpool._store.format import dump, is_whole, layout, write_file
 from motorpool._store.in_band import InBandClient, InBandStore
+from motorpool._store.out_of_band import Pickled
 from motorpool._store.owned import OwnedValue
 from motorpool._store.pickling import dumps, reduce_out_of_band
 from motorpool._store.script import OTHERS, Collector, Undefined, script_names, want_global
@@ -43,6 +44,7 @@ __all__ = [
     "InBandStore",
     "OwnedValue",
     "Payload",
+    "Pickled",
     "Ref",
     "Script",
     "ScriptModule",

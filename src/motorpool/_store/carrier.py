@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from motorpool._store.script_module import define, second
+
+if TYPE_CHECKING:
+    from motorpool._store.out_of_band import Pickled
 
 
 class Carrier:
@@ -15,7 +18,7 @@ class Carrier:
         pickles: Of the names.
     """
 
-    def __init__(self, value: Any, pickles: dict[str, bytes]) -> None:
+    def __init__(self, value: Any, pickles: dict[str, Pickled]) -> None:
         self._value, self._pickles = value, pickles
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -25,7 +28,7 @@ class Carrier:
 class _Defining:
     """Unpickles as nothing, and lets the names be known."""
 
-    def __init__(self, pickles: dict[str, bytes]) -> None:
+    def __init__(self, pickles: dict[str, Pickled]) -> None:
         self._pickles = pickles
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -12,12 +12,10 @@ import os
 import struct
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from motorpool._store.out_of_band import leave_out, with_blobs
 from motorpool._store.pages import give_up
-from motorpool._store.pickling import with_blobs
-from motorpool._store.tables import LEAST
 
 if TYPE_CHECKING:
-    import pickle
     from collections.abc import Callable, Iterator, Sequence
 
 _MAGIC = 0x31_4C_4F_4F_50_52_4F_4D  # "MORPOOL1", read as a little-endian number
@@ -56,18 +54,7 @@ def dump(value: Any, dumps: Callable[..., bytes]) -> tuple[bytes, list[memoryvie
         The pickle, and the buffers as flat bytes.
     """
     views: list[memoryview] = []
-
-    def out_of_band(buffer: pickle.PickleBuffer) -> bool:
-        try:
-            view = buffer.raw()
-        except BufferError:  # not contiguous, so it goes into the pickle
-            return True
-        if view.nbytes < LEAST:
-            return True
-        views.append(view)
-        return False
-
-    return dumps(with_blobs(value), buffer_callback=out_of_band), views
+    return dumps(with_blobs(value), buffer_callback=leave_out(views)), views
 
 
 def layout(stream: bytes, buffers: Sequence[memoryview], *, consume: bool = False) -> Layout:

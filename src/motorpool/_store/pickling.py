@@ -22,12 +22,7 @@ from motorpool._store.script_pickling import by_name, reduce_script
 from motorpool._store.tables import LEAST, of_arrow, of_arrow_column, of_polars
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-# From here on bytes are worth an object of their own; and in how large a container they are
-# looked for.
-_LARGE_BYTES = 64 * 1024
-_MOST_ITEMS = 256
+    from collections.abc import Callable
 
 
 def reduce_out_of_band(obj: Any) -> Any:
@@ -85,33 +80,6 @@ def dumps(obj: Any, buffer_callback: Callable[[pickle.PickleBuffer], Any] | None
     stream = io.BytesIO()
     _pickler()(stream, 5, buffer_callback).dump(obj)
     return stream.getvalue()
-
-
-class _Blob:
-    """Large bytes, which a pickle would copy."""
-
-    __slots__ = ("data",)
-
-    def __init__(self, data: bytes | bytearray) -> None:
-        self.data = data
-
-    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        return type(self.data), (pickle.PickleBuffer(self.data),)
-
-
-def with_blobs(value: Any) -> Any:
-    """The value, with the large bytes in it marked: itself, or in the outermost container."""
-    kind = type(value)
-    if kind in {bytes, bytearray}:
-        return _Blob(value) if len(value) > _LARGE_BYTES else value
-    if kind not in {dict, list, tuple} or len(value) > _MOST_ITEMS:
-        return value
-    items: Iterable[Any] = value.values() if kind is dict else value
-    if not any(type(i) in {bytes, bytearray} and len(i) > _LARGE_BYTES for i in items):
-        return value
-    if kind is dict:
-        return {k: with_blobs(v) if type(v) in {bytes, bytearray} else v for k, v in value.items()}
-    return kind(with_blobs(i) if type(i) in {bytes, bytearray} else i for i in value)
 
 
 def _of_numpy(array: Any) -> Any:

@@ -21,6 +21,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from motorpool._store.carrier import Carrier
+from motorpool._store.out_of_band import OutOfBand
 from motorpool._store.script_module import (
     HERE,
     MAIN,
@@ -32,6 +33,8 @@ from motorpool._store.script_module import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+    from motorpool._store.out_of_band import Pickled
 
 # What every module has; functions find these without being sent them.
 _ATTRIBUTES = ("__file__", "__package__", "__doc__")
@@ -136,14 +139,14 @@ class Collector:
     def __init__(self) -> None:
         self.defining: str | None = None
         self.shares = True
-        self._dumps: Callable[[Any], bytes] | None = None
+        self._dumps: OutOfBand | None = None
         self._apart = False
         self._names = namespace()
         self._user: object = None
         self._roots: dict[str, set[object]] = {}
         self._needs: dict[str, list[str]] = {}
         self._waiting: list[str] = []
-        self._pickles: dict[str, bytes] = {}
+        self._pickles: dict[str, Pickled] = {}
         self._variables: dict[int, str] | None = None
 
     @contextmanager
@@ -210,7 +213,7 @@ class Collector:
         """Whether this is, or is part of, what is being defined."""
         return self.is_within and self.defining == name.partition(".")[0]
 
-    def apart(self, values: dict[str, Any]) -> bytes | None:
+    def apart(self, values: dict[str, Any]) -> Pickled | None:
         """Pickle values apart from what is being defined, if they refer to names of `__main__`.
 
         Some of these may have to be defined first, and need in turn what is being defined.
@@ -223,13 +226,21 @@ class Collector:
             self._apart = False
         return pickled if len(self._waiting) > before else None
 
-    def define_all(self, dumps: Callable[[Any], bytes]) -> list[Undefined]:
+    def out_of_band(self, dumps: Callable[..., bytes]) -> OutOfBand:
+        """What functions and the names of a run are pickled with; the first `dumps` counts.
+
+        A large array is there once, however many of them refer to it.
+        """
+        self._dumps = self._dumps or OutOfBand(dumps)
+        return self._dumps
+
+    def define_all(self, dumps: Callable[..., bytes]) -> list[Undefined]:
         """Pickle what the names stand for, and what those need in turn.
 
         Returns:
             What cannot be pickled.
         """
-        failed, self._dumps = [], dumps
+        failed, pickle = [], self.out_of_band(dumps)
         while self._waiting:
             name = self._waiting.pop()
             if name in self._needs or name not in self._names:
@@ -237,12 +248,17 @@ class Collector:
             self._needs[name], self.defining = [], name
             try:
                 with self.collecting():
-                    self._pickles[name] = dumps(self._names[name])
+                    self._pickles[name] = pickle(self._names[name])
             except Exception as error:  # noqa: BLE001, whatever pickling raises is the reason
                 failed.append((name, error))
             finally:
                 self.defining = None
         return [Undefined(name, error, self._users(name)) for name, error in failed]
+
+    def larger_than(self, nbytes: int) -> list[tuple[str, int, set[object]]]:
+        """Names whose values are larger, with their sizes (bytes), and who needs them."""
+        sizes = {name: pickled.nbytes for name, pickled in self._pickles.items()}
+        return [(n, size, self._users(n)) for n, size in sizes.items() if size > nbytes]
 
     def _users(self, failed: str) -> set[object]:
         """Who needs a name, itself or by way of others."""

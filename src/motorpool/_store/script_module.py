@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from motorpool._store.out_of_band import Pickled
+
 MAIN = "__main__"
 # What modules of the script are called; the second one in a process that multiprocessing started.
 NAMES_OF_MAIN = frozenset({MAIN, "__mp_main__"})
@@ -39,7 +41,7 @@ class Script(NamedTuple):
 
     attributes: dict[str, Any]
     spec: tuple[str, str | None] | None
-    definitions: dict[str, bytes]
+    definitions: dict[str, Pickled]
     origin: tuple[str, int]
 
     @property
@@ -58,7 +60,7 @@ class ScriptModule(ModuleType):
 
     __slots__ = ("definitions",)
 
-    def __init__(self, script: Script, loads: Callable[[bytes], Any]) -> None:
+    def __init__(self, script: Script, loads: Callable[..., Any]) -> None:
         super().__init__(MAIN)
         names = vars(self)
         names.update(script.attributes)
@@ -86,13 +88,13 @@ class _Definitions:
     """
 
     def __init__(
-        self, names: dict[str, Any], pickles: Mapping[str, bytes], loads: Callable[[bytes], Any]
+        self, names: dict[str, Any], pickles: Mapping[str, Pickled], loads: Callable[..., Any]
     ) -> None:
         self._names, self._loads = names, loads
         self._pickles = dict(pickles)
         self._waiting: list[str] = []  # names that functions need, which have come up meanwhile
         # Attributes of classes that need names: pickles, and what sets them.
-        self._attributes: list[tuple[bytes, Callable[[Any], object]]] = []
+        self._attributes: list[tuple[Pickled, Callable[[Any], object]]] = []
         self._depth = 0
         self._lock = threading.RLock()
 
@@ -109,14 +111,14 @@ class _Definitions:
             if not self._depth:
                 self._define_waiting()
 
-    def set_later(self, pickled: bytes, set_names: Callable[[Any], object]) -> None:
+    def set_later(self, pickled: Pickled, set_names: Callable[[Any], object]) -> None:
         """Give a class attributes that need names, once these can be defined."""
         with self._lock:
             self._attributes.append((pickled, set_names))
             if not self._depth:
                 self._define_waiting()
 
-    def add(self, pickles: Mapping[str, bytes]) -> None:
+    def add(self, pickles: Mapping[str, Pickled]) -> None:
         """Add definitions that have come with a value."""
         with self._lock:
             new = {n: data for n, data in pickles.items() if n not in self._names}
@@ -128,7 +130,7 @@ class _Definitions:
             return
         self._depth += 1
         try:
-            self._names[name] = self._loads(data)
+            self._names[name] = data.load(self._loads)
         except BaseException as error:
             self._pickles[name] = data
             self._names.pop(name, None)
@@ -147,7 +149,7 @@ class _Definitions:
                 self._define(self._waiting.pop())
             else:
                 pickled, set_names = self._attributes.pop()
-                set_names(self._loads(pickled))
+                set_names(pickled.load(self._loads))
 
 
 @contextmanager
@@ -205,7 +207,7 @@ def second(_definitions_first: None, value: Any) -> Any:
     return value
 
 
-def define(pickles: Mapping[str, bytes]) -> None:
+def define(pickles: Mapping[str, Pickled]) -> None:
     """Take definitions that a value needs; the driver has them already."""
     definitions = _definitions()
     if definitions is not None:
@@ -235,7 +237,7 @@ def set_function_state(
 
 
 def set_class_state(
-    kind: type, state: tuple[Callable[[type, Any], object], tuple[Any, Any], bytes | None]
+    kind: type, state: tuple[Callable[[type, Any], object], tuple[Any, Any], Pickled | None]
 ) -> None:
     """Complete a class: as cloudpickle does it, and later with attributes that need names."""
     set_state, its_state, pickled = state

@@ -18,6 +18,7 @@ from types import CodeType, FunctionType, GetSetDescriptorType, MemberDescriptor
 from typing import TYPE_CHECKING, Any
 
 from motorpool._store.classes import reduce_class
+from motorpool._store.out_of_band import with_blobs
 from motorpool._store.script import known, local, name_of, names_travel
 from motorpool._store.script_module import (
     MAIN,
@@ -119,7 +120,7 @@ def _reduce_function(function: FunctionType, collector: Collector | None) -> Any
     contents = []
     for index, cell in enumerate(function.__closure__ or ()):
         with contextlib.suppress(ValueError):  # it is empty
-            contents.append((index, _shared(cell.cell_contents, collector)))
+            contents.append((index, with_blobs(_shared(cell.cell_contents, collector))))
     slots = {slot: getattr(function, slot) for slot in _SLOTS if hasattr(function, slot)}
     if function.__defaults__:
         slots["__defaults__"] = tuple(_shared(d, collector) for d in function.__defaults__)

@@ -13,7 +13,7 @@ from motorpool._protocol.logs import redirect
 from motorpool._protocol.messages import owner_tag
 from motorpool._protocol.spool import OUTCOMES, SpoolWriter
 from motorpool._protocol.status import STATUS, StatusTable
-from motorpool._store import INLINE_LIMIT, ScriptModule, as_main
+from motorpool._store import INLINE_LIMIT, Pickled, ScriptModule, as_main
 from motorpool._worker.setup import set_up_process
 from motorpool._worker.task import Hooks
 
@@ -113,7 +113,7 @@ class Session:
         if name not in self._pickled_datasets:
             return None
         if name not in self._datasets:
-            self._datasets[name] = self._loaded(self._pickled_datasets[name])
+            self._datasets[name] = self._loaded(Pickled(self._pickled_datasets[name], ()))
         return self._datasets[name]
 
     def allocate(self, node: int, nbytes: int) -> memoryview | None:
@@ -157,12 +157,12 @@ class Session:
             self._functions[index] = self._loaded(self._plan.nodes.functions[index])
         return self._functions[index]
 
-    def _loaded(self, pickled: Any) -> Any:
+    def _loaded(self, pickled: Pickled) -> Any:
         """Unpickle; what imports change in this process by the way is meant for all nodes.
 
         But for where log records go.
         """
-        value = self.client.loads(pickled)
+        value = pickled.load(self.client.loads)
         if self.owned is not None and self.owned.state.capture_imports():
             redirect(self.owned.log, self.settings.log_levels)
         return value
