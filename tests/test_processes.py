@@ -1,5 +1,6 @@
 """What pools of processes have in common."""
 
+import os
 import subprocess
 import sys
 
@@ -7,7 +8,9 @@ import functions
 import pytest
 
 from motorpool import ParallelRunner, node, pipeline
+from motorpool._system.starting import environment
 from motorpool.errors import BackendError
+from motorpool.processes import starting_processes
 
 SCRIPT = """
 import time, weakref
@@ -42,3 +45,12 @@ def test_backend_that_a_frozen_app_cannot_start_is_refused(backend, monkeypatch)
     runner = ParallelRunner(backend, runs_folder=False)
     with pytest.raises(BackendError, match=r"in a frozen app, .* direct, process, threads"):
         runner.run(pipeline([node(functions.identity, "x", "y")]), {"x": 1})
+
+
+def test_seed_that_workers_start_with_is_of_no_run(monkeypatch):
+    """Another thread may capture the environment for its own run at that moment."""
+    monkeypatch.delenv("PYTHONHASHSEED", raising=False)
+    with starting_processes():
+        assert "PYTHONHASHSEED" in os.environ
+        assert not {"PYTHONHASHSEED", b"PYTHONHASHSEED"} & environment().keys()
+    assert "PYTHONHASHSEED" not in os.environ

@@ -19,7 +19,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from motorpool._system.module_files import apply_places, misplaced_modules
-from motorpool._system.starting import hide_variables
+from motorpool._system.starting import environment, hide_variables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,7 +36,7 @@ _processors_changed = False
 def capture_settings() -> list[Setting]:
     """The settings of this process, in the order in which workers should apply them."""
     settings: list[Setting] = [
-        (apply_environment, dict(getattr(os.environ, "_data", os.environ))),  # a tenth of the time
+        (apply_environment, environment()),
         (apply_folder, _folder()),
         (apply_interpreter, _interpreter()),
         (apply_places, misplaced_modules()),

@@ -5,6 +5,7 @@ Workers are told where they are, so that what they define can go there by name a
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import spec_from_file_location
@@ -87,6 +88,8 @@ class _Finder:
             return None
         file, parts = self.places[name]
         if file is not None:
+            if not os.path.isfile(file):  # noqa: PTH113, as short; another host may have its own
+                return None
             return spec_from_file_location(name, file, submodule_search_locations=parts)
         spec = ModuleSpec(name, None, is_package=True)
         spec.submodule_search_locations = parts or []

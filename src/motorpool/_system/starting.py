@@ -27,6 +27,7 @@ _lock = threading.RLock()
 # With this, `hash` gives the same for texts in all processes that are started; else each draws
 # lots, and two nodes that share data out by it could not agree.
 _SEED = "PYTHONHASHSEED"
+_lent = False
 _FLAGS = {
     "optimize": "PYTHONOPTIMIZE", "dev_mode": "PYTHONDEVMODE", "utf8_mode": "PYTHONUTF8",
     "no_user_site": "PYTHONNOUSERSITE", "safe_path": "PYTHONSAFEPATH",
@@ -64,13 +65,37 @@ def starting_processes(package: str = "multiprocessing") -> Iterator[None]:
                 setattr(sys, name, stream)
                 stack.callback(setattr, sys, name, None)
         if _SEED not in os.environ:  # multiprocessing passes options on by itself
-            os.environ[_SEED] = _seed
-            stack.callback(os.environ.pop, _SEED, None)
+            stack.enter_context(_lending_seed())
         if os.name == "posix":
             stack.enter_context(_in_a_folder())
             if config.get("tempdir") is None:
                 _shorten(package, config)
         yield
+
+
+@contextlib.contextmanager
+def _lending_seed() -> Iterator[None]:
+    """Have the seed in the environment, from which `environment` leaves it out."""
+    global _lent  # noqa: PLW0603, there is one environment
+    _lent = True
+    os.environ[_SEED] = _seed
+    try:
+        yield
+    finally:
+        os.environ.pop(_SEED, None)
+        _lent = False
+
+
+def environment() -> dict[Any, Any]:
+    """The environment of this process as the system has it, so in bytes on POSIX.
+
+    Without what only processes that are being started should get, perhaps in another thread.
+    """
+    found = dict(getattr(os.environ, "_data", os.environ))  # a tenth of the time
+    if _lent:
+        for name in (_SEED, os.fsencode(_SEED)):
+            found.pop(name, None)
+    return found
 
 
 def interpreter_variables() -> dict[str, str]:
