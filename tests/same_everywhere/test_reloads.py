@@ -22,7 +22,8 @@ class Module:
         self._file = folder / f"{self.name}.py"
 
     def write(self, text):
-        self._file.write_text(f"{text}\n\n\ndef version(*inputs):\n    return VERSION\n")
+        self.text = f"{text}\n\n\ndef version(*inputs):\n    return VERSION\n"
+        self._file.write_text(self.text)
         importlib.invalidate_caches()
 
     def load(self):
@@ -64,6 +65,26 @@ def test_reloaded_module_runs_in_warm_workers_as_here(any_backend, module, caplo
     if first[1] != second[1]:
         assert f"The workers of {any_backend} are replaced" in caplog.text
         assert repr(module.name) in caplog.text
+
+
+def test_module_that_is_loaded_anew_in_place(any_backend, module):
+    """As by tools that give its functions other code, and its spec as it was."""
+    code = module.load()
+    with _warm(any_backend) as runner:
+        first = _versions(runner, code.version)
+        module.write("VERSION = 'edited'\n\n\ndef added():\n    pass")
+        exec(compile(module.text, code.__file__, "exec"), new := {"__name__": code.__name__})
+        code.VERSION, code.version.__code__ = new["VERSION"], new["version"].__code__
+        second = _versions(runner, code.version)
+        third = _versions(runner, code.version)
+    assert [first[0], second[0], third[0]] == ["old", "edited", "edited"]
+    assert second[1] == third[1], "workers are replaced once"
+
+
+def test_module_that_a_notebook_loads_anew_by_itself(process_backend, script, tmp_path):
+    """With IPython's autoreload, in a kernel."""
+    found = script("kernel.py", "autoreload.py", process_backend, tmp_path)
+    assert found == ["old", "edited 1", "edited 1", "edited 2", "edited 2"]
 
 
 def test_module_that_a_node_imports_by_itself_is_reloaded_too(any_backend, module):

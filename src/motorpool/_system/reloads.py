@@ -14,7 +14,8 @@ import sysconfig
 import time
 import weakref
 from pathlib import Path
-from typing import Any
+from types import FunctionType
+from typing import Any, NamedTuple
 
 from motorpool._system.imports import is_installed
 
@@ -27,47 +28,71 @@ _MAIN = ("__main__", "__mp_main__")  # what they define goes with each run
 # How far (ns) the time that is given to a file may be behind the clock.
 _COARSE = 20_000_000
 
-# Specs and files of modules as they were when a pool was last made.
-_last_seen: dict[str, tuple[Any, Any]] = {}
+
+class _State(NamedTuple):
+    """A module at one moment.
+
+    Attributes:
+        spec: Its spec; `importlib.reload` makes another one, which is equal.
+        file: When its file was written, and its size.
+        contents: Marks of what it has, by name. Tools that load a module anew in place, as
+            notebooks do, give its functions other code.
+    """
+
+    spec: Any
+    file: tuple[int, int]
+    contents: dict[str, Any]
+
+    def is_loaded_anew(self, name: str) -> bool:
+        """Whether the module has been loaded since, again or in place."""
+        now = _spec(name)
+        if now is None or now is not self.spec:
+            return now is not None
+        return _written(now.origin) != self.file and _contents(name) != self.contents
+
+
+# Modules as they were when a pool was last made.
+_last_seen: dict[str, _State] = {}
 # By executor: one that the user has made may outlive the runner that it is passed to.
 _by_executor: weakref.WeakKeyDictionary[Any, LoadedModules] = weakref.WeakKeyDictionary()
 
 
 class LoadedModules:
-    """The user's modules that this process had loaded when a pool was made."""
+    """The user's modules that this process had loaded when a pool was made.
 
-    def __init__(self) -> None:
+    Args:
+        states: These modules.
+    """
+
+    def __init__(self, states: dict[str, _State]) -> None:
         self._since = time.time_ns() - _COARSE
-        self._specs = users_specs()
+        self._states = dict(states)
         self._count = len(sys.modules)
 
     def reloaded(self) -> list[str]:
-        """Names of those that have been loaded again, by `importlib.reload` or anew.
+        """Names of those that have been loaded again.
 
         A module that was not there yet counts if its file has been written since the pool was
         made: a worker may have imported it before.
         """
-        # A reload makes another spec, which is equal to the one before.
-        found = [
-            name for name, spec in self._specs.items()
-            if (now := _spec(name)) is not spec and now is not None
-        ]  # fmt: skip
+        found = [name for name, state in self._states.items() if state.is_loaded_anew(name)]
         if len(sys.modules) != self._count:
             self._count = len(sys.modules)
             for name, spec in users_specs().items():
-                if name not in self._specs:
-                    self._specs[name] = spec
-                    if _written(spec.origin)[0] > self._since:
+                if name not in self._states:
+                    self._states[name] = _state(name, spec)
+                    if self._states[name].file[0] > self._since:
                         found.append(name)
         return found
 
 
 def note_modules(executor: Any) -> None:
     """Remember what is loaded, for an executor that is new or seen for the first time."""
+    states = _states()
     with contextlib.suppress(TypeError):  # no weak references to it
         if executor not in _by_executor:
-            _by_executor[executor] = LoadedModules()
-    _warn_of_edits()
+            _by_executor[executor] = LoadedModules(states)
+    _warn_of_edits(states)
 
 
 def reloaded_since(executor: Any) -> list[str]:
@@ -82,22 +107,48 @@ def reloaded_since(executor: Any) -> list[str]:
         return []
     names = loaded.reloaded()
     if names:
-        _by_executor[executor] = LoadedModules()
+        _by_executor[executor] = LoadedModules(_states())
     return names
 
 
-def _warn_of_edits() -> None:
+def _warn_of_edits(states: dict[str, _State]) -> None:
     """Warn of files that were edited, but not reloaded: new workers import them so."""
-    for name, spec in users_specs().items():
-        file = _written(spec.origin)
-        known, before = _last_seen.get(name, (None, None))
-        _last_seen[name] = spec, file
-        if known is spec and before != file:
+    for name, now in states.items():
+        before = _last_seen.get(name, now)
+        if now.file != before.file and not before.is_loaded_anew(name):
             _logger.warning(
                 "The file of module %r has been edited since this process imported it: workers "
                 "that import it now get the new code. Call importlib.reload on it, or start anew.",
                 name,
             )
+    _last_seen.update(states)
+
+
+def _states() -> dict[str, _State]:
+    return {name: _state(name, spec) for name, spec in users_specs().items()}
+
+
+def _state(name: str, spec: Any) -> _State:
+    return _State(spec, _written(spec.origin), _contents(name))
+
+
+def _contents(name: str) -> dict[str, Any]:
+    """Marks of what a module has, by name; other ones when it has been loaded in place."""
+    found: dict[str, Any] = {}
+    for key, value in list(vars(sys.modules[name]).items()):
+        found[key] = _mark(value)
+        if isinstance(value, type) and value.__module__ == name:
+            found[key] = [id(value), *map(_mark, list(vars(value).values()))]
+    return found
+
+
+def _mark(value: Any) -> Any:
+    """Another one for a function whose code is another, or for another object."""
+    if isinstance(value, staticmethod | classmethod):
+        value = value.__func__
+    elif isinstance(value, property):
+        value = value.fget
+    return (id(value), value.__code__) if isinstance(value, FunctionType) else id(value)
 
 
 def users_specs() -> dict[str, Any]:
