@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import signal
@@ -249,3 +250,15 @@ def set_item(mapping):
     """Change a mapping."""
     mapping["key"] = "value"
     return True
+
+
+def files_of_runs_with(wanted):
+    """How many files of runs there are on this machine, and which of them hold some bytes."""
+    seen, holding = 0, []
+    for place in [*Path("/dev/shm").glob("*motorpool*"), Path(".motorpool")]:
+        for folder, _, names in os.walk(place):  # what other runs remove meanwhile is left out
+            for name in names:
+                with contextlib.suppress(OSError):
+                    holding += [name] * (wanted in Path(folder, name).read_bytes())
+                    seen += 1
+    return seen, holding

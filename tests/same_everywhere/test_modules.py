@@ -143,6 +143,8 @@ def test_classes_that_are_noted_down_are_so_once(any_backend, script):
     assert same == again == [True] * 3
     assert there["names"] == ["Derived", "Twice"]
     assert there["made"] == ["Made", "MadeWith", "Made", 3]
+    assert there["of a library"] == ["noted", {"noted": "Noted"}]
+    assert there["by its metaclass"] == ["NotedByMeta", ["NotedByMeta", "Other"]]
 
 
 def test_array_in_a_file(any_backend, run, tmp_path):

@@ -45,29 +45,35 @@ def pickle_hooks(
         used = [caller for caller in callers if caller.name in WORKER_HOOKS]
         if not used:
             continue
-        if isinstance(plugin, ModuleType):  # workers import it; not every pickler does so
-            plugins.append((True, plugin.__name__))
+        carried = _carried(name, plugin, dumps, host)
+        if isinstance(carried, Problem):
+            problems.append(carried)
+        else:
+            plugins.append(carried)
             specs.update(_specs_of(used))
-            continue
-        try:
-            dumps(plugin)
-        except Exception as error:  # noqa: BLE001, whatever pickling raises is the reason
-            stand_in = None if host is None else host.stand_in(plugin)
-            if stand_in is not None:
-                plugins.append((False, stand_in))
-                specs.update(_specs_of(used))
-                continue
-            text = (
-                f"the hooks {name!r} cannot be pickled: {type(error).__name__}: {error}. Workers "
-                "need a copy: keep connections and open files out of the object."
-            )
-            problems.append(Problem(text, plugin))
-            continue
-        plugins.append((False, plugin))
-        specs.update(_specs_of(used))
     if not plugins:
         return None, problems
     return dumps((manager.project_name, list(specs.values()), plugins)), problems
+
+
+def _carried(
+    name: str, plugin: Any, dumps: Callable[[Any], bytes], host: Host | None
+) -> tuple[bool, Any] | Problem:
+    """What a plug-in is pickled as, and whether that is the name of a module; or why it is not."""
+    if isinstance(plugin, ModuleType):  # workers import it; not every pickler does so
+        return True, plugin.__name__
+    try:
+        dumps(plugin)
+    except Exception as error:  # noqa: BLE001, whatever pickling raises is the reason
+        stand_in = None if host is None else host.stand_in(plugin)
+        if stand_in is not None:
+            return False, stand_in
+        text = (
+            f"the hooks {name!r} cannot be pickled: {type(error).__name__}: {error}. Workers "
+            "need a copy: keep connections and open files out of the object."
+        )
+        return Problem(text, plugin)
+    return False, plugin
 
 
 def pickle_settings(manager: Any, dumps: Callable[[Any], bytes]) -> tuple[bytes, list[Problem]]:

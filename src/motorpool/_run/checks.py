@@ -124,13 +124,7 @@ def node_problems(
     nodes = list(nodes)
     problems = []
     if not backend.capabilities.isolation.in_process:
-        problems += [
-            f"node {node.name!r} is of the module {module!r}, which is still being imported: "
-            "workers would import it as well, and so run this pipeline again. Move the run into a "
-            'function, or below `if __name__ == "__main__":`.'
-            for node in nodes
-            if (module := module_on_its_way(node.func)) is not None
-        ]
+        problems += _on_their_way(nodes)
     if is_async:
         problems += [
             f"node {node.name!r} is a generator, whose chunks have an order: run without is_async."
@@ -138,18 +132,33 @@ def node_problems(
             if is_generator(node)
         ]
     if not backend.capabilities.ends_nodes:
-        timed = [
-            f"node {node.name!r}" for node in nodes if getattr(node, "timeout", None) is not None
-        ]
-        if timeout is not None:
-            timed = ["every node of the run"]
-        able = alternatives() if timed else ""
-        problems += [
-            f"{who} has a timeout, but the backend {backend.name!r} cannot end a running node. "
-            f"{able}"
-            for who in timed
-        ]
+        problems += _timed(nodes, backend.name, timeout, alternatives)
     return problems
+
+
+def _on_their_way(nodes: Iterable[Any]) -> list[str]:
+    """The nodes whose modules are being imported, in words."""
+    return [
+        f"node {node.name!r} is of the module {module!r}, which is still being imported: workers "
+        "would import it as well, and so run this pipeline again. Move the run into a function, "
+        'or below `if __name__ == "__main__":`.'
+        for node in nodes
+        if (module := module_on_its_way(node.func)) is not None
+    ]
+
+
+def _timed(
+    nodes: Iterable[Any], backend: str, timeout: float | None, alternatives: Callable[[], str]
+) -> list[str]:
+    """What has a timeout, in words."""
+    timed = [f"node {node.name!r}" for node in nodes if getattr(node, "timeout", None) is not None]
+    if timeout is not None:
+        timed = ["every node of the run"]
+    able = alternatives() if timed else ""
+    return [
+        f"{who} has a timeout, but the backend {backend!r} cannot end a running node. {able}"
+        for who in timed
+    ]
 
 
 def raise_problems(problems: Sequence[str], backends: Sequence[str]) -> None:

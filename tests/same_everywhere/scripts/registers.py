@@ -86,8 +86,8 @@ def noted(n):
         "abstract": sorted(Base.__abstractmethods__),
         "number": Strict(n) + 1,
         "made": [*Meta.made, Made.added, MadeWith.limit],
-        "of a library": registering.notes | {Noted.key: Noted.__name__},
-        "by its metaclass": sorted({*registering.Meta.names, NotedByMeta.__name__}),
+        "of a library": [Noted.key, registering.notes],
+        "by its metaclass": [NotedByMeta.__name__, sorted(registering.Meta.names)],
     }
 
 
