@@ -58,8 +58,10 @@ def of_arrow_column(array: Any) -> Any:
 
 def of_polars(obj: Any) -> Any:
     name = type(obj).__name__
-    if name not in {"DataFrame", "Series"} or obj.estimated_size() < LEAST:
+    if name not in {"DataFrame", "Series"}:
         return NotImplemented
+    if obj.estimated_size() < LEAST:
+        return _of_columns(obj)
     frame = obj.to_frame() if name == "Series" else obj.clone()
     columns = [(column.name, column.dtype, column.flags) for column in frame.get_columns()]
     # By position: a name may be empty, and then Arrow's is another, or be a pattern to polars.
@@ -71,8 +73,27 @@ def of_polars(obj: Any) -> Any:
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException:  # noqa: BLE001, no pyarrow, or what Arrow does not know; panics too
-        return NotImplemented
+        return _of_columns(obj)
     return restore_polars, (table, name == "Series", columns)
+
+
+def _of_columns(obj: Any) -> Any:
+    """A frame that has structures, by its columns; all else in polars' own way.
+
+    For frames that way says of some structures that they are sorted, for series it does not.
+    """
+    struct = sys.modules["polars"].Struct
+    if type(obj).__name__ == "Series" or struct not in obj.dtypes:
+        return NotImplemented
+    return restore_columns, (obj.get_columns(), obj.columns)
+
+
+def restore_columns(columns: list[Any], names: list[str]) -> Any:
+    """Make a frame of polars of its columns; their own names may be empty."""
+    polars = importlib.import_module("polars")
+    frame = polars.DataFrame([column.alias(str(i)) for i, column in enumerate(columns)])
+    frame.columns = names
+    return frame
 
 
 def restore_polars(table: Any, is_series: bool, columns: list[tuple[str, Any, Any]]) -> Any:
