@@ -45,3 +45,8 @@ def say(name):
 def processors(_x):
     """Those that this may run on."""
     return os.sched_getaffinity(0)
+
+
+def refuse(_value):
+    """Applies no setting."""
+    raise ValueError("no such option")

@@ -53,9 +53,12 @@ def test_names_that_change_between_runs(process_backend, script):
 
 def test_global_that_cannot_be_pickled_is_named_with_its_nodes(process_backend, script):
     """Before anything starts: those that need it, by way of another function as well."""
-    lines = script("unfit.py", process_backend)["message"].splitlines()[1:]
+    found = script("unfit.py", process_backend)
+    lines = found["message"].splitlines()[1:]
     assert [line.split("'")[1] for line in lines] == ["direct_use", "indirect_use"]
     assert all("the global 'generator'" in line for line in lines)
+    assert "'Holding' of the script cannot be pickled" in found["of an input"]
+    assert "These can: sequential, threads." in found["of an input"]
 
 
 def test_values_of_several_backends_are_of_the_scripts_classes(process_backend, script):

@@ -5,8 +5,10 @@ import os
 import secrets
 
 import context_functions
+import pytest
 
-from motorpool import ParallelRunner, create_hook_manager, node, pipeline
+from motorpool import ParallelRunner, create_hook_manager, hookimpl, node, pipeline
+from motorpool.errors import ValidationError
 
 
 class Records(logging.Handler):
@@ -112,3 +114,30 @@ def test_processors_are_those_that_the_driver_has_now(process_backend):
         finally:
             os.sched_setaffinity(0, before)
     assert seen == [before, {min(before)}, before]
+
+
+class Captured:
+    """Captures what it is given."""
+
+    def __init__(self, settings):
+        self.settings = settings
+
+    @hookimpl
+    def motorpool_capture_settings(self):
+        return self.settings
+
+
+@pytest.mark.parametrize("settings", [(print, "x"), [print], [("print", 1)], 7])
+def test_setting_that_is_none_is_refused(settings, process_backend, run):
+    """Before anything starts, with what it is."""
+    hooks = create_hook_manager(Captured(settings))
+    with pytest.raises(ValidationError, match="is no pair. The hook returns a list of pairs"):
+        run(process_backend, pipeline([node(len, "x", "y")]), {"x": "abc"}, hook_manager=hooks)
+
+
+def test_setting_that_a_worker_cannot_apply_is_named(process_backend, run):
+    """With its function, for the node that comes first has nothing to do with it."""
+    hooks = create_hook_manager(Captured([(context_functions.refuse, 1)]))
+    with pytest.raises(ValueError, match="no such option") as caught:
+        run(process_backend, pipeline([node(len, "x", "y")]), {"x": "abc"}, hook_manager=hooks)
+    assert "while refuse applied a setting of the driver in a worker" in caught.value.__notes__

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import pickle
+from collections.abc import Iterable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,10 @@ import pluggy
 
 from motorpool._protocol.problem import Problem
 from motorpool._protocol.settings import capture_settings
+from motorpool.errors import ValidationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from motorpool._protocol.host import Host
     from motorpool._protocol.settings import Setting
@@ -81,22 +83,32 @@ def pickle_settings(manager: Any, dumps: Callable[[Any], bytes]) -> tuple[bytes,
 
     Returns:
         The pickle, and what cannot be pickled.
+
+    Raises:
+        ValidationError: If a plug-in returns something else than settings.
     """
     settings = capture_settings()
     capture = getattr(getattr(manager, "hook", None), "motorpool_capture_settings", None)
     problems = []
     for captured in capture() if capture is not None else ():
-        for setting in captured:
+        for setting in captured if isinstance(captured, Iterable) else (captured,):
+            what = f"the setting {setting!r} of a motorpool_capture_settings hook"
+            if not _is_setting(setting):
+                raise ValidationError(
+                    f"{what} is no pair. The hook returns a list of pairs: a function, and what "
+                    "workers are to call it with."
+                )
             try:
                 dumps(setting)
                 settings.append(setting)
             except Exception as error:  # noqa: BLE001, whatever pickling raises is the reason
-                text = (
-                    f"the setting {setting!r} of a motorpool_capture_settings hook cannot be "
-                    f"pickled: {type(error).__name__}: {error}."
-                )
+                text = f"{what} cannot be pickled: {type(error).__name__}: {error}."
                 problems.append(Problem(text, setting))
     return _dumps_settings(settings, dumps), problems
+
+
+def _is_setting(setting: Any) -> bool:
+    return isinstance(setting, tuple) and len(setting) == 2 and callable(setting[0])  # noqa: PLR2004, a pair
 
 
 def _dumps_settings(settings: list[Setting], dumps: Callable[[Any], bytes]) -> bytes:

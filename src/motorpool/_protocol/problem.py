@@ -33,9 +33,9 @@ def unpicklable_value(name: str, value: Any, error: Exception) -> Problem:
 
 def undefined_problem(undefined: Undefined) -> Problem:
     """The problem of a name of the script whose value cannot be pickled."""
-    name, error, _ = undefined
+    name, error = undefined.name, undefined.error
     text = (
         f"the global {name!r} of the script cannot be pickled: {type(error).__name__}: {error}. "
         "An input, a dataset or a hook of the run refers to it."
     )
-    return Problem(text, error)
+    return Problem(text, undefined.value)

@@ -120,11 +120,13 @@ class Undefined(NamedTuple):
         name: The name.
         error: Why.
         users: For whom it was collected.
+        value: The value.
     """
 
     name: str
     error: Exception
     users: set[object]
+    value: Any
 
 
 class Collector:
@@ -253,7 +255,9 @@ class Collector:
                 failed.append((name, error))
             finally:
                 self.defining = None
-        return [Undefined(name, error, self._users(name)) for name, error in failed]
+        return [
+            Undefined(name, error, self._users(name), self._names[name]) for name, error in failed
+        ]
 
     def larger_than(self, nbytes: int) -> list[tuple[str, int, set[object]]]:
         """Names whose values are larger, with their sizes (bytes), and who needs them."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from motorpool._protocol.faults import FaultWriter
 from motorpool._protocol.logs import LogWriter, redirect
 from motorpool._system.children import end_children_at_exit
+from motorpool._system.exceptions import add_note
 from motorpool._system.process import limit_threads, watch_parent
 from motorpool._worker.process_state import ProcessState
 
@@ -54,7 +55,12 @@ class AppliedSettings:
         if pickled == self._applied:
             return False
         for apply, value in loads(pickled):
-            apply(value)
+            try:
+                apply(value)
+            except Exception as error:
+                name = getattr(apply, "__qualname__", type(apply).__name__)
+                add_note(error, f"while {name} applied a setting of the driver in a worker")
+                raise
         self._applied = pickled
         return True
 
