@@ -11,7 +11,7 @@
     ├── BackendError                          a backend cannot be used
     │   ├── UnknownBackendError (LookupError) no installed backend has this name
     │   ├── DuplicateBackendError             two distributions claim one name
-    │   ├── BrokenBackendError                a plug-in fails to import or to register
+    │   ├── BrokenBackendError                a plug-in fails to load, or breaks the contract
     │   └── BackendOptionError (ValueError)   an unknown option, or a bad value
     ├── NodeError                             a node failed, and not with its own exception
     │   ├── WorkerCrashedError                the process that ran it died
@@ -124,7 +124,7 @@ class DuplicateBackendError(BackendError):
 
 
 class BrokenBackendError(BackendError):
-    """A plug-in fails to import, or does not register a usable backend."""
+    """A plug-in does not register a usable backend, or its executor breaks the contract."""
 
 
 class BackendOptionError(BackendError, ValueError):

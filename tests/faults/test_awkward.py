@@ -52,9 +52,8 @@ def test_death_is_blamed_with_its_cause_and_last_words(
     error = caught.value
     assert (error.node, error.backend) == ("bad", process_backend)
     assert [e.node for e in recorder.of(NodeFailed)] == ["bad"]
-    if process_backend != "loky":  # which kills all its workers and keeps no exit codes
-        assert cause in str(error)
-        assert error.pid not in {None, os.getpid()}
+    assert cause in str(error)
+    assert error.pid not in {None, os.getpid()}
     assert error.last_words.endswith(words)
     check_neighbours(roll_call, recorder)
     if process_backend in {"direct", "multiprocess"}:

@@ -45,9 +45,8 @@ def test_crash_is_blamed_on_its_node_and_all_others_run(process_backend, run, re
     assert [type(e) for e in errors] == [WorkerCrashedError] * 2
     assert {e.node for e in errors} == {"bad0", "bad1"}
     assert all(e.backend == process_backend for e in errors)
-    if process_backend != "loky":  # loky kills all its workers and keeps no exit codes
-        assert all(cause in str(e) for e in errors)
-        assert all(e.pid for e in errors)
+    assert all(cause in str(e) for e in errors)
+    assert all(e.pid for e in errors)
     if death == "segfault":  # the frames of the node's own code, and none of ours
         assert all("Segmentation fault" in e.last_words for e in errors)
         assert all(e.last_words.endswith("in segfault") for e in errors)
@@ -58,7 +57,7 @@ def test_crash_is_blamed_on_its_node_and_all_others_run(process_backend, run, re
 
 
 def test_crashing_node_is_retried_like_any_other(process_backend, run, tmp_path, recorder):
-    """A crash costs a try; on loky, which does not say whose it was, only one that comes again."""
+    """A crash costs a try."""
 
     def crash_once(path):
         append(path, "x")
@@ -70,7 +69,7 @@ def test_crashing_node_is_retried_like_any_other(process_backend, run, tmp_path,
     result = run(process_backend, pipe, {"p": str(tmp_path / "f")}, observers=[recorder])
     assert result["out"].load() == "done"
     failed = recorder.of(NodeFailed)
-    assert len(failed) == (process_backend != "loky")
+    assert len(failed) == 1
     assert all(isinstance(e.error, WorkerCrashedError) and e.retried for e in failed)
 
 

@@ -222,9 +222,8 @@ def test_crash_in_a_stretch_is_blamed_on_its_node(
     assert caught.value.node == "n2"
     assert {e.node for e in recorder.of(NodeCompleted)} == {"n0", "n1"}
     assert [e.node for e in recorder.of(NodeSkipped)] == ["n3"]
-    if process_backend != "loky":  # which does not say who died, so that suspects are tried alone
-        tries = [e.attempt for e in recorder.of(NodeSubmitted) if e.node == "n2"]
-        assert tries == list(range(1, retries + 2))
+    tries = [e.attempt for e in recorder.of(NodeSubmitted) if e.node == "n2"]
+    assert tries == list(range(1, retries + 2))
 
 
 def test_failure_in_a_stretch_is_retried_with_its_input_as_it_was(process_backend, run, tmp_path):

@@ -10,8 +10,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from motorpool._engine.crash_errors import noted
-from motorpool._engine.recovery import Death, Recovery
+from motorpool._engine.crash_errors import end_of, noted
+from motorpool._engine.recovery import Death, Recovery, ended_by_itself
+from motorpool._system.activity import ends
 from motorpool._system.exceptions import add_note
 from motorpool.errors import BackendError, NodeError
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from motorpool._engine.pool import Pool
     from motorpool._engine.recorder import Reporter
     from motorpool._engine.transport import Transport
+    from motorpool._engine.watchdog import Loss
 
 
 class Aftermath:
@@ -127,7 +129,30 @@ class Aftermath:
             reason = "the run was stopped while it ran" if self.killed else self._ledger.stopping
             self._ledger.give_up(node, reason)
 
-    def crashed(self, nodes: Sequence[int], pid: int | None, exitcode: int | None) -> None:
+    def call_failed(self, nodes: Sequence[int], error: BaseException) -> None:
+        """A call in a worker has failed, with an exception that is the executor's.
+
+        That is how a pool says that the worker died, or that it could not even begin.
+
+        Args:
+            nodes: Those of the envelope that have no outcome.
+            error: The exception.
+        """
+        at = next((node for node in nodes if self._transport.running(node) is not None), None)
+        stamp = None if at is None else self._transport.running(at)
+        if stamp is not None and (self._deadlines.has_expired(at) or ends(stamp.pid)):
+            self.crashed(nodes, stamp.pid, self._pool.exitcode_of_dead(stamp.pid, error), error)
+            return
+        for node in nodes:
+            self.recovery.landed(node)
+        blamed = nodes[0] if at is None else at
+        self.take_back([n for n in nodes if n != blamed], started=at is not None)
+        self.raised(blamed, error)
+
+    def crashed(
+        self, nodes: Sequence[int], pid: int | None, exitcode: int | None,
+        cause: BaseException | None = None,
+    ) -> None:  # fmt: skip
         """A worker died, and these are the nodes of its envelope that have no outcome."""
         if self.killed:
             self.give_up(nodes)
@@ -145,7 +170,26 @@ class Aftermath:
         started = [node for node in others if self._transport.may_have_started(node)]
         self.take_back([node for node in others if node not in started], started=False)
         self._lost(pid, started)
-        self._charge(culprit, pid, exitcode, alone=alone)
+        self._charge(culprit, pid, exitcode, alone=alone, cause=cause)
+
+    def lost(self, loss: Loss) -> None:
+        """An executor has lost nodes, or the death of the worker that was at one."""
+        nodes = self._flights.clear()
+        for node in nodes:
+            self._deadlines.forget(node)
+            self.recovery.landed(node)
+        code = None if loss.dead is None else self._pool.exitcode_of_dead(loss.dead.pid)
+        self._pool.distrust()
+        for node in loss.nodes:
+            if self._ledger.scheduler.is_cut_off(node):
+                self._ledger.give_up(node, "it needs a node that failed")
+                continue
+            breach = loss.breach(self._pool.backend.name, self._nodes[node].name)
+            if loss.dead is None:
+                self.raised(node, breach)
+                continue
+            self._lost(loss.dead.pid, [n for n in nodes if n not in loss.nodes])
+            self._charge(node, loss.dead.pid, code, cause=breach)
 
     def _culprit(self, nodes: Sequence[int]) -> int | None:
         """The node that a worker was at when it died; of an envelope, it is at most one."""
@@ -161,12 +205,13 @@ class Aftermath:
         return None
 
     def _charge(
-        self, node: int, pid: int | None, exitcode: int | None, *, alone: bool = False
-    ) -> None:
+        self, node: int, pid: int | None, exitcode: int | None, *, alone: bool = False,
+        cause: BaseException | None = None,
+    ) -> None:  # fmt: skip
         """A worker died in this node, and in no other."""
         timed_out = self._deadlines.take_expired(node)
         death = Death(
-            pid=pid, exitcode=exitcode, alone=alone,
+            pid=pid, exitcode=exitcode, alone=alone, cause=cause,
             limit=self._deadlines.limits[node] if timed_out else None,
             starved=not timed_out and self.recovery.memory.take_kill(exitcode),
         )  # fmt: skip
@@ -197,10 +242,7 @@ class Aftermath:
         try:
             verdict = self.recovery.investigate(broken, lost, self._deadlines)
         except BackendError as error:  # it is not ours, or breaks again and again
-            running = [self._nodes[n].name for n in lost if self._transport.running(n) is not None]
-            if running:
-                add_note(error, f"When it broke, it ran {', '.join(map(repr, running))}.")
-                error.node = running[0] if len(running) == 1 else None
+            self._name_running(lost, error)
             raise
         self._lost(None, verdict.innocent)
         undone = []
@@ -211,6 +253,20 @@ class Aftermath:
             self._report.lost(None, None, again, starved=verdict.starved)
         for node, pid, exitcode in verdict.guilty:
             self._charge(node, pid, exitcode, alone=verdict.alone)
+
+    def _name_running(self, lost: Sequence[int], error: BackendError) -> None:
+        """Note what an executor ran when it broke, or only who broke it, if that is known."""
+        stamps = {node: self._transport.running(node) for node in lost}
+        running = {self._nodes[n].name: s.pid for n, s in stamps.items() if s is not None}
+        codes = {name: self._pool.exitcode(pid) for name, pid in running.items()}
+        died = {name: code for name, code in codes.items() if ended_by_itself(code)}
+        if died:
+            ends = [f"the worker that ran {n!r} died: {end_of(code)}" for n, code in died.items()]
+            add_note(error, f"It broke when {'; and '.join(ends)}")
+        elif running:
+            add_note(error, f"When it broke, it ran {', '.join(map(repr, running))}.")
+        known = list(died or running)
+        error.node = known[0] if len(known) == 1 else None
 
     def _lost(self, pid: int | None, innocent: Sequence[int]) -> None:
         """Run nodes again that were lost through no fault of their own."""

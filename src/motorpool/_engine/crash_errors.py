@@ -29,6 +29,16 @@ _HINTS = {
     "SIGTERM": "It was asked to end.",
 }
 
+# What faulthandler calls them.
+_FAULTS = {
+    "Aborted": "SIGABRT",
+    "Bus error": "SIGBUS",
+    "Floating point exception": "SIGFPE",
+    "Floating-point exception": "SIGFPE",
+    "Illegal instruction": "SIGILL",
+    "Segmentation fault": "SIGSEGV",
+}
+
 _FIGURES = {
     "held": "The worker held {:,.0f} MiB when it was last looked at.",
     "peak": "All processes and values of the run, and what shares its control group, held "
@@ -49,9 +59,11 @@ def crash_error(
         exitcode: Its exit code, negative for a signal, if known.
         last_words: What faulthandler wrote, if anything.
     """
+    if exitcode is None:
+        exitcode = _fault_in(last_words)
     error = WorkerCrashedError(
         f"{_worker(pid)} that ran the node {node!r} died: "
-        + ("its last words were:" if exitcode is None and last_words else _cause(exitcode))
+        + ("its last words were:" if exitcode is None and last_words else end_of(exitcode))
         + (f"\n{last_words}" if last_words else ""),
         node=node,
         backend=backend,
@@ -123,7 +135,16 @@ def noted(error: BaseException, node: str, backend: str, pid: int | None) -> Bas
     return error
 
 
-def _cause(exitcode: int | None) -> str:
+def _fault_in(last_words: str) -> int | None:
+    """The exit code of a process with these last words, if faulthandler says by which signal."""
+    for text, name in _FAULTS.items():
+        if f"Fatal Python error: {text}" in last_words:
+            return -int(getattr(signal, name))
+    return None
+
+
+def end_of(exitcode: int | None) -> str:
+    """How a worker ended, as a sentence, and what that means."""
     if exitcode is None:
         return "its pool does not say how. The backend 'direct' does."
     if exitcode >= 0:

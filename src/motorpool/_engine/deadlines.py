@@ -86,7 +86,7 @@ class Deadlines:
         for started in self.due(time.monotonic()):
             pool.kill_worker(started.pid)
 
-    def has_expired(self, node: int) -> bool:
+    def has_expired(self, node: int | None) -> bool:
         """Whether a node's worker was killed for its deadline."""
         return node in self._expired
 

@@ -14,13 +14,15 @@ import itertools
 from concurrent.futures import BrokenExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from motorpool._engine import breaches
 from motorpool._engine.aftermath import Aftermath
 from motorpool._engine.batches import Batches
 from motorpool._engine.deadlines import Deadlines
 from motorpool._engine.flights import Flights
 from motorpool._engine.transport import POLL_INTERVAL
+from motorpool._engine.watchdog import Watchdog
 from motorpool._protocol.messages import MANY, OFTEN, Item
-from motorpool.errors import WorkerCrashedError
+from motorpool.errors import MotorpoolError, WorkerCrashedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -85,6 +87,7 @@ class Lane:
             policy=work.policy, report=work.report, flights=self._flights,
             deadlines=self._deadlines,
         )  # fmt: skip
+        self._watchdog = Watchdog(pool, transport, self._flights)
         self._recovery = self._aftermath.recovery
         in_process = pool.backend.capabilities.isolation.in_process
         # Of several nodes, only a status table shows which one broke a worker.
@@ -148,27 +151,47 @@ class Lane:
             self._aftermath.raised(*problem)
             return
         try:
-            future = self._transport.submit(executor, items)
+            future = breaches.submitted(
+                lambda: self._transport.submit(executor, items), *self._names(nodes[0])
+            )
         except BrokenExecutor as error:
             self._aftermath.take_back(nodes)
             self._recover(error)
             return
+        except MotorpoolError as error:
+            self._aftermath.take_back(nodes[1:], started=False)
+            self._aftermath.raised(nodes[0], error)
+            return
         self._flights.add(future, {item.node: item.ticket for item in items})
-        future.add_done_callback(self._on_done)
+        future.add_done_callback(self._done)
         for node in nodes:
             self._deadlines.watch(node)
+
+    def _done(self, future: Future[Any]) -> None:
+        """Note how workers have ended, before their pool takes the others down; on its thread."""
+        if not future.cancelled() and (error := future.exception()) is not None:
+            self._pool.witness(error)
+        self._on_done(future)
+
+    def _names(self, node: int) -> tuple[str, str]:
+        return self._pool.backend.name, self._nodes[node].name
 
     def keep_house(self) -> bool:
         """What is due now and then, and not because of a future; true if that changed anything."""
         self._deadlines.enforce(self._pool)
         if self._transport.tracks_starts and self._recovery.memory.is_due():
             self._recovery.memory.look(self._pool.worker_pids())
-        return self._look(self._poll_interval())
+        changed = self._look(self._poll_interval())
+        loss = self._watchdog.look()
+        if loss is not None:
+            self._aftermath.lost(loss)
+        return changed or loss is not None
 
     def pause(self) -> float | None:
         """Seconds until there is something to look at, other than an outcome."""
         polling = self._poll_interval() if self._transport.tracks_starts else None
-        known = [p for p in (self._deadlines.pause(), polling) if p is not None]
+        pauses = (self._deadlines.pause(), polling, self._watchdog.pause())
+        known = [pause for pause in pauses if pause is not None]
         return min(known, default=None)
 
     def _poll_interval(self) -> float:
@@ -187,21 +210,24 @@ class Lane:
             self._aftermath.cancelled(self._leave(future))
         elif error is None:
             self._returned(future)
-        elif isinstance(error, WorkerCrashedError):
-            self._look()  # what it has published is not lost
-            nodes = self._flights.land(future)
-            self._aftermath.crashed(nodes, error.pid, error.exitcode)
-            for node in nodes:
-                self._deadlines.forget(node)
-        elif not isinstance(error, BrokenExecutor):  # the worker could not even begin
-            first, *others = self._leave(future)
-            self._aftermath.take_back(others, started=False)
-            self._aftermath.raised(first, error)
+        elif not isinstance(error, BrokenExecutor):
+            self._call_failed(future, error)
         elif self._aftermath.killed:
             self._aftermath.give_up(self._leave(future))
         else:
             self._recover(error)
         return True
+
+    def _call_failed(self, future: Future[Any], error: BaseException) -> None:
+        """An envelope has no result, and the executor works on."""
+        self._look()  # what its worker has published is not lost
+        nodes = self._flights.land(future)
+        if isinstance(error, WorkerCrashedError):
+            self._aftermath.crashed(nodes, error.pid, error.exitcode)
+        else:
+            self._aftermath.call_failed(nodes, error)
+        for node in nodes:
+            self._deadlines.forget(node)
 
     def _leave(self, future: Future[Any]) -> list[int]:
         """An envelope is over, and its worker lives; return what has no outcome."""
@@ -212,7 +238,14 @@ class Lane:
         return nodes
 
     def _returned(self, future: Future[Any]) -> None:
-        outcomes = self._transport.settle(future.result(), self._flights.settle)
+        result = future.result()
+        if not isinstance(result, self._transport.result_type):
+            first, *others = self._leave(future)
+            self._aftermath.take_back(others)
+            self._aftermath.raised(first, breaches.wrong_result(*self._names(first), result))
+            return
+        self._pool.has_worked = True
+        outcomes = self._transport.settle(result, self._flights.settle)
         left = self._leave(future)
         self._aftermath.take_back(left, started=False)  # first, for these may need what has failed
         for outcome in outcomes:

@@ -13,6 +13,7 @@ from motorpool._engine.transport import Transport
 from motorpool._protocol.context import NodeContext
 from motorpool._protocol.failure import as_failure
 from motorpool._protocol.messages import OFTEN, Outcome
+from motorpool._protocol.status import Started
 from motorpool._store.checkpoint import keep_dataset
 from motorpool._system import process
 from motorpool._worker.task import Hooks, NodeRun
@@ -39,6 +40,8 @@ class InProcess(Transport):
         host: The framework that the run belongs to, or None.
     """
 
+    result_type = list
+
     def __init__(
         self, nodes: Sequence[Any], catalog: RunCatalog, hook_manager: Any, *, is_async: bool,
         run_id: str, checkpoint: str | None, host: Host | None,
@@ -53,6 +56,16 @@ class InProcess(Transport):
         self._checkpoint = checkpoint
         self._often = OFTEN if host is None else 0.0  # a host speaks of a node before the next one
         self._stopping = False
+        self._running: dict[int, Started] = {}
+
+    def running(self, node: int) -> Started | None:
+        """Since when a node has been running."""
+        return self._running.get(node)
+
+    @property
+    def knows_running(self) -> bool:
+        """Whether a node for which `running` has nothing is not running."""
+        return True
 
     def stop(self) -> None:
         """Start nothing more."""
@@ -87,7 +100,9 @@ class InProcess(Transport):
         started, clock = time.time(), time.perf_counter()
         if self._stopping:
             return Outcome(index, ticket, False, os.getpid(), started, 0.0, {}, None, 0)
+        self._running[index] = Started(os.getpid(), time.monotonic())
         tried = [self._try(index, attempt, holds)]
+        del self._running[index]
         seconds = time.perf_counter() - clock
         return Outcome(
             index, ticket, True, os.getpid(), started, seconds, {}, tried[0][0],

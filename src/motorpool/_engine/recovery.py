@@ -40,6 +40,11 @@ _DRAIN_TIME = 5.0
 _MOST_RESTARTS = 3
 
 
+def ended_by_itself(exitcode: int | None) -> bool:
+    """Whether a worker is known to have ended, and not because its pool took it down."""
+    return exitcode not in _WITH_ITS_POOL
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Death:
     """How a worker died in a node.
@@ -50,11 +55,13 @@ class Death:
         alone: Whether the node had nothing beside it.
         limit: The node's timeout, if that is why its worker was ended.
         starved: Whether the kernel did it, for want of memory.
+        cause: What the executor has said of it, if that is more.
     """
 
     pid: int | None
     exitcode: int | None
     alone: bool
+    cause: BaseException | None = None
     limit: float | None
     starved: bool
 
@@ -156,6 +163,11 @@ class Recovery:
 
     def error(self, node: str, death: Death) -> NodeError:
         """The error of a node whose worker died, or had to."""
+        error = self._error(node, death)
+        error.__cause__ = death.cause
+        return error
+
+    def _error(self, node: str, death: Death) -> NodeError:
         backend, pid = self._pool.backend.name, death.pid
         if death.limit is not None:
             return timeout_error(node=node, backend=backend, pid=pid, limit=death.limit)
@@ -225,7 +237,7 @@ class Recovery:
         pids = {node: stamp.pid for node, stamp in stamps.items() if stamp is not None}
         killed = self.replace(broken)  # and with it, wait until all of its workers are reaped
         codes = {
-            pid: None if pid in killed else self._pool.backend.exitcode(broken, pid)
+            pid: None if pid in killed else self._pool.exitcode(pid, broken)
             for pid in pids.values()
         }
         alone = self._on_trial is not None and self._on_trial in lost
@@ -271,5 +283,5 @@ class Recovery:
                 return [], [node]
             return [node], []
         candidates = list(codes) if self._transport.tracks_starts else list(lost)
-        guilty = [node for node in candidates if codes.get(node) not in _WITH_ITS_POOL]
+        guilty = [node for node in candidates if ended_by_itself(codes.get(node))]
         return (guilty, []) if guilty else ([], candidates)

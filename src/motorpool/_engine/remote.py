@@ -50,6 +50,8 @@ class Shipped(TrackedTransport):
         script: The names of `__main__` that the nodes refer to; those of inputs are added.
     """
 
+    result_type = bytes
+
     def __init__(  # noqa: PLR0913, each is a part of its own
         self, *, catalog: RunCatalog, nodes: PickledNodes, datasets: dict[str, bytes],
         hook_manager: Any, settings: Settings, store: Store, stretches: Stretches,

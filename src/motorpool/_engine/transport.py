@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -20,7 +20,13 @@ POLL_INTERVAL = 0.2
 
 
 class Transport(ABC):
-    """One run's way to the workers and back."""
+    """One run's way to the workers and back.
+
+    Attributes:
+        result_type: What the futures of envelopes have as their result.
+    """
+
+    result_type: ClassVar[type[Any]]
 
     @abstractmethod
     def submit(self, executor: Executor, items: Sequence[Item]) -> Future[Any]:
@@ -69,6 +75,11 @@ class Transport(ABC):
     def finished(self, node: int) -> Started | None:  # noqa: ARG002, for subclasses that track starts
         """Which worker has finished a node whose outcome is not here, if starts are tracked."""
         return None
+
+    @property
+    def knows_running(self) -> bool:
+        """Whether a node for which `running` has nothing is not running."""
+        return self.tracks_starts
 
     @property
     def tracks_starts(self) -> bool:

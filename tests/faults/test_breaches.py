@@ -1,0 +1,288 @@
+"""Executors that break the contract: each breach is an error that names backend, node and rule."""
+
+import logging
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+
+import functions
+import pytest
+from functions import identity, increment
+
+from motorpool import (
+    Capabilities,
+    DataCatalog,
+    ExecutorBackend,
+    Isolation,
+    ParallelRunner,
+    node,
+    pipeline,
+)
+from motorpool._engine import watchdog
+from motorpool._system import activity
+from motorpool.errors import BrokenBackendError, NodeTimeoutError, WorkerCrashedError
+from motorpool.events import NodeCompleted
+
+TWO = pipeline([node(increment, "a", "b", name="first"), node(increment, "a", "c", name="second")])
+
+
+class SubmitRaises(ProcessPoolExecutor):
+    """Takes no call."""
+
+    def submit(self, fn, /, *args, **kwargs):
+        raise ValueError("no room")
+
+
+class NoFuture(ProcessPoolExecutor):
+    """Forgets to return the future."""
+
+    def submit(self, fn, /, *args, **kwargs):
+        super().submit(fn, *args, **kwargs)
+
+
+class WrongResult(ProcessPoolExecutor):
+    """Wraps results."""
+
+    def submit(self, fn, /, *args, **kwargs):
+        inner, outer = super().submit(fn, *args, **kwargs), Future()
+        inner.add_done_callback(lambda done: outer.set_result({"result": done.result()}))
+        return outer
+
+
+class LosesFutures(ProcessPoolExecutor):
+    """Runs calls of more than one argument less than others: their futures are never done."""
+
+    def submit(self, fn, /, *args, **kwargs):
+        future = super().submit(fn, *args, **kwargs)
+        return Future() if args else future
+
+
+class LosesCalls(ProcessPoolExecutor):
+    """Runs nothing."""
+
+    def submit(self, fn, /, *args, **kwargs):
+        return Future()
+
+
+class LosesFuturesOfThreads(ThreadPoolExecutor):
+    """The same as with processes."""
+
+    def submit(self, fn, /, *args, **kwargs):
+        future = super().submit(fn, *args, **kwargs)
+        return Future() if args else future
+
+
+class ShutdownRaises(ProcessPoolExecutor):
+    """Ends its workers, and says that it could not."""
+
+    def shutdown(self, wait=True, *, cancel_futures=False):
+        super().shutdown(wait, cancel_futures=cancel_futures)
+        raise OSError("no way down")
+
+
+class ExpiredError(Exception):
+    """What a pool of somebody else's says of a worker that has died."""
+
+    def __init__(self, exitcode):
+        super().__init__("a worker has expired")
+        self.exitcode = exitcode
+
+
+CALL = """
+import pickle, sys
+fn, args = pickle.load(sys.stdin.buffer)
+sys.stdout.buffer.write(pickle.dumps(fn(*args)))
+"""
+
+
+class Singles:
+    """Runs each call in a process of its own, and has its own words for those that die."""
+
+    def __init__(self, notices):
+        self.notices = notices
+        self.processes = []
+
+    def submit(self, fn, /, *args, **kwargs):
+        future = Future()
+        threading.Thread(target=self._run, args=(future, fn, args), daemon=True).start()
+        return future
+
+    def _run(self, future, fn, args):
+        process = subprocess.Popen(
+            [sys.executable, "-c", CALL], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        self.processes.append(process)
+        process.stdin.write(pickle.dumps((fn, args)))
+        process.stdin.close()
+        with process.stdout:
+            result = process.stdout.read()
+        if result:
+            future.set_result(pickle.loads(result))
+        elif self.notices:
+            future.set_exception(ExpiredError(process.wait()))
+
+    def shutdown(self, wait=True, *, cancel_futures=False):
+        for process in self.processes:
+            process.kill()
+            process.wait()
+
+
+def backend_of(make, isolation=Isolation.PROCESS):
+    """A backend whose executor `make` makes."""
+
+    class Bad(ExecutorBackend):
+        name = "bad"
+        capabilities = Capabilities(isolation=isolation)
+
+        def _get_executor(self, max_workers):
+            return make(max_workers)
+
+    return Bad()
+
+
+@pytest.fixture
+def _impatient(monkeypatch):
+    """The watchdog waits for a part of the time."""
+    monkeypatch.setattr(watchdog, "_INTERVAL", 0.1)
+    for name, seconds in {"_PATIENCE": 2, "_SILENCE": 2, "_START": 4, "_UNNOTICED": 1}.items():
+        monkeypatch.setattr(watchdog, name, seconds)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (SubmitRaises, "`submit` raised ValueError: no room"),
+        (NoFuture, "`submit` returned None"),
+        (WrongResult, "the result of a future was a dict: {'result': b"),
+    ],
+)
+def test_breach_names_backend_node_and_rule(kind, text):
+    """At once, and the other node fails by itself."""
+    with pytest.raises(ExceptionGroup) as caught:
+        ParallelRunner(backend_of(kind), 1, on_failure="continue").run(TWO, DataCatalog({"a": 1}))
+    errors = caught.value.exceptions
+    assert {type(e) for e in errors} == {BrokenBackendError}
+    assert {(e.node, e.backend) for e in errors} == {("first", "bad"), ("second", "bad")}
+    for error in errors:
+        assert f"backend 'bad' breaks its contract, at the node {error.node!r}: {text}" in str(
+            error
+        )
+        assert "What the contract asks: it " in str(error)
+
+
+@pytest.mark.usefixtures("_impatient")
+@pytest.mark.parametrize(
+    ("kind", "isolation"),
+    [
+        (LosesFutures, Isolation.PROCESS),
+        (LosesCalls, Isolation.PROCESS),
+        (LosesFuturesOfThreads, Isolation.THREAD),
+    ],
+)
+def test_lost_nodes_fail(kind, isolation):
+    """Nothing is heard of them, and nothing runs."""
+    runner = ParallelRunner(backend_of(kind, isolation), 2, on_failure="continue", fuse=False)
+    with pytest.raises((ExceptionGroup, BrokenBackendError)) as caught:
+        runner.run(TWO, DataCatalog({"a": 1}))
+    errors = getattr(caught.value, "exceptions", [caught.value])
+    assert all(isinstance(e, BrokenBackendError) for e in errors)
+    assert "nothing has been heard of the node for" in str(errors[0])
+    assert errors[0].node in {"first", "second"}
+
+
+@pytest.mark.usefixtures("_impatient")
+@pytest.mark.parametrize("backend", ["direct", "process", "threads"])
+def test_patience_is_not_tried_by_nodes_that_run_for_long_or_wait(backend):
+    """One sleeps for longer than the watchdog waits, and the others wait for its worker."""
+    nodes = [node(lambda seconds: time.sleep(seconds) or seconds, "long", "b", name="sleeps")]
+    nodes += [node(increment, "a", f"c{i}") for i in range(8)]
+    result = ParallelRunner(backend, 1).run(pipeline(nodes), DataCatalog({"a": 1, "long": 5.0}))
+    assert result["c7"].load() == 2
+
+
+@pytest.mark.usefixtures("_impatient")
+def test_death_that_the_executor_misses_is_noticed():
+    """With the exit code, as the system has it, and what the contract asks as the cause."""
+    nodes = [node(functions.exit_hard, "a", "b", name="dies"), node(identity, "a", "c", name="ok")]
+    made = []
+    backend = backend_of(lambda _: made.append(Singles(notices=False)) or made[-1])
+    seen = []
+    with pytest.raises(WorkerCrashedError, match="'dies' died: it exited with code 7") as caught:
+        ParallelRunner(backend, 2, on_failure="continue", observers=[Seen(seen)]).run(
+            pipeline(nodes), DataCatalog({"a": 1})
+        )
+    assert caught.value.node == "dies"
+    assert isinstance(caught.value.__cause__, BrokenBackendError)
+    assert "its worker has been dead" in str(caught.value.__cause__)
+    assert [e.node for e in seen if isinstance(e, NodeCompleted)] == ["ok"]
+
+
+class Seen:
+    """Keeps events."""
+
+    def __init__(self, events):
+        self.on_event = events.append
+
+
+def test_death_in_the_pools_own_words_is_a_crash_of_the_node():
+    """With the exit code that its exception has."""
+    pipe = pipeline(node(functions.exit_hard, "a", "b", name="dies"))
+    with pytest.raises(WorkerCrashedError, match="'dies' died: it exited with code 7") as caught:
+        ParallelRunner(backend_of(lambda _: Singles(notices=True)), 1).run(
+            pipe, DataCatalog({"a": 1})
+        )
+    assert caught.value.exitcode == 7
+    assert isinstance(caught.value.__cause__, ExpiredError)
+
+
+def test_deadline_in_the_pools_own_words_is_a_timeout_of_the_node():
+    """The engine has ended the worker, and the pool says that one has expired."""
+    pipe = pipeline(node(functions.hang, "a", "b", name="hangs", timeout=0.5))
+    with pytest.raises(NodeTimeoutError, match="'hangs' ran longer than its timeout of 0.5 s"):
+        ParallelRunner(backend_of(lambda _: Singles(notices=True)), 1).run(
+            pipe, DataCatalog({"a": 1})
+        )
+
+
+def test_shutdown_that_raises_costs_no_results(caplog):
+    """It is logged."""
+    result = ParallelRunner(backend_of(ShutdownRaises), 2).run(TWO, DataCatalog({"a": 1}))
+    assert result["c"].load() == 2
+    (record,) = [r for r in caplog.records if r.levelno == logging.WARNING]
+    assert "backend 'bad' breaks its contract: `shutdown` raised" in record.message
+    assert "no way down" in str(record.exc_info[1])
+
+
+@pytest.mark.parametrize("death", [functions.kill_self, functions.exit_hard])
+def test_broken_executor_of_the_callers_own_names_who_broke_it(death, tmp_path):
+    """Though two nodes ran; the pool cannot be had again."""
+    gate = str(tmp_path / "never")
+    nodes = [node(death, "a", "b", name="dies"), node(functions.hang, "p", "c", name="innocent")]
+    catalog = DataCatalog({"a": 1, "p": gate})
+    with ProcessPoolExecutor(2) as executor, pytest.raises(Exception, match="broken") as caught:
+        ParallelRunner(executor).run(pipeline(nodes), catalog)
+    (note,) = [n for n in caught.value.__notes__ if "It broke when" in n]
+    assert "'dies' died: it " in note
+    assert "innocent" not in note
+    assert caught.value.node == "dies"
+
+
+def test_what_the_system_knows_of_a_process():
+    """Alive, dead and not reaped, gone."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        pid = process.pid
+        assert not activity.is_gone(pid)
+        assert activity.exit_code(pid) is None
+        process.send_signal(signal.SIGKILL)
+        assert activity.ends(pid)
+        assert activity.exit_code(pid) == -signal.SIGKILL
+        process.wait()
+        assert activity.is_gone(pid)
+        assert activity.exit_code(pid) is None
+        assert activity.used_seconds([pid]) == 0.0
+    assert activity.used_seconds([os.getpid()]) > 0
