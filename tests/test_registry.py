@@ -83,10 +83,71 @@ def test_two_distributions_with_one_name_are_an_error(install):
 
 
 def test_a_plugin_may_not_take_the_name_of_a_built_in(install):
-    """A second `direct` is a duplicate like any other."""
+    """Ours goes on working, and the other is listed with the reason."""
+    own = registry.get("direct")
     install("direct", GOOD, distribution="usurper")
-    with pytest.raises(DuplicateBackendError, match="usurper"):
-        registry.get("direct")
+    assert registry.get("direct") is own
+    ours, other = [info for info in registry.listing() if info.name == "direct"]
+    assert (ours.backend, ours.error) == (own, None)
+    assert (other.backend, other.distributions) == (None, ("usurper 1.0",))
+    assert "a name that is Motorpool's own" in other.error
+
+
+def test_damaged_entry_points_cost_their_own_backends_only(install, tmp_path, caplog):
+    """What cannot be read is said."""
+    install("damaged", GOOD)
+    install("sound", GOOD)
+    names = tmp_path / "dist-damaged" / "dist_damaged-1.0.dist-info" / "entry_points.txt"
+    names.write_text("[motorpool.backends]\nno equals sign\n")
+    assert {"sound", "direct"} <= set(registry.names())
+    assert registry.get("sound").name == "sound"
+    assert "entry points of dist-damaged cannot be read" in caplog.text
+
+
+def test_a_name_with_blanks_is_none(install):
+    """It could not be written on a command line."""
+    install("my farm", GOOD)
+    with pytest.raises(
+        BrokenBackendError, match="'my farm' of dist-my farm 1.0 has a name with b"
+    ):
+        registry.get("my farm")
+
+
+OPTIONS = GOOD.replace("    capabilities", "    options_type = Options\n    capabilities").replace(
+    "class Backend",
+    """
+from dataclasses import dataclass, field
+
+@dataclass(frozen=True)
+class Options:
+    size: int
+    more: list = field(default_factory=list)
+
+    def __post_init__(self):
+        if self.size == 7:
+            raise SystemExit("seven is unlucky")
+        if self.size == 8:
+            raise KeyError("eight")
+
+class Backend""",
+)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "Backend 'choosy': Option 'size' is required, int."),
+        ({"size": 7}, "Backend 'choosy': SystemExit: seven is unlucky"),
+        ({"size": 8}, "Backend 'choosy': KeyError: 'eight'"),
+    ],
+)
+def test_options_that_a_plugin_does_not_take_are_an_error_of_ours(install, options, message):
+    """Whatever it raises."""
+    install("choosy", OPTIONS)
+    with pytest.raises(BackendOptionError) as caught:
+        ParallelRunner("choosy", **options)
+    assert str(caught.value) == message
+    assert ParallelRunner("choosy", size="3")._backend.options.size == 3
 
 
 @pytest.mark.parametrize(
@@ -102,6 +163,14 @@ def test_a_plugin_may_not_take_the_name_of_a_built_in(install):
         (GOOD.replace("return Backend", "return 5"), "returns 5, which is no subclass"),
         (GOOD.replace("return Backend", "raise ZeroDivisionError('dear me')"), "dear me"),
         (GOOD.replace("    capabilities", "    name = 'other'\n    capabilities"), "'other'"),
+        ("raise SystemExit('not here')", "cannot be imported: SystemExit: not here"),
+        (GOOD.replace("return Backend", "raise SystemExit('nor here')"), "SystemExit: nor here"),
+        (GOOD.replace("    capabilities", "    options_type = dict\n    capabilities"),
+         "has the options_type <class 'dict'>; write a frozen dataclass"),
+        (OPTIONS.replace("_type = Options", "_type = Options(1)"),
+         r"has the options_type Options\(size=1"),
+        (OPTIONS.replace("size: int", "size: 'Missing'"),
+         "Options, whose annotations do not resolve .NameError: name 'Missing'"),
         (GOOD.replace("    capabilities", "    api_version = 99\n    capabilities"), "version 99"),
     ],
 )  # fmt: skip

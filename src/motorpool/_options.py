@@ -23,15 +23,12 @@ def build_options(cls: type[Any] | None, values: dict[str, Any], backend: str) -
         backend: Name of the backend, for messages.
 
     Raises:
-        BrokenBackendError: If the class is no dataclass.
-        BackendOptionError: If names are unknown or values are of the wrong type; all together.
+        BrokenBackendError: If the class is no dataclass, or its annotations do not resolve.
+        BackendOptionError: If names are unknown, or values are missing or of the wrong type; all
+            together. Or if the dataclass raises anything.
     """
-    if cls is not None and not (isinstance(cls, type) and dataclasses.is_dataclass(cls)):
-        raise BrokenBackendError(
-            f"The backend {backend!r} has the options_type {cls!r}; write a frozen dataclass, or "
-            "None.",
-            backend=backend,
-        )
+    if flaw := flaw_of_type(cls):
+        raise BrokenBackendError(f"The backend {backend!r} {flaw}.", backend=backend)
     fields = option_types(cls)
     unknown = [name for name in values if name not in fields]
     problems = [unknown_names("option", unknown, fields)] if unknown else []
@@ -42,14 +39,46 @@ def build_options(cls: type[Any] | None, values: dict[str, Any], backend: str) -
                 given[name] = convert(value, fields[name])
             except ValueError as error:
                 problems.append(f"Option {name!r}: {error}.")
+    problems += [
+        f"Option {name!r} is required, {describe(kind)}."
+        for name, kind in fields.items() if is_required(cls, name) and name not in values
+    ]  # fmt: skip
+    cause: BaseException | None = None
     if not problems and cls is not None:
         try:
             return cls(**given)
-        except (TypeError, ValueError) as error:
-            problems.append(f"{error}")
+        except (Exception, SystemExit) as error:  # noqa: BLE001, a plug-in's code runs here
+            expected = isinstance(error, TypeError | ValueError)
+            problems.append(f"{error}" if expected else f"{type(error).__name__}: {error}")
+            cause = error
     if problems:
-        raise BackendOptionError(f"Backend {backend!r}: " + " ".join(problems), backend=backend)
+        text = f"Backend {backend!r}: " + " ".join(problems)
+        raise BackendOptionError(text, backend=backend) from cause
     return None
+
+
+def flaw_of_type(cls: Any) -> str | None:
+    """What is wrong with an `options_type`, in words that follow the backend's name; or None."""
+    if cls is None:
+        return None
+    if not (isinstance(cls, type) and dataclasses.is_dataclass(cls)):
+        return f"has the options_type {cls!r}; write a frozen dataclass, or None"
+    try:
+        option_types(cls)
+    except Exception as error:  # noqa: BLE001, annotations are evaluated here
+        return (
+            f"has an options_type, {cls.__name__}, whose annotations do not resolve "
+            f"({type(error).__name__}: {error}); import what they name where the module is run, "
+            "not only for type checkers"
+        )
+    return None
+
+
+def is_required(cls: Any, name: str) -> bool:
+    """Whether an option has no default."""
+    (field,) = (field for field in dataclasses.fields(cls) if field.name == name)
+    missing = dataclasses.MISSING
+    return field.init and field.default is missing and field.default_factory is missing
 
 
 def option_types(cls: type[Any] | None) -> dict[str, Any]:

@@ -6,12 +6,15 @@ plug-in that fails to import keeps all others from loading; hence the small loop
 
 from __future__ import annotations
 
+import functools
 import inspect
+import logging
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from motorpool._backends.adapter import AdoptedBackend
+from motorpool._options import flaw_of_type
 from motorpool._system.signals import Interrupts
 from motorpool.backend import API_VERSION, Capabilities, ExecutorBackend, Isolation
 from motorpool.errors import (
@@ -29,7 +32,9 @@ if TYPE_CHECKING:
 
 __all__ = ["BackendInfo", "get", "listing", "resolve"]
 
+_logger = logging.getLogger("motorpool")
 GROUP = "motorpool.backends"
+_OWN = "motorpool._backends."
 _loaded: dict[tuple[str, ...], type[ExecutorBackend]] = {}
 
 
@@ -78,9 +83,24 @@ def listing() -> list[BackendInfo]:
             backend = get(name)
         except BackendError as problem:
             error = str(problem)
-        origins = tuple(map(_origin, claims))
-        infos.append(BackendInfo(name=name, distributions=origins, backend=backend, error=error))
+        used = _used(claims)
+        infos.append(
+            BackendInfo(
+                name=name, distributions=tuple(map(_origin, used)), backend=backend, error=error
+            )
+        )
+        infos += [_usurper(entry) for entry in claims if entry not in used]
     return infos
+
+
+def _usurper(entry: EntryPoint) -> BackendInfo:
+    """What is said of a plug-in that claims a name of ours."""
+    error = (
+        f"{_where(entry)} has a name that is Motorpool's own, which goes on working. Its authors "
+        "have to rename its entry point."
+    )
+    origins = (_origin(entry),)
+    return BackendInfo(name=entry.name, distributions=origins, backend=None, error=error)
 
 
 def resolve(
@@ -127,7 +147,7 @@ def _find(name: str) -> type[ExecutorBackend]:
             + " Others come as packages of their own: pip install motorpool[loky], for example.",
             backend=name,
         )
-    claims = found[name]
+    claims = _used(found[name])
     if len(claims) > 1:
         raise DuplicateBackendError(
             f"The backend name {name!r} is claimed by {' and by '.join(map(_origin, claims))}. "
@@ -141,9 +161,44 @@ def _entry_points() -> dict[str, list[EntryPoint]]:
     from importlib.metadata import entry_points  # noqa: PLC0415, takes 15 ms
 
     found: dict[str, list[EntryPoint]] = {}
-    for entry in entry_points(group=GROUP):
+    try:
+        entries = list(entry_points(group=GROUP))
+    except Exception:  # noqa: BLE001, one file that is damaged keeps all others from being read
+        entries = _readable_entry_points()
+    for entry in entries:
         found.setdefault(entry.name, []).append(entry)
     return found
+
+
+def _readable_entry_points() -> list[EntryPoint]:
+    """The entry points of those distributions that have sound ones; the others are logged."""
+    from importlib.metadata import distributions  # noqa: PLC0415, as above
+
+    found: list[EntryPoint] = []
+    for distribution in distributions():
+        try:
+            found += distribution.entry_points.select(group=GROUP)
+        except Exception as error:  # noqa: BLE001, whatever reading them raises
+            _report_unreadable(distribution.metadata["Name"], f"{type(error).__name__}: {error}")
+    return found
+
+
+@functools.cache  # once
+def _report_unreadable(distribution: str, reason: str) -> None:
+    _logger.warning(
+        "The entry points of %s cannot be read, so that its backends are left out: %s",
+        distribution, reason,
+    )  # fmt: skip
+
+
+def _used(claims: list[EntryPoint]) -> list[EntryPoint]:
+    """Those that count of the entry points of one name: our own before all others."""
+    own = [entry for entry in claims if entry.value.startswith(_OWN)]
+    return own[:1] or claims
+
+
+def _where(entry: EntryPoint) -> str:
+    return f"The backend {entry.name!r} of {_origin(entry)}"
 
 
 def _origin(entry: EntryPoint) -> str:
@@ -155,17 +210,23 @@ def _origin(entry: EntryPoint) -> str:
 def _load(entry: EntryPoint) -> type[ExecutorBackend]:
     from motorpool.hookspecs import backend_plugins  # noqa: PLC0415, pluggy takes 25 ms
 
-    where = f"The backend {entry.name!r} of {_origin(entry)}"
+    where = _where(entry)
+    if not entry.name.strip() or len(entry.name.split()) > 1:
+        raise BrokenBackendError(
+            f"{where} has a name with blanks, which nobody can write on a command line. Its "
+            "authors have to rename its entry point.",
+            backend=entry.name,
+        )
     plugin = _import(entry, where)
     manager = backend_plugins()
     try:
         manager.register(plugin, name=entry.name)
         manager.check_pending()
         registered = manager.hook.motorpool_register_backend()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise BrokenBackendError(
-            f"{where} cannot be registered: {error}. A plug-in implements the hook "
-            "motorpool_register_backend, marked with @motorpool.hookimpl.",
+            f"{where} cannot be registered: {type(error).__name__}: {error}. A plug-in implements "
+            "the hook motorpool_register_backend, marked with @motorpool.hookimpl.",
             backend=entry.name,
         ) from error
     if len(registered) != 1:
@@ -182,7 +243,7 @@ def _import(entry: EntryPoint, where: str) -> Any:
     try:
         with Interrupts(lambda: None, active=True):  # half of an import spoils the next
             return entry.load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise BrokenBackendError(
             f"{where} cannot be imported: {type(error).__name__}: {error}. Reinstall it, or tell "
             "its authors.",
@@ -223,4 +284,4 @@ def _flaw(backend: type[ExecutorBackend]) -> str | None:
         inspect.signature(backend._get_executor).bind(None, 1)  # noqa: SLF001, ours
     except TypeError:
         return "has a _get_executor that does not take the number of workers"
-    return None
+    return flaw_of_type(backend.options_type)

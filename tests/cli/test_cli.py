@@ -234,6 +234,50 @@ def test_backends_are_listed_with_options(motorpool):
     assert all(row["error"] is None for row in rows.values())
 
 
+def test_backends_that_are_broken_are_listed_and_found_by_a_check(motorpool, folder):
+    """One that cannot be imported, and one whose options have a default that fails."""
+    sound = motorpool("backends", "--check")
+    assert (sound.returncode, sound.stderr) == (0, "")
+    for name, code in {"bad": "raise SystemExit('no licence')", "odd": ODD}.items():
+        (folder / f"plugin_{name}.py").write_text(code)
+        info = folder / f"{name}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(f"[motorpool.backends]\n{name} = plugin_{name}\n")
+    listed, checked = motorpool("backends"), motorpool("backends", "--check")
+    assert (listed.returncode, checked.returncode) == (0, 1)
+    assert listed.stdout == checked.stdout
+    assert "bad 1.0 cannot be imported: SystemExit: no licence" in listed.stdout
+    assert "-o size=[OSError: no file]  (int)" in listed.stdout
+    assert "-o place=required  (str)" in listed.stdout
+
+
+ODD = """
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from motorpool import Capabilities, ExecutorBackend, Isolation, hookimpl
+
+def read():
+    raise OSError("no file")
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    place: str
+    size: int = field(default_factory=read)
+
+class Backend(ExecutorBackend):
+    capabilities = Capabilities(isolation=Isolation.THREAD)
+    options_type = Options
+
+    def _get_executor(self, max_workers):
+        return ThreadPoolExecutor(max_workers)
+
+@hookimpl
+def motorpool_register_backend():
+    return Backend
+"""
+
+
 def test_version_and_help_exit_with_0(motorpool):
     """As every command has them."""
     assert "version" in motorpool("--version").stdout

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -13,15 +13,24 @@ from rich.markup import escape
 from motorpool import registry
 from motorpool._options import describe, option_types
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def backends(as_json: bool) -> None:
+@click.option("--check", is_flag=True, help="Exit with 1 if one of them is broken.")
+def backends(as_json: bool, check: bool) -> int:
     """List the installed backends: what they can do, their options, and what is broken."""
     rows = [_row(info) for info in registry.listing()]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
-        return
+    else:
+        _show(rows)
+    return int(check and any(row["error"] for row in rows))
+
+
+def _show(rows: list[dict[str, Any]]) -> None:
     console = Console(highlight=False)
     for row in rows:
         origin = escape(", ".join(row["distributions"]))
@@ -46,7 +55,7 @@ def _row(info: registry.BackendInfo) -> dict[str, Any]:
         kind = info.backend.options_type
         fields = {f.name: f for f in dataclasses.fields(kind)} if kind else {}
         options = [
-            {"name": name, "type": describe(hint), "default": _default(fields[name])}
+            {"name": name, "type": _shown(describe, hint), "default": _default(fields[name])}
             for name, hint in option_types(kind).items()
         ]
     isolation = capabilities.pop("isolation", None)
@@ -63,6 +72,16 @@ def _row(info: registry.BackendInfo) -> dict[str, Any]:
 def _default(field: dataclasses.Field[Any]) -> Any:
     value = field.default
     if field.default_factory is not dataclasses.MISSING:
-        value = field.default_factory()
+        try:
+            value = field.default_factory()
+        except Exception as error:  # noqa: BLE001, the plug-in's code
+            return f"[{type(error).__name__}: {error}]"
     plain = value is None or isinstance(value, bool | int | float | str)
-    return value if plain else "required" if value is dataclasses.MISSING else str(value)
+    return value if plain else "required" if value is dataclasses.MISSING else _shown(str, value)
+
+
+def _shown(show: Callable[[Any], str], value: Any) -> str:
+    try:
+        return show(value)
+    except Exception as error:  # noqa: BLE001, the plug-in's code
+        return f"[{type(error).__name__}: {error}]"
