@@ -404,6 +404,6 @@ def test_broken_executor_of_the_caller_is_an_error_that_names_what_ran(run):
         with pytest.raises(BackendError, match="only its owner can make another") as caught:
             run(executor, pipeline(nodes), {"x": 1})
         assert caught.value.node == "bad"
-        assert "it ran 'bad'" in "".join(caught.value.__notes__)
+        assert "that ran 'bad' died: it exited with code 7" in "".join(caught.value.__notes__)
         with pytest.raises(BackendError, match="is broken: .* Make a new one"):
             run(executor, pipeline(nodes), {"x": 1})
