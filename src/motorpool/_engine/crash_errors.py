@@ -6,6 +6,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
+from motorpool._protocol.sources import with_sources
 from motorpool._system.exceptions import add_note
 from motorpool.errors import (
     MotorpoolError,
@@ -64,7 +65,7 @@ def crash_error(
     error = WorkerCrashedError(
         f"{_worker(pid)} that ran the node {node!r} died: "
         + ("its last words were:" if exitcode is None and last_words else end_of(exitcode))
-        + (f"\n{last_words}" if last_words else ""),
+        + (f"\n{with_sources(last_words)}" if last_words else ""),
         node=node,
         backend=backend,
     )

@@ -7,6 +7,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from motorpool._protocol.sources import with_sources
 from motorpool._store import make_exception, state_of
 from motorpool._system.exceptions import add_note, causes, set_attributes, set_cause
 from motorpool.errors import NodeError, RemoteError, WorkerCrashedError
@@ -177,7 +178,7 @@ def unpack(failure: Failure, loads: Callable[[bytes], Any]) -> BaseException:
         obstacle = failure.obstacle or "it cannot be unpickled here"
         error = RemoteError(f"{failure.summary} (the exception itself stays behind: {obstacle})")
     *_, first = causes(error)
-    set_cause(first, RemoteTraceback(failure.traceback))
+    set_cause(first, RemoteTraceback(with_sources(failure.traceback)))
     return error
 
 

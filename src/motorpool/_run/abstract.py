@@ -141,10 +141,21 @@ class AbstractRunner(ABC):
             pipeline, catalog, only_missing_outputs=only_missing_outputs, run_id=run_id,
             resume=resume, runs=self._settings.runs_folder, wants_results=self._wants_results,
         )  # fmt: skip
-        return self._run(prepared, hook_manager)
+        outcome = self._run(prepared, hook_manager)
+        if not isinstance(outcome, BaseException):
+            return outcome
+        try:
+            raise outcome
+        finally:  # it leads to this frame: with its name here, what nodes have read would stay
+            del outcome
 
-    def _run(self, prepared: Preparation, hook_manager: Any) -> RunResult:
-        """Run what has been prepared; the catalog has everything that is needed."""
+    def _run(self, prepared: Preparation, hook_manager: Any) -> RunResult | BaseException:
+        """Run what has been prepared; the catalog has everything that is needed.
+
+        Returns:
+            The result, or what nodes have raised. That is raised by the caller, so that no more
+            than one frame of ours is between the user's own and the node's.
+        """
         from motorpool._journal.history import History  # noqa: PLC0415, as above
         from motorpool._run.run import Run  # noqa: PLC0415, as above
         from motorpool._run.sites import OWN, Sites  # noqa: PLC0415, as above

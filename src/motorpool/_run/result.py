@@ -6,6 +6,8 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from motorpool._protocol.failure import own_frames
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -48,17 +50,20 @@ def suggest_resume(done: int, unfinished: int, start: list[str], journal: str | 
         _logger.warning("Or resume the run itself: run(..., resume=%r)", Path(journal).name)
 
 
-def raise_failures(found: Mapping[int, BaseException]) -> None:
-    """Raise the failure of a run, or all of them as a group, in the order of the nodes.
+def failure_of(found: Mapping[int, BaseException]) -> BaseException | None:
+    """The failure of a run, or all of them as a group, in the order of the nodes; None if none.
 
-    Raises:
-        BaseException: If there is one.
+    Their tracebacks begin with the nodes' own code.
+
+    Args:
+        found: What has failed, by number of the node.
     """
     failures = [found[i] for i in sorted(found)]
-    if len(failures) == 1:
-        raise failures[0]
-    if failures:
-        message = f"{len(failures)} nodes failed"
-        if all(isinstance(f, Exception) for f in failures):
-            raise ExceptionGroup(message, failures)  # type: ignore[type-var]
-        raise BaseExceptionGroup(message, failures)
+    for failure in failures:
+        failure.__traceback__ = own_frames(failure.__traceback__)
+    if len(failures) < 2:  # noqa: PLR2004, a group is of several
+        return failures[0] if failures else None
+    message = f"{len(failures)} nodes failed"
+    if all(isinstance(f, Exception) for f in failures):
+        return ExceptionGroup(message, failures)  # type: ignore[type-var]
+    return BaseExceptionGroup(message, failures)

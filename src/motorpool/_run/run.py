@@ -17,7 +17,7 @@ from motorpool._engine.scheduler import Scheduler, State
 from motorpool._engine.stretches import Stretches
 from motorpool._journal.writer import RunJournal, new_folder
 from motorpool._run.log_observer import LogObserver
-from motorpool._run.result import RunResult, raise_failures, suggest_resume
+from motorpool._run.result import RunResult, failure_of, suggest_resume
 from motorpool._run.subset import resume_nodes
 from motorpool._store.checkpoint import sweep_checkpoint
 from motorpool.errors import ValidationError
@@ -76,12 +76,14 @@ class Run:
         """
         self._sites.check(validate_nodes, validate_catalog)
 
-    def start(self) -> RunResult:
+    def start(self) -> RunResult | BaseException:
         """Run, and collect the results.
+
+        Returns:
+            The results, or what a node raised; several as an ExceptionGroup.
 
         Raises:
             ValidationError: If an input cannot be brought to the workers.
-            Exception: What a node raised; several as an ExceptionGroup.
         """
         for site in self._sites.all:
             site.need_imports()
@@ -105,7 +107,7 @@ class Run:
             if self._checkpoint is not None:
                 sweep_checkpoint(self._checkpoint)
 
-    def _execute(self, transports: Transports) -> RunResult:
+    def _execute(self, transports: Transports) -> RunResult | BaseException:
         prepared = self._prepared
         emit = Dispatcher(self._observers())
         emit(
@@ -119,8 +121,8 @@ class Run:
             engine.run()
         finally:
             summary = self._finish(engine, transports, emit)
-        raise_failures(engine.ledger.failures)
-        return RunResult(transports.values.results(prepared.outputs), summary)
+        failure = failure_of(engine.ledger.failures)
+        return failure or RunResult(transports.values.results(prepared.outputs), summary)
 
     def _open_journal(self) -> None:
         """Begin to write down what is done; a folder that cannot be written costs a warning."""

@@ -8,11 +8,12 @@ bytes. Nothing here imports a library: who has an array has imported numpy.
 
 from __future__ import annotations
 
+import marshal
 import pickle
 import sys
 from enum import Enum
 from functools import cache, lru_cache
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 from motorpool._store.classes import reduce_class, reduce_member
@@ -31,12 +32,20 @@ def reduce_out_of_band(obj: Any) -> Any:
     Returns:
         A reduced value whose data are a `PickleBuffer`, or NotImplemented.
     """
+    if type(obj) is CodeType:  # for cloudpickle its file is "<dynamic-code>"
+        return load_code, (marshal.dumps(obj),)
     reducer = _REDUCERS.get(type(obj).__module__)
     if reducer is not None:
         return reducer(obj)
     if isinstance(obj, Enum):
         return reduce_member(obj)
     return reduce_exception(obj) if isinstance(obj, BaseException) else NotImplemented
+
+
+def load_code(data: bytes) -> CodeType:
+    """Make code of its bytes, for this version of Python."""
+    code: CodeType = marshal.loads(data)  # noqa: S302, as all pickles
+    return code
 
 
 def _by_value() -> bool:

@@ -135,7 +135,12 @@ class EngineRunner:
         )  # fmt: skip
         try:
             with self._hooks_of(manager, prepared.nodes, catalog) as hooks:
-                self._engine._run(prepared, hooks)  # noqa: SLF001, ours as well
+                outcome = self._engine._run(prepared, hooks)  # noqa: SLF001, ours as well
+            if isinstance(outcome, BaseException):
+                try:
+                    raise outcome
+                finally:
+                    del outcome  # as in `AbstractRunner.run`
         except BaseException as error:
             refused = _refused(error)
             if narrator.started:
