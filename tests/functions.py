@@ -262,3 +262,20 @@ def files_of_runs_with(wanted):
                     holding += [name] * (wanted in Path(folder, name).read_bytes())
                     seen += 1
     return seen, holding
+
+
+class SlowDataset(Dataset):
+    """Keeps a number in a file, and takes its time."""
+
+    def __init__(self, path, value=None):
+        self.path = str(path)
+        if value is not None:
+            Path(path).write_text(str(value))
+
+    def load(self):
+        time.sleep(0.1)
+        return int(Path(self.path).read_text())
+
+    def save(self, data):
+        time.sleep(0.1)
+        Path(self.path).write_text(str(data))

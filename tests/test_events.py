@@ -1,7 +1,11 @@
 """Events and the log, on every backend."""
 
 import logging
+import re
+import sys
+import time
 
+import functions
 import pytest
 from functions import (
     OddError,
@@ -12,7 +16,7 @@ from functions import (
     increment_slowly_now_and_then,
 )
 
-from motorpool import events, node, pipeline
+from motorpool import DataCatalog, ParallelRunner, events, node, pipeline, registry
 from motorpool.events import (
     NodeCompleted,
     NodeSubmitted,
@@ -53,14 +57,57 @@ def test_attempt_returned_unstarted_is_reported_once(any_backend, run, recorder)
 
 
 def test_summary_agrees_with_the_events(any_backend, run, recorder):
-    """Time in nodes is the sum of the nodes' times, and speed-up its ratio to the wall's."""
+    """Times are the sums of the nodes' own, and the speed-up is that of their functions."""
     result = run(any_backend, chain(3), {"d0": 0}, observers=[recorder])
     summary = result.summary
     total = sum(e.seconds for e in recorder.of(NodeCompleted))
     assert summary.node_time == pytest.approx(total)
-    assert summary.speedup == pytest.approx(total / summary.wall_time)
+    calls = sum(e.call for e in recorder.of(NodeCompleted))
+    assert summary.call_time == pytest.approx(calls)
+    assert summary.speedup == pytest.approx(calls / summary.wall_time)
+    for event, each in zip(recorder.of(NodeCompleted), summary.nodes, strict=True):
+        names = ("node", "worker", "started", "seconds", "imports", "load", "call", "save", "wait")
+        assert [getattr(event, n) for n in names] == [getattr(each, n) for n in names]
+        assert each.imports + each.load + each.call + each.save <= each.seconds
+        assert min(each.imports, each.load, each.call, each.save, each.wait) >= 0
     assert summary.peak_memory > 0
     assert (summary.completed, summary.failed, summary.skipped) == (3, (), 0)
+
+
+def test_time_is_split_where_it_goes(any_backend, run, tmp_path):
+    """A slow dataset, a slow function and a slow module are told apart, and the longest chain."""
+    module = tmp_path / "slow_module_of_a_node.py"
+    module.write_text("import time\ntime.sleep(0.2)\ndef last(x):\n    return x\n")
+    sys.path.insert(0, str(tmp_path))
+    try:
+        import slow_module_of_a_node
+
+        nodes = [
+            node(identity, "x", "a", name="loads"),
+            node(lambda x: time.sleep(0.3) or x, "a", "b", name="calls"),
+            node(identity, "b", "saved", name="saves"),
+            node(slow_module_of_a_node.last, "saved", "c", name="imports"),
+            node(identity, "x", "d", name="apart"),
+        ]
+        slow = functions.SlowDataset
+        catalog = DataCatalog({"x": slow(tmp_path / "x", 1), "saved": slow(tmp_path / "saved")})
+        summary = run(any_backend, pipeline(nodes), catalog, fuse=False).summary
+    finally:
+        sys.path.remove(str(tmp_path))
+        del sys.modules["slow_module_of_a_node"]
+    times = {each.node: each for each in summary.nodes}
+    assert times["loads"].load > 0.1
+    assert times["calls"].call > 0.3
+    assert times["saves"].save > 0.1
+    if not registry.get(any_backend).capabilities.isolation.in_process:
+        assert times["imports"].imports > 0.2
+    assert summary.critical_path == ["loads", "calls", "saves", "imports"]
+    text = str(summary)
+    assert re.search(r"nodes +5 of 5 completed\nbackend ", text)
+    assert re.search(r"slowest +\w+ [\d.]+ s, ", text)
+    assert re.search(r"critical path +[\d.]+ s: loads > calls > saves > imports\n", text)
+    assert re.search(r"waiting +[\d.]+ m?s at most, \w+; workers were busy for \d+% of", text)
+    assert re.search(r"speed-up +[\d.]+ x: time in functions over wall time", text)
 
 
 def test_broken_observer_breaks_nothing(any_backend, run, recorder, caplog):
@@ -162,8 +209,9 @@ def test_log_says_how_the_run_goes(any_backend, run, caplog):
     with caplog.at_level(logging.INFO, "motorpool"):
         run(any_backend, chain(2), {"d0": 0})
     text = caplog.text
-    assert "Completed node: n0" in text
-    assert "Completed 2 out of 2 tasks" in text
+    assert "Completed node: n0 (" in text
+    assert " s), 2 out of 2" in text
+    assert len(re.findall(r"[Cc]ompleted\b.*n0", text)) == 1  # one line a node
     assert "Pipeline execution completed successfully" in text
 
 
@@ -178,8 +226,25 @@ def test_resume_hint_names_the_nodes_to_start_from(any_backend, run, caplog):
         ]
     )
     with pytest.raises(ValueError, match="cannot use"):
-        run(any_backend, pipe, {"x": 1}, on_failure="continue")
-    assert '--from-nodes "first"' in caplog.text
+        run(any_backend, pipe, {"x": 1}, on_failure="continue", runs_folder=False)
+    last = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING][-1]
+    assert last == (
+        "1 node failed or did not run. To run the rest: "
+        "runner.run(pipeline.filter(from_nodes=['first']), catalog)"
+    )
+
+
+def test_resume_hint_is_python(any_backend, tmp_path, caplog):
+    """With a journal, it is the run that is resumed; before the first node has run, as before."""
+    runner = ParallelRunner(any_backend, max_workers=1, runs_folder=tmp_path)
+    first, second = node(increment, "x", "a"), node(fail, "a", "b")
+    for steps, data, hint in [
+        ([first, second], {"x": 1}, "runner.run(pipeline, catalog, resume='20"),
+        ([second], {"a": 1}, "runner.run(pipeline, catalog), as before: no node has run"),
+    ]:
+        with pytest.raises(ValueError, match="cannot use"):
+            runner.run(pipeline(steps), data)
+        assert f"1 node failed or did not run. To run the rest: {hint}" in caplog.text
 
 
 def test_log_record_that_does_not_unpickle_is_skipped(process_backend, run, caplog):

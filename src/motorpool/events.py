@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from time import time
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from motorpool._summary import NodeSummary, RunSummary
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -25,6 +27,7 @@ __all__ = [
     "NodeFailed",
     "NodeSkipped",
     "NodeSubmitted",
+    "NodeSummary",
     "Observer",
     "RunFinished",
     "RunProgressed",
@@ -102,8 +105,13 @@ class NodeCompleted(Event):
         attempt: Which try it was, from 1.
         worker: Process id of the worker.
         started: When it started in the worker, in seconds since the epoch.
-        seconds: How long it took there, loading and saving included.
+        seconds: How long it took there, all in all.
         nbytes: Size of its in-memory outputs, in bytes.
+        imports: Of these seconds, those to unpickle its function, with all that this imports.
+        load: Those to load its inputs.
+        call: Those in its function.
+        save: Those to save its outputs.
+        wait: Seconds from when it could have run until it did; see `NodeSummary`.
     """
 
     node: str
@@ -112,6 +120,11 @@ class NodeCompleted(Event):
     started: float
     seconds: float
     nbytes: int
+    imports: float = 0.0
+    load: float = 0.0
+    call: float = 0.0
+    save: float = 0.0
+    wait: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,40 +183,6 @@ class DatasetReleased(Event):
     """
 
     dataset: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunSummary:
-    """What a run came to.
-
-    Attributes:
-        run_id: The run.
-        backend: Name of the backend.
-        max_workers: Number of workers that could run at a time.
-        completed: Number of nodes that ran.
-        failed: Names of the nodes that failed.
-        skipped: Number of nodes that did not run.
-        wall_time: Seconds from the first check to the last outcome.
-        node_time: Seconds spent in nodes, summed over workers, loading and saving included.
-        peak_memory: Bytes; the sum of each process's own peak, so an upper bound.
-        journal: Folder of the run's journal, whose name is what to resume it by; None without.
-    """
-
-    run_id: str
-    backend: str
-    max_workers: int
-    completed: int
-    failed: tuple[str, ...]
-    skipped: int
-    wall_time: float
-    node_time: float
-    peak_memory: int
-    journal: str | None = None
-
-    @property
-    def speedup(self) -> float:
-        """Time in nodes over wall time: how many times faster than one worker after another."""
-        return self.node_time / self.wall_time if self.wall_time else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

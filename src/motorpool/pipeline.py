@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from motorpool._pipeline.graph import Graph, untranscoded
 from motorpool._pipeline.node import Node
+from motorpool._summary import counted
 from motorpool.errors import PipelineError, unknown_names
 
 if TYPE_CHECKING:
@@ -179,7 +180,7 @@ class Pipeline:
         return len(self._nodes)
 
     def __repr__(self) -> str:
-        return f"Pipeline of {len(self)} nodes: " + ", ".join(list(self._index)[:10])
+        return f"Pipeline of {counted(len(self), 'node')}: " + ", ".join(list(self._index)[:10])
 
 
 def _check_unique(nodes: list[Node]) -> None:

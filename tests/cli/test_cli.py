@@ -24,6 +24,7 @@ def fail(numbers):
 pipeline = Pipeline([node(load, None, "numbers", name="load", tags="t"),
                      node(total, "numbers", "total", name="total")])
 failing = pipeline + Pipeline([node(fail, "numbers", "bad", name="bad")])
+hopeless = Pipeline([node(lambda: 1 / 0, None, "never")])
 catalog = DataCatalog({"total": TextFile("total.txt")})
 
 def create():
@@ -130,6 +131,29 @@ def test_nodes_are_chosen_by_name_from_to_and_tag(motorpool, folder, options, ra
     events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
     assert [e["node"] for e in events if e["event"] == "NodeCompleted"] == ran
     assert events[-1]["summary"]["completed"] == len(ran)
+
+
+def test_summary_goes_to_a_file_as_json(motorpool, folder):
+    """With the times of each node; also after a failure."""
+    assert motorpool("run", ".", "--summary-json", "summary.json").returncode == 0
+    found = json.loads((folder / "summary.json").read_text())
+    assert (found["completed"], found["failed"], found["backend"]) == (2, [], "direct")
+    assert [each["node"] for each in found["nodes"]] == ["load", "total"] == found["critical_path"]
+    assert found["speedup"] == found["call_time"] / found["wall_time"]
+    done = motorpool("run", "pipeline.py:failing", "--summary-json", "-")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["failed"] == ["bad"]
+
+
+def test_summary_has_lines_that_make_sense(motorpool):
+    """With nothing done there is no speed-up, and one node is one."""
+    one = motorpool("run", ".", "--nodes", "load").stderr
+    assert "Running 1 node on backend" in one
+    assert re.search(r"^node +1 of 1 completed$", one, re.MULTILINE)
+    assert "critical path" not in one
+    none = motorpool("run", "pipeline.py:hopeless").stderr
+    assert re.search(r"^node +0 of 1 completed$", none, re.MULTILINE)
+    assert not re.search("^(speed-up|time in nodes|waiting|slowest)", none, re.MULTILINE)
 
 
 def test_only_missing_outputs_runs_what_has_no_output(motorpool, folder):

@@ -10,14 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from motorpool._engine.policy import Attempts
-from motorpool._engine.recorder import Meter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from motorpool._engine.exchange import Values
     from motorpool._engine.policy import Policy
-    from motorpool._engine.recorder import Reporter
+    from motorpool._engine.recorder import Meter, Reporter
     from motorpool._engine.scheduler import Lifetimes, Scheduler
     from motorpool._engine.stretches import Stretches
     from motorpool._protocol.messages import Outcome
@@ -34,6 +33,7 @@ class Ledger:
         policy: What to do when a node fails.
         report: Calls the observers.
         values: Holds the data.
+        meter: Adds up what nodes have taken.
 
     Attributes:
         failures: The error of each node that failed for good.
@@ -42,12 +42,12 @@ class Ledger:
 
     def __init__(
         self, *, nodes: Sequence[Any], scheduler: Scheduler, stretches: Stretches,
-        lifetimes: Lifetimes, policy: Policy, report: Reporter, values: Values,
+        lifetimes: Lifetimes, policy: Policy, report: Reporter, values: Values, meter: Meter,
     ) -> None:  # fmt: skip
         self.scheduler = scheduler
         self.attempts = Attempts(nodes, policy)
         self.failures: dict[int, BaseException] = {}
-        self.meter = Meter()
+        self.meter = meter
         self.stopping = ""
         self._nodes = nodes
         self._stretches = stretches
@@ -71,7 +71,7 @@ class Ledger:
         """A node has run."""
         node = outcome.node
         self.scheduler.done(node)
-        self._report.completed(outcome, self.attempts[node])
+        self._report.completed(outcome, self.attempts[node], self.meter.timeline)
         if any(name not in outcome.outputs for name in self._stretches.handed[node]):
             self._loose[self._stretches.following[node]] = node
         else:

@@ -56,11 +56,12 @@ class InProcess(Transport):
         self._checkpoint = checkpoint
         self._often = OFTEN if host is None else 0.0  # a host speaks of a node before the next one
         self._stopping = False
-        self._running: dict[int, Started] = {}
+        self._running: dict[int, float] = {}
 
     def running(self, node: int) -> Started | None:
         """Since when a node has been running."""
-        return self._running.get(node)
+        since = self._running.get(node)
+        return None if since is None else Started(os.getpid(), since)
 
     @property
     def knows_running(self) -> bool:
@@ -100,31 +101,31 @@ class InProcess(Transport):
         started, clock = time.time(), time.perf_counter()
         if self._stopping:
             return Outcome(index, ticket, False, os.getpid(), started, 0.0, {}, None, 0)
-        self._running[index] = Started(os.getpid(), time.monotonic())
+        self._running[index] = time.monotonic()
         tried = [self._try(index, attempt, holds)]
         del self._running[index]
         seconds = time.perf_counter() - clock
         return Outcome(
             index, ticket, True, os.getpid(), started, seconds, {}, tried[0][0],
-            process.peak_memory(), tried.pop()[1],
+            process.peak_memory(), *tried.pop()[1:],
         )  # fmt: skip
 
     def _try(
         self, index: int, attempt: int, holds: bool
-    ) -> tuple[BaseException | None, dict[str, str]]:
+    ) -> tuple[BaseException | None, dict[str, str], tuple[float, float, float, float]]:
         node = self._nodes[index]
+        run = NodeRun(
+            node, self._seen, self._hooks, is_async=self._is_async, run_id=self._run_id,
+            attempt=attempt,
+        )  # fmt: skip
         try:
-            run = NodeRun(
-                node, self._seen, self._hooks, is_async=self._is_async,
-                run_id=self._run_id, attempt=attempt,
-            )  # fmt: skip
             self._context.run(run)
-            return None, self._keep(node.outputs)
+            return None, self._keep(node.outputs), (0.0, run.load, run.call, run.save)
         except BaseException as error:
             if _in_main_thread() and _is_for_all(error):
                 raise
             self._stopping = self._stopping or holds
-            return as_failure(error), {}
+            return as_failure(error), {}, (0.0, run.load, run.call, run.save)
 
     def _keep(self, names: Iterable[str]) -> dict[str, str]:
         kept: dict[str, str] = {}

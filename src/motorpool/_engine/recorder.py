@@ -7,6 +7,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from motorpool._engine.timeline import Timeline
 from motorpool._store import payload_size
 from motorpool._system import process
 from motorpool.events import (
@@ -34,19 +35,28 @@ if TYPE_CHECKING:
 class Meter:
     """Adds up the measurements of outcomes.
 
+    Args:
+        names: Names of the nodes.
+        parents: For each the nodes that it waits for.
+
     Attributes:
         node_time: Seconds spent in nodes.
+        call_time: Seconds spent in their functions.
         seconds: What each node took when it last ran, by index.
+        timeline: When each has run.
     """
 
-    def __init__(self) -> None:
-        self.node_time = 0.0
+    def __init__(self, names: Sequence[str], parents: Sequence[Sequence[int]]) -> None:
+        self.node_time = self.call_time = 0.0
+        self.timeline = Timeline(names, parents)
         self.seconds: dict[int, float] = {}
         self._peaks: dict[int, int] = {}
 
     def add(self, outcome: Outcome) -> None:
         """Take an outcome into account."""
         self.node_time += outcome.seconds
+        self.call_time += outcome.times[2]
+        self.timeline.add(outcome)
         self.seconds[outcome.node] = outcome.seconds
         if outcome.peak_memory:  # only the last of an envelope has it
             known = self._peaks.get(outcome.pid, 0)
@@ -87,7 +97,7 @@ class Reporter:
             self._submitted[node] = attempt
             self._emit(NodeSubmitted(run_id=self._run_id, node=self._names[node], attempt=attempt))
 
-    def completed(self, outcome: Outcome, attempt: int) -> None:
+    def completed(self, outcome: Outcome, attempt: int, timeline: Timeline) -> None:
         """A node has run."""
         if self._journal is not None:
             self._journal.completed(
@@ -95,17 +105,16 @@ class Reporter:
                 kept=outcome.kept,
             )  # fmt: skip
         if self._emit.wants(NodeCompleted):
+            imports, load, call, save = outcome.times
             self._emit(
                 NodeCompleted(
-                    run_id=self._run_id,
-                    node=self._names[outcome.node],
-                    attempt=attempt,
-                    worker=outcome.pid,
-                    started=outcome.started,
-                    seconds=outcome.seconds,
+                    run_id=self._run_id, node=self._names[outcome.node], attempt=attempt,
+                    worker=outcome.pid, started=outcome.started, seconds=outcome.seconds,
+                    imports=imports, load=load, call=call, save=save,
+                    wait=timeline.wait(outcome.node),
                     nbytes=sum(map(payload_size, outcome.outputs.values())),
                 )
-            )
+            )  # fmt: skip
 
     def failed(self, node: int, attempt: int, error: BaseException, *, retried: bool) -> None:
         """A try of a node has failed."""

@@ -18,6 +18,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from motorpool._engine import breaches
+from motorpool._summary import counted
 from motorpool._system.activity import is_gone, used_seconds
 from motorpool._system.process import descendants
 
@@ -158,8 +159,8 @@ class Watchdog:
         if not self._warned:
             self._warned = True
             _logger.warning(
-                "Nothing has been heard of %d nodes for %.0f s, and no worker is at work. The "
+                "Nothing has been heard of %s for %.0f s, and no worker is at work. The "
                 "executor that was passed to the runner (%s) is busy with tasks of others, or has "
                 "lost them; if it has, the run waits for ever: interrupt it.",
-                len(self._seen), quiet, self._pool.backend.name,
+                counted(len(self._seen), "node"), quiet, self._pool.backend.name,
             )  # fmt: skip

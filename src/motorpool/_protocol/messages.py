@@ -77,6 +77,7 @@ class Outcome(NamedTuple):
         failure: Why it failed, or None: packed, or the exception itself within one process.
         peak_memory: The worker's peak so far, in bytes.
         kept: Where outputs are kept for a resumed run, by name.
+        times: Of `seconds`, what it took to import the function, to load, to call, to save.
     """
 
     node: int
@@ -89,6 +90,7 @@ class Outcome(NamedTuple):
     failure: Failure | BaseException | None
     peak_memory: int
     kept: dict[str, str] = {}  # noqa: RUF012, never changed
+    times: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
 
 
 def owner_tag(token: str, node: int, *, handed: bool = False) -> str:

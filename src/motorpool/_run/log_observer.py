@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from motorpool._summary import counted
 from motorpool.events import (
     NodeCompleted,
     NodeSkipped,
@@ -39,13 +40,15 @@ class LogObserver:
             case RunStarted():
                 self._total = event.nodes
                 _logger.info(
-                    "Running %d nodes on backend %r, %d at a time",
-                    event.nodes, event.backend, event.max_workers,
+                    "Running %s on backend %r, %d at a time",
+                    counted(event.nodes, "node"), event.backend, event.max_workers,
                 )  # fmt: skip
             case NodeCompleted():
                 self._completed += 1
-                _logger.info("Completed node: %s (%.2f s)", event.node, event.seconds)
-                _logger.info("Completed %d out of %d tasks", self._completed, self._total)
+                _logger.info(
+                    "Completed node: %s (%.2f s), %d out of %d",
+                    event.node, event.seconds, self._completed, self._total,
+                )  # fmt: skip
             case NodeSkipped():
                 _logger.info("Skipped node: %s (%s)", event.node, event.reason)
             case RunFinished() if not event.resume_from:

@@ -17,6 +17,7 @@ from motorpool._pipeline.graph import Graph
 from motorpool._run.checks import check_inputs, check_kinds
 from motorpool._run.resume import ResumePlan, input_hashes, manifest_of
 from motorpool._run.subset import missing_outputs
+from motorpool._summary import counted
 from motorpool.catalog import DataCatalog, RunCatalog
 from motorpool.pipeline import graph_of
 
@@ -95,7 +96,7 @@ class Preparation:
         self.outputs = outputs
 
     def _keep(self, kept: list[int]) -> None:
-        _logger.info("Running %d out of %d nodes", len(kept), len(self.nodes))
+        _logger.info("Running %d out of %s", len(kept), counted(len(self.nodes), "node"))
         new = {old: i for i, old in enumerate(kept)}
         parents = self.graph.parents
         self.graph = Graph.from_parents([new[p] for p in parents[i] if p in new] for i in kept)

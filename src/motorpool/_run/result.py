@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from motorpool._protocol.failure import own_frames
+from motorpool._summary import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from motorpool.events import RunSummary
 
 _logger = logging.getLogger("motorpool")
+#: What is said of a run that is not complete; a command line has another way to say it.
+RESUME_HINT = "%s failed or did not run. To run the rest: %s"
 
 
 class RunResult(dict[str, Any]):
@@ -29,7 +32,7 @@ class RunResult(dict[str, Any]):
 
 
 def suggest_resume(done: int, unfinished: int, start: list[str], journal: str | None) -> None:
-    """Log how to run what has not run, in Kedro's words.
+    """Log how to run what has not run.
 
     Args:
         done: Number of nodes that ran.
@@ -37,17 +40,13 @@ def suggest_resume(done: int, unfinished: int, start: list[str], journal: str | 
         start: Names of the nodes to start from.
         journal: Folder of the run's journal, or None.
     """
-    if not done:
-        _logger.warning("No nodes ran. Repeat the previous command to attempt a new run.")
-        return
-    _logger.warning(
-        "There are %d nodes that have not run. You can resume the pipeline run from the nearest "
-        'nodes with persisted inputs by adding to your previous command:\n  --from-nodes "%s"',
-        unfinished,
-        ",".join(start),
-    )
-    if journal is not None:
-        _logger.warning("Or resume the run itself: run(..., resume=%r)", Path(journal).name)
+    if done and journal is not None:
+        way = f"runner.run(pipeline, catalog, resume={Path(journal).name!r})"
+    elif done:
+        way = f"runner.run(pipeline.filter(from_nodes={start!r}), catalog)"
+    else:
+        way = "runner.run(pipeline, catalog), as before: no node has run"
+    _logger.warning(RESUME_HINT, counted(unfinished, "node"), way)
 
 
 def failure_of(found: Mapping[int, BaseException]) -> BaseException | None:
@@ -60,10 +59,10 @@ def failure_of(found: Mapping[int, BaseException]) -> BaseException | None:
     """
     failures = [found[i] for i in sorted(found)]
     for failure in failures:
-        failure.__traceback__ = own_frames(failure.__traceback__)
+        failure.with_traceback(own_frames(failure.__traceback__))  # an attribute may be frozen
     if len(failures) < 2:  # noqa: PLR2004, a group is of several
         return failures[0] if failures else None
-    message = f"{len(failures)} nodes failed"
+    message = f"{counted(len(failures), 'node')} failed"
     if all(isinstance(f, Exception) for f in failures):
         return ExceptionGroup(message, failures)  # type: ignore[type-var]
     return BaseExceptionGroup(message, failures)

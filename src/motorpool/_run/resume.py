@@ -16,6 +16,7 @@ from motorpool._datasets.contract import dataset_exists, is_ephemeral
 from motorpool._journal.fingerprint import code_hash
 from motorpool._run.subset import remaining_nodes
 from motorpool._store import FileClient, Ref, Segments, StoredValue, is_whole
+from motorpool._summary import counted
 from motorpool.catalog import MemoryDataset
 
 if TYPE_CHECKING:
@@ -90,8 +91,10 @@ class ResumePlan:
         self.reused = {
             node.name: past.completed[node.name] for i, node in enumerate(nodes) if i not in again
         }
-        _logger.info("Resuming the run %s: %d of %d nodes have run", past.run_id,
-                     len(self.reused), len(nodes))  # fmt: skip
+        _logger.info(
+            "Resuming the run %s: %d of %s done", past.run_id, len(self.reused),
+            counted(len(nodes), "node"),
+        )  # fmt: skip
 
     def _is_there(self, name: str, dataset: Any) -> bool:
         return name in self._kept if is_ephemeral(dataset) else dataset_exists(dataset)

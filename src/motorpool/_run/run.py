@@ -12,7 +12,7 @@ from motorpool._engine.lane import Work
 from motorpool._engine.ledger import Ledger
 from motorpool._engine.policy import Policy
 from motorpool._engine.priority import urgency
-from motorpool._engine.recorder import Reporter
+from motorpool._engine.recorder import Meter, Reporter
 from motorpool._engine.scheduler import Scheduler, State
 from motorpool._engine.stretches import Stretches
 from motorpool._journal.writer import RunJournal, new_folder
@@ -164,7 +164,7 @@ class Run:
         ledger = Ledger(
             nodes=nodes, scheduler=scheduler, stretches=self._stretches,
             lifetimes=prepared.lifetimes(), policy=self._policy, report=report,
-            values=transports.values,
+            values=transports.values, meter=Meter(names, prepared.graph.parents),
         )  # fmt: skip
         work = Work(
             ledger=ledger, nodes=nodes, expected=expected, policy=self._policy, report=report,
@@ -187,7 +187,7 @@ class Run:
 
     def _finish(self, engine: Engine, transports: Transports, emit: Dispatcher) -> RunSummary:
         """Sum the run up for observers and the caller; done after a failure and Ctrl-C as well."""
-        prepared, scheduler = self._prepared, engine.ledger.scheduler
+        prepared, scheduler, meter = self._prepared, engine.ledger.scheduler, engine.ledger.meter
         done, failed = scheduler.nodes_in(State.DONE), scheduler.nodes_in(State.FAILED)
         unfinished = sorted(set(range(len(prepared.nodes))) - set(done))
         summary = RunSummary(
@@ -196,7 +196,8 @@ class Run:
             failed=tuple(prepared.nodes[i].name for i in failed),
             skipped=len(unfinished) - len(failed),
             wall_time=time.perf_counter() - prepared.started,
-            node_time=engine.ledger.meter.node_time, peak_memory=engine.ledger.meter.peak_memory,
+            node_time=meter.node_time, call_time=meter.call_time, nodes=meter.timeline,
+            peak_memory=meter.peak_memory,
             journal=str(self._journal.folder) if self._journal is not None else None,
         )  # fmt: skip
         if self._journal is not None:
@@ -205,7 +206,7 @@ class Run:
                 wall_time=summary.wall_time,
             )  # fmt: skip
         names = [node.name for node in prepared.nodes]
-        self._history.remember(prepared.manifest, names, engine.ledger.meter.seconds)
+        self._history.remember(prepared.manifest, names, meter.seconds)
         start = resume_nodes(prepared.nodes, prepared.graph, unfinished, prepared.catalog)
         transports.values.poll()  # so that the last word is the run's
         emit(RunFinished(run_id=prepared.run_id, summary=summary, resume_from=tuple(start)))

@@ -104,7 +104,7 @@ class Trip:
         started = time.time()
         clock = time.perf_counter()
         catalog = TaskCatalog(session, load, self._values)
-        failure, kept = self._try(load, catalog)
+        failure, kept, times = self._try(load, catalog)
         seconds = time.perf_counter() - clock
         session.record_seconds(index, seconds)
         try:
@@ -120,16 +120,25 @@ class Trip:
             session.status.finish(index)
         return Outcome(
             index, load.ticket, True, os.getpid(), started, seconds, catalog.outputs, failure,
-            0, kept,
+            0, kept, times,
         )  # fmt: skip
 
-    def _try(self, load: Load, catalog: TaskCatalog) -> tuple[Failure | None, dict[str, str]]:
-        """Run a node; return why it failed, if it did, and where its outputs are kept."""
+    def _try(
+        self, load: Load, catalog: TaskCatalog
+    ) -> tuple[Failure | None, dict[str, str], tuple[float, float, float, float]]:
+        """Run a node.
+
+        Returns:
+            Why it failed, if it did; where its outputs are kept; and the seconds that it took to
+            import its function, to load, to call and to save.
+        """
         session, settings, me = self._session, self._session.settings, os.getpid()
         failure: Failure | None = None
         kept: dict[str, str] = {}
+        run, began = None, time.perf_counter()
         try:
             node = session.node(load.node)
+            imports = time.perf_counter() - began
             with allocating(partial(session.allocate, load.node)):
                 seen = catalog if session.host is None else session.host.view(catalog)
                 run = NodeRun(
@@ -148,7 +157,8 @@ class Trip:
             failure = pack(as_failure(error), session.client.dumps, session.client.loads)
             catalog.drop()
         _end_if_forked(me, None)
-        return failure, kept
+        times = (0.0, 0.0, 0.0, 0.0) if run is None else (imports, run.load, run.call, run.save)
+        return failure, kept, times
 
     def _keep(self, folder: str, outputs: dict[str, Payload]) -> dict[str, str]:
         kept: dict[str, str] = {}

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from time import perf_counter
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +74,8 @@ class NodeRun:
         self._is_async = is_async
         self._run_id = run_id
         self._attempt = attempt
+        #: Seconds that it has taken so far to load, to call and to save.
+        self.load = self.call = self.save = 0.0
 
     def __call__(self) -> None:
         """Load, call, save, confirm.
@@ -80,13 +83,22 @@ class NodeRun:
         Raises:
             Exception: Whatever the node, a dataset or a hook raises.
         """
-        node, hooks = self._node, self._hooks
-        names = node.inputs
+        names = self._node.inputs
+        began = perf_counter()
         inputs = dict(zip(names, self._each(self._load, names), strict=True))
-        if hooks and hooks.has("before_node_run"):
+        self.load = perf_counter() - began
+        if self._hooks and self._hooks.has("before_node_run"):
             inputs |= self._replaced_inputs(inputs)
+        outputs = self._outputs(inputs)
+        self._save_all(outputs, inputs)
+        for name in getattr(self._node, "confirms", None) or ():
+            self._catalog.confirm(name)
+
+    def _outputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Call the node's function."""
+        began = perf_counter()
         try:
-            outputs = node.run(inputs)
+            outputs: dict[str, Any] = self._node.run(inputs)
         except Exception as error:
             for name in filter(lambda name: looks_like_dataset(inputs[name]), inputs):
                 kind = type(inputs[name]).__name__
@@ -94,19 +106,26 @@ class NodeRun:
                 add_note(error, f"The input {name!r} is a {kind} itself; {hint}.")
             self._report(error, inputs)
             raise
-        if hooks and hooks.has("after_node_run"):
-            hooks.call("after_node_run", outputs=outputs, **self._context(inputs))
+        finally:
+            self.call = perf_counter() - began
+        if self._hooks and self._hooks.has("after_node_run"):
+            self._hooks.call("after_node_run", outputs=outputs, **self._context(inputs))
             outputs = dict(outputs)  # the hook may have kept its own
-        if is_stream(node, outputs):
+        return outputs
+
+    def _save_all(self, outputs: dict[str, Any], inputs: dict[str, Any]) -> None:
+        if is_stream(self._node, outputs):
             for name, chunk in self._chunks(outputs, inputs):
+                began = perf_counter()
                 self._save((name, OwnedValue(chunk)))
+                self.save += perf_counter() - began
             self._check_chunks(outputs)
-        else:
-            last = not (hooks and hooks.has("after_dataset_saved"))
-            names = list(outputs)
-            self._each(self._save, [(n, OwnedValue(outputs.pop(n), last=last)) for n in names])
-        for name in getattr(node, "confirms", None) or ():
-            self._catalog.confirm(name)
+            return
+        last = not (self._hooks and self._hooks.has("after_dataset_saved"))
+        began = perf_counter()
+        names = list(outputs)
+        self._each(self._save, [(n, OwnedValue(outputs.pop(n), last=last)) for n in names])
+        self.save = perf_counter() - began
 
     def _each(self, action: Callable[[Any], Any], items: Collection[Any]) -> list[Any]:
         if not self._is_async or len(items) < 2:  # noqa: PLR2004, one item has nothing beside it
@@ -166,11 +185,13 @@ class NodeRun:
         streams = dict(outputs)
         while streams:
             for name, stream in list(streams.items()):
+                began = perf_counter()
                 try:
                     chunk = next(stream, _END)
                 except Exception as error:
                     self._report(error, inputs)
                     raise
+                self.call += perf_counter() - began
                 if chunk is _END:
                     del streams[name]
                 else:

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.tree import Tree
 
 from motorpool._pipeline.graph import Graph
+from motorpool._summary import counted
 from motorpool.cli._target import load_pipeline
 
 
@@ -33,7 +34,7 @@ def graph(target: str, form: str) -> None:
 
 
 def _tree(pipeline: Any, nodes: list[Any], layers: list[list[int]]) -> Tree:
-    top = Tree(f"{len(nodes)} nodes in {len(layers)} layers")
+    top = Tree(f"{counted(len(nodes), 'node')} in {counted(len(layers), 'layer')}")
     top.add("inputs: " + escape(", ".join(sorted(pipeline.inputs())) or "none"))
     for number, layer in enumerate(layers, start=1):
         branch = top.add(f"layer {number}")

@@ -7,7 +7,7 @@ import json
 from typing import IO, TYPE_CHECKING, Any
 
 from motorpool._protocol.failure import summary_of
-from motorpool.events import NodeSkipped, RunFinished
+from motorpool.events import NodeSkipped, RunFinished, RunSummary
 
 if TYPE_CHECKING:
     from motorpool.events import Event
@@ -38,6 +38,26 @@ class EventFile:
             self._file.flush()
 
 
+class SummaryFile:
+    """Writes what a run came to as JSON, also after a failure.
+
+    Args:
+        file: Where to write.
+    """
+
+    wants = (RunFinished,)
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+
+    def on_event(self, event: Event) -> None:
+        """Write it."""
+        if isinstance(event, RunFinished):
+            json.dump(event.summary.as_dict(), self._file, indent=2)
+            self._file.write("\n")
+            self._file.flush()
+
+
 class Outcome:
     """Keeps the last word of a run, which is said after a failure as well."""
 
@@ -56,6 +76,8 @@ class Outcome:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, RunSummary):
+        return value.as_dict(nodes=False)  # each has an event of its own
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return dataclasses.asdict(value)
     if isinstance(value, BaseException):

@@ -15,9 +15,10 @@ import click
 
 from motorpool import ParallelRunner, Retry, registry
 from motorpool._protocol.failure import format_error, remote_traceback
+from motorpool._run.result import RESUME_HINT
 from motorpool._system.imports import need_modules
 from motorpool._system.libraries import libraries_of
-from motorpool.cli._observers import EventFile, Outcome
+from motorpool.cli._observers import EventFile, Outcome, SummaryFile
 from motorpool.cli._parameters import Assignment, selection
 from motorpool.cli._signals import INTERRUPTED, TERMINATED, Signals, Terminated
 from motorpool.cli._target import load_catalog, load_pipeline
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
     from motorpool.events import RunSummary
 
-_MOST_NAMES = 10
 _BY_NAME = ("node_names", "from_nodes", "to_nodes")
 
 
@@ -70,6 +70,8 @@ _BY_NAME = ("node_names", "from_nodes", "to_nodes")
 @click.option(
     "--events", type=click.File("w", lazy=False), help="Write each event as a line of JSON."
 )
+@click.option("--summary-json", type=click.File("w", lazy=False), metavar="FILE",
+              help="Write the summary, with the times of each node, as JSON.")  # fmt: skip
 @click.option("--progress/--no-progress", default=None,
               help="Show a progress bar; by default on a terminal.")  # fmt: skip
 def run(  # noqa: PLR0913, one argument an option
@@ -79,7 +81,7 @@ def run(  # noqa: PLR0913, one argument an option
     only_missing_outputs: bool, resume: str | None, checkpoint: str | None,
     memory_limit: str | None, readonly_inputs: bool, no_fuse: bool, on_failure: Any,
     retries: int, retry_delay: float, timeout: float | None, events: IO[str] | None,
-    progress: bool | None,
+    summary_json: IO[str] | None, progress: bool | None,
 ) -> int:  # fmt: skip
     """Run the pipeline in TARGET.
 
@@ -91,6 +93,7 @@ def run(  # noqa: PLR0913, one argument an option
     outcome = Outcome()
     observers: list[Any] = [outcome]
     observers += [EventFile(events)] if events else []
+    observers += [SummaryFile(summary_json)] if summary_json else []
     observers += _watching(show_bar=sys.stderr.isatty() if progress is None else progress)
     runner = ParallelRunner(
         place, max_workers, is_async, on_failure=on_failure, timeout=timeout,
@@ -198,11 +201,7 @@ def _watching(*, show_bar: bool) -> list[Any]:
         logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
         logging.getLogger().setLevel(logging.INFO)
     # What it would say of resuming is said here as a command.
-    logging.getLogger("motorpool").addFilter(
-        lambda record: (
-            not str(record.msg).startswith(("There are %d nodes", "No nodes ran", "Or resume"))
-        )
-    )
+    logging.getLogger("motorpool").addFilter(lambda record: record.msg != RESUME_HINT)
     return bars
 
 
@@ -225,24 +224,7 @@ def _show_failure(error: BaseException) -> None:
 
 
 def _show_summary(summary: RunSummary, skipped: dict[str, list[str]]) -> None:
-    total = summary.completed + len(summary.failed) + summary.skipped
-    rows = [("nodes", f"{summary.completed} of {total} completed" if total else "nothing to do")]
-    if summary.failed:
-        rows.append(("failed", ", ".join(summary.failed)))
-    for reason, names in skipped.items():
-        more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-        rows.append(("skipped", f"{', '.join(names[:_MOST_NAMES])}{more}: {reason}"))
-    if total:
-        workers = "1 worker" if summary.max_workers == 1 else f"{summary.max_workers} workers"
-        memory = f"{summary.peak_memory / 2**20:.0f} MiB at most, all processes"
-        rows += [
-            ("backend", f"{summary.backend}, {workers}"),
-            ("wall time", f"{summary.wall_time:.2f} s"),
-            ("time in nodes", f"{summary.node_time:.2f} s"),
-            ("speed-up", f"{summary.speedup:.2f} x against one worker's time"),
-            ("peak memory", memory),
-        ]
-    for name, text in rows:
+    for name, text in summary.rows(skipped):
         click.echo(f"{name:<13}  {text}", err=True)
 
 
