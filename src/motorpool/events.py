@@ -73,11 +73,18 @@ class RunProgressed(Event):
 
     Attributes:
         finished: Number of nodes that have run, failed or been skipped.
-        running: Names of some nodes that are under way.
+        running: Names of some nodes that are running, those that have done so for longest first;
+            where that is not known, as on other hosts, of some that were sent there.
+        completed: Number of nodes that have run.
+        failed: Number of nodes that have failed for good.
+        seconds: For how long each of `running` has run; None where that is not known.
     """
 
     finished: int
     running: tuple[str, ...]
+    completed: int = 0
+    failed: int = 0
+    seconds: tuple[float | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

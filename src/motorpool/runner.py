@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from motorpool import registry
 from motorpool._run.abstract import AbstractRunner
@@ -94,6 +94,8 @@ class ParallelRunner(_BackendRunner):
         memory_limit: Bytes of shared memory that values may take, such as "4GiB".
         readonly_inputs: Whether large inputs cannot be written to, instead of copies on write.
         fuse: Whether values of a linear stretch of nodes stay in one worker, uncopied.
+        progress: Whether to show how far a run is, on the terminal or in the notebook; "auto" for
+            only where there is one.
         backends: What nodes mean by the backend that they name: a backend with options, or an
             executor of yours; by default the installed backend of this name.
         **backend_options: Options of the backend, if it is given by name.
@@ -119,6 +121,7 @@ class ParallelRunner(_BackendRunner):
         memory_limit: int | str | None = None,
         readonly_inputs: bool = False,
         fuse: bool = True,
+        progress: bool | Literal["auto"] = False,
         backends: Mapping[str, str | ExecutorBackend | Executor] | None = None,
         **backend_options: Any,
     ) -> None:
@@ -126,7 +129,7 @@ class ParallelRunner(_BackendRunner):
             "on_failure": on_failure, "retries": retries, "timeout": timeout,
             "observers": observers, "runs_folder": runs_folder, "checkpoint": checkpoint,
             "memory_limit": memory_limit, "readonly_inputs": readonly_inputs, "fuse": fuse,
-            "backends": backends,
+            "progress": progress, "backends": backends,
         }  # fmt: skip
         super().__init__(backend, max_workers, is_async, options, backend_options)
 

@@ -23,9 +23,9 @@ from motorpool.backend import Isolation
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from motorpool._engine.lane import Work
     from motorpool._engine.pool import Pool
     from motorpool._engine.transport import Transport
+    from motorpool._engine.work import Work
 
 
 class Engine:
@@ -37,7 +37,7 @@ class Engine:
     """
 
     def __init__(self, places: Sequence[tuple[Pool, Transport]], work: Work) -> None:
-        self._nodes, self._report = work.nodes, work.report
+        self._report = work.report
         self.ledger = work.ledger
         self._done: SimpleQueue[Future[Any]] = SimpleQueue()
         self._lanes = [
@@ -93,15 +93,17 @@ class Engine:
 
     def _keep_house(self) -> bool:
         """What is due now and then, and not because of a future; true if that changed anything."""
-        finished = len(self._nodes) - self.ledger.scheduler.unfinished
-        self._report.progress(finished, (n for lane in self._lanes for n in lane.some()))
+        if self._report.progress_due() == 0.0:
+            running = [at for lane in self._lanes for at in lane.running()]
+            self._report.progress(self.ledger.counts, running)
         self._report.flush()
         return sum(lane.keep_house() for lane in self._lanes) > 0  # all of them
 
     def _pause(self, due: float | None) -> float | None:
         """Seconds until there is something to look at, other than an outcome."""
         waking = None if due is None else max(0.0, due - time.monotonic())
-        known = [p for p in (waking, *(lane.pause() for lane in self._lanes)) if p is not None]
+        pauses = (waking, self._report.progress_due(), *(lane.pause() for lane in self._lanes))
+        known = [pause for pause in pauses if pause is not None]
         return min(known, default=None)
 
     def _land(self, future: Future[Any]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,7 +10,6 @@ if TYPE_CHECKING:
 # The nodes of an envelope that have no outcome yet, in the order in which they run; and the ticket
 # of each, for an outcome may come late, when the node is on its way once more.
 Flight = dict[int, int]
-_FEW = 3
 
 
 class Flights:
@@ -43,9 +41,9 @@ class Flights:
         """All nodes without an outcome, in topological order."""
         return sorted(self._of_node)
 
-    def some(self) -> list[int]:
-        """A few of the nodes, those that have been under way for longest."""
-        return list(islice(self._of_node, _FEW))
+    def each(self) -> list[list[int]]:
+        """The nodes of each envelope that have no outcome, in the order in which they run."""
+        return list(map(list, self._flights.values()))
 
     def get(self, future: Future[Any]) -> Flight | None:
         """The nodes of an envelope that have no outcome, or None if it is not under way."""

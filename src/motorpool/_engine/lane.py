@@ -11,8 +11,9 @@ What follows from an outcome is in `ledger`, what to do when something breaks in
 from __future__ import annotations
 
 import itertools
+import time
 from concurrent.futures import BrokenExecutor
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from motorpool._engine import breaches
 from motorpool._engine.aftermath import Aftermath
@@ -22,42 +23,20 @@ from motorpool._engine.flights import Flights
 from motorpool._engine.transport import POLL_INTERVAL
 from motorpool._engine.watchdog import Watchdog
 from motorpool._protocol.messages import MANY, OFTEN, Item
+from motorpool.backend import Isolation
 from motorpool.errors import MotorpoolError, WorkerCrashedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from concurrent.futures import Future
 
-    from motorpool._engine.ledger import Ledger
-    from motorpool._engine.policy import Policy
     from motorpool._engine.pool import Pool
-    from motorpool._engine.recorder import Reporter
     from motorpool._engine.transport import Transport
+    from motorpool._engine.work import Work
     from motorpool._protocol.messages import Outcome
 
 # A worker that has one envelope waiting never idles for the length of a round trip (50 us here).
 _IN_FLIGHT_PER_WORKER = 2
-
-
-class Work(NamedTuple):
-    """What all lanes of a run have in common.
-
-    Attributes:
-        ledger: What has become of each node.
-        nodes: The nodes, in a topological order.
-        expected: Seconds that each took in an earlier run, or None.
-        policy: What to do when a node fails.
-        report: Calls the observers.
-        fetch: Brings what nodes read from where another lane has left it; returns a node for
-            which that fails, and why. None where there is no other.
-    """
-
-    ledger: Ledger
-    nodes: Sequence[Any]
-    expected: Sequence[float | None]
-    policy: Policy
-    report: Reporter
-    fetch: Callable[[Sequence[int]], tuple[int, Exception] | None] | None
 
 
 class Lane:
@@ -78,7 +57,7 @@ class Lane:
         self._number, self._pool, self._transport = number, pool, transport
         ledger, nodes = work.ledger, work.nodes
         self._ledger, self._nodes = ledger, nodes
-        self._fetch, self._on_done = work.fetch, on_done
+        self._report, self._fetch, self._on_done = work.report, work.fetch, on_done
         self._flights = Flights()
         self._tickets = itertools.count(1)
         self._deadlines = Deadlines(transport, work.policy.timeouts_of(nodes))
@@ -90,6 +69,7 @@ class Lane:
         self._watchdog = Watchdog(pool, transport, self._flights)
         self._recovery = self._aftermath.recovery
         in_process = pool.backend.capabilities.isolation.in_process
+        self._runs_here = pool.backend.capabilities.isolation is Isolation.NONE
         # Of several nodes, only a status table shows which one broke a worker.
         tracked = transport.tracks_starts or in_process
         self._batches = Batches(
@@ -108,9 +88,20 @@ class Lane:
         """Whether workers have left nodes alone whose fate is open."""
         return bool(self._aftermath.unstarted)
 
-    def some(self) -> list[int]:
-        """A few of the nodes that are under way."""
-        return self._flights.some()
+    def running(self) -> list[tuple[int, float | None]]:
+        """The nodes that run, and since when (s, of `time.monotonic`).
+
+        Where that is not known, those that may run, and None.
+        """
+        found: list[tuple[int, float | None]] = []
+        for nodes in filter(None, self._flights.each()):
+            if not self._transport.knows_running:
+                found.append((nodes[0], None))
+                continue
+            stamps = ((node, self._transport.running(node)) for node in nodes)
+            at = next(((node, s.time) for node, s in stamps if s is not None), None)
+            found += [] if at is None else [at]
+        return found
 
     def fill(self) -> None:
         """Keep enough envelopes in flight; a suspect of a crash flies alone."""
@@ -147,9 +138,10 @@ class Lane:
         ]
         problem = None if self._fetch is None else self._fetch(nodes)
         if problem is not None:
-            self._aftermath.take_back([n for n in nodes if n != problem[0]], started=False)
-            self._aftermath.raised(*problem)
+            self._not_sent(nodes, *problem)
             return
+        if self._runs_here:
+            self._announce(nodes[0])
         try:
             future = breaches.submitted(
                 lambda: self._transport.submit(executor, items), *self._names(nodes[0])
@@ -159,13 +151,22 @@ class Lane:
             self._recover(error)
             return
         except MotorpoolError as error:
-            self._aftermath.take_back(nodes[1:], started=False)
-            self._aftermath.raised(nodes[0], error)
+            self._not_sent(nodes, nodes[0], error)
             return
         self._flights.add(future, {item.node: item.ticket for item in items})
         future.add_done_callback(self._done)
         for node in nodes:
             self._deadlines.watch(node)
+
+    def _not_sent(self, nodes: list[int], node: int, error: BaseException) -> None:
+        """One of the nodes of an envelope fails, before any of them has started."""
+        self._aftermath.take_back([n for n in nodes if n != node], started=False)
+        self._aftermath.raised(node, error)
+
+    def _announce(self, node: int) -> None:
+        """Say that a node runs in this very thread, in which nothing can be said meanwhile."""
+        if self._report.progress_due() is not None:
+            self._report.progress(self._ledger.counts, [(node, time.monotonic())])
 
     def _done(self, future: Future[Any]) -> None:
         """Note how workers have ended, before their pool takes the others down; on its thread."""

@@ -48,6 +48,7 @@ class Ledger:
         self.attempts = Attempts(nodes, policy)
         self.failures: dict[int, BaseException] = {}
         self.meter = meter
+        self._completed = 0
         self.stopping = ""
         self._nodes = nodes
         self._stretches = stretches
@@ -56,6 +57,12 @@ class Ledger:
         self._policy = policy
         self._report = report
         self._values = values
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """Number of nodes that are through; of these, that have run, and that have failed."""
+        through = len(self._nodes) - self.scheduler.unfinished
+        return through, self._completed, len(self.failures)
 
     def begin(self, node: int) -> tuple[int, bool]:
         """A node is on its way to a worker.
@@ -71,6 +78,7 @@ class Ledger:
         """A node has run."""
         node = outcome.node
         self.scheduler.done(node)
+        self._completed += 1
         self._report.completed(outcome, self.attempts[node], self.meter.timeline)
         if any(name not in outcome.outputs for name in self._stretches.handed[node]):
             self._loose[self._stretches.following[node]] = node
@@ -146,6 +154,7 @@ class Ledger:
         for before in reversed(undone):
             self.attempts.uncharge(before)
             self.scheduler.undo(before)
+            self._completed -= 1
         if self.scheduler.is_cut_off(node):  # since it left with the one before it
             self.give_up(node, "it needs a node that failed")
         elif queue:

@@ -134,19 +134,31 @@ class Reporter:
                 )
             )
 
-    def progress(self, finished: int, running: Iterable[int]) -> None:
-        """So many nodes are through; said now and then.
+    def progress_due(self) -> float | None:
+        """Seconds until it is time to say how far the run is; None if no observer asks."""
+        if not self._emit.wants(RunProgressed):
+            return None
+        return max(0.0, self._last_progress + _INTERVAL - time.monotonic())
+
+    def progress(
+        self, counts: tuple[int, int, int], running: Iterable[tuple[int, float | None]]
+    ) -> None:
+        """Say how far the run is.
 
         Args:
-            finished: Number of nodes that have run, failed or been skipped.
-            running: Some of those under way.
+            counts: Number of nodes that are through, that have run, and that have failed.
+            running: Some that run, and since when (s, of `time.monotonic`), if known.
         """
-        now = time.monotonic()
-        if now < self._last_progress + _INTERVAL or not self._emit.wants(RunProgressed):
-            return
-        self._last_progress = now
-        names = tuple(self._names[node] for node in running)
-        self._emit(RunProgressed(run_id=self._run_id, finished=finished, running=names))
+        now = self._last_progress = time.monotonic()
+        finished, completed, failed = counts
+        known = sorted(running, key=lambda item: now if item[1] is None else item[1])
+        self._emit(
+            RunProgressed(
+                run_id=self._run_id, finished=finished, completed=completed, failed=failed,
+                running=tuple(self._names[node] for node, _ in known),
+                seconds=tuple(None if since is None else now - since for _, since in known),
+            )
+        )  # fmt: skip
 
     def flush(self) -> None:
         """Hand what is written down to the system."""

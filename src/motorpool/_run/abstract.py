@@ -58,6 +58,8 @@ class AbstractRunner(ABC):
             to; by default they get copies on write.
         fuse: Whether nodes of which each needs only the one before run in one worker, which hands
             the values on as they are; false to let every value go through the store.
+        progress: Whether to show how far a run is, on the terminal or below the cell of a
+            notebook; "auto" for only where there is one.
         backends: What nodes mean by the backend that they name, where that is not the installed
             one of this name: a backend with options, or an executor of your own.
 
@@ -79,12 +81,14 @@ class AbstractRunner(ABC):
         memory_limit: int | str | None = None,
         readonly_inputs: bool = False,
         fuse: bool = True,
+        progress: bool | Literal["auto"] = False,
         backends: Mapping[str, str | ExecutorBackend | Executor] | None = None,
     ) -> None:
         self._settings = RunSettings(
             is_async=is_async, on_failure=on_failure, retries=retries, timeout=timeout,
             observers=observers, runs_folder=runs_folder, checkpoint=checkpoint,
             memory_limit=memory_limit, readonly_inputs=readonly_inputs, fuse=fuse,
+            progress=progress,
         )  # fmt: skip
         self._max_workers: int | None = None
         self._wants_results = True  # the command line throws them away

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from motorpool._journal.folder import runs_folder
 from motorpool._pipeline.retry import Retry
@@ -46,6 +46,7 @@ class RunSettings:
     memory_limit: int | str | None = None
     readonly_inputs: bool = False
     fuse: bool = True
+    progress: bool | Literal["auto"] = False
 
     @property
     def memory_bytes(self) -> int | None:
@@ -79,6 +80,8 @@ class RunSettings:
                 "memory_limit must be a number of bytes, or a text such as '4GiB' or '500MB', not "
                 f"{self.memory_limit!r}."
             )
+        if self.progress not in {True, False, "auto"}:
+            problems.append(f"progress must be True, False or 'auto', not {self.progress!r}.")
         problems += self._observer_problems()
         if problems:
             raise ValidationError(" ".join(problems))

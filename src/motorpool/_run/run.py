@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from motorpool._engine.engine import Engine
-from motorpool._engine.lane import Work
 from motorpool._engine.ledger import Ledger
 from motorpool._engine.policy import Policy
 from motorpool._engine.priority import urgency
 from motorpool._engine.recorder import Meter, Reporter
 from motorpool._engine.scheduler import Scheduler, State
 from motorpool._engine.stretches import Stretches
+from motorpool._engine.work import Work
 from motorpool._journal.writer import RunJournal, new_folder
 from motorpool._run.log_observer import LogObserver
 from motorpool._run.result import RunResult, failure_of, suggest_resume
@@ -178,6 +178,11 @@ class Run:
             yield self._prepared.host.observer
         elif LogObserver.is_wanted():
             yield LogObserver()
+        if self._settings.progress:
+            from motorpool._run.progress import progress_for  # noqa: PLC0415, few runs need it
+
+            shown = progress_for(self._settings.progress)
+            yield from () if shown is None else (shown,)
         yield from self._settings.observers
         register = getattr(
             getattr(self._hook_manager, "hook", None), "motorpool_register_observers", None

@@ -94,13 +94,16 @@ def run(  # noqa: PLR0913, one argument an option
     observers: list[Any] = [outcome]
     observers += [EventFile(events)] if events else []
     observers += [SummaryFile(summary_json)] if summary_json else []
-    observers += _watching(show_bar=sys.stderr.isatty() if progress is None else progress)
+    bars = _watching(show_bar=sys.stderr.isatty() if progress is None else progress)
+    observers += bars
     runner = ParallelRunner(
         place, max_workers, is_async, on_failure=on_failure, timeout=timeout,
         retries=Retry(retries, retry_delay), observers=observers, checkpoint=checkpoint,
         memory_limit=memory_limit, readonly_inputs=readonly_inputs, fuse=not no_fuse,
     )  # fmt: skip
     runner._wants_results = False  # noqa: SLF001, they cannot be loaded when the command is over
+    for bar in bars:
+        bar.say(f"importing {target}")
     pipeline, module = load_pipeline(target)
     chosen = {"node_names": nodes, "from_nodes": from_nodes, "to_nodes": to_nodes, "tags": tags}
     chosen = {name: value for name, value in chosen.items() if value is not None}
@@ -191,12 +194,13 @@ def _watching(*, show_bar: bool) -> list[Any]:
         from rich.console import Console  # noqa: PLC0415
         from rich.logging import RichHandler  # noqa: PLC0415
 
-        from motorpool.cli._progress import ProgressBar  # noqa: PLC0415
+        from motorpool._run.progress import TerminalProgress  # noqa: PLC0415
 
         console = Console(stderr=True)
         handler = RichHandler(console=console, show_path=False)
         logging.basicConfig(format="%(name)s: %(message)s", handlers=[handler])
-        bars = [ProgressBar(console)]
+        bars = [TerminalProgress(console)]
+        click.get_current_context().call_on_close(bars[0].close)
     else:
         logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
         logging.getLogger().setLevel(logging.INFO)
