@@ -24,6 +24,7 @@ def fail(numbers):
 pipeline = Pipeline([node(load, None, "numbers", name="load", tags="t"),
                      node(total, "numbers", "total", name="total")])
 failing = pipeline + Pipeline([node(fail, "numbers", "bad", name="bad")])
+pipeline_of_both = pipeline + Pipeline([node(max, "numbers", "most", name="most")])
 hopeless = Pipeline([node(lambda: 1 / 0, None, "never")])
 catalog = DataCatalog({"total": TextFile("total.txt")})
 
@@ -131,6 +132,19 @@ def test_nodes_are_chosen_by_name_from_to_and_tag(motorpool, folder, options, ra
     events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
     assert [e["node"] for e in events if e["event"] == "NodeCompleted"] == ran
     assert events[-1]["summary"]["completed"] == len(ran)
+
+
+def test_outputs_are_listed_and_printed(motorpool, folder):
+    """Files with their size, values with their type; those asked for on standard output."""
+    done = motorpool("run", "pipeline.py:pipeline_of_both", "--print", "total", "--print", "most")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "6\n3\n"
+    assert re.search(r"^written +total: total.txt, 1 B \(TextFile\)$", done.stderr, re.MULTILINE)
+    assert re.search(r"^in memory +most: int 3$", done.stderr, re.MULTILINE)
+    assert "--print NAME shows it, and a dataset in the catalog keeps it" in done.stderr
+    wrong = motorpool("run", "pipeline.py:pipeline_of_both", "--print", "numbers")
+    assert wrong.returncode == 2
+    assert "no output 'numbers'. There are: most, total. What other nodes read is" in wrong.stderr
 
 
 def test_summary_goes_to_a_file_as_json(motorpool, folder):

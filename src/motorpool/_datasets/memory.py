@@ -6,6 +6,7 @@ import copy
 from typing import TYPE_CHECKING, Any, Literal
 
 from motorpool._datasets.contract import Dataset
+from motorpool._datasets.describe import describe, size_of, with_size
 from motorpool._system.exceptions import add_note
 from motorpool.errors import DatasetError
 
@@ -54,6 +55,7 @@ class MemoryDataset(Dataset):
         self._copy_mode = copy_mode
         self._data = data
         self._source: Callable[[], Any] | None = None
+        self._about = ""
 
     def load(self) -> Any:
         """Return the value, or a copy of it, as the copy mode says.
@@ -85,9 +87,22 @@ class MemoryDataset(Dataset):
         """Forget the value."""
         self._data, self._source = _EMPTY, None
 
-    def bind(self, source: Callable[[], Any]) -> None:
-        """Let the value come from elsewhere, anew for each load, so that no copy is needed."""
-        self._data, self._source = _EMPTY, source
+    def bind(self, source: Callable[[], Any], about: str = "") -> None:
+        """Let the value come from elsewhere, anew for each load, so that no copy is needed.
+
+        Args:
+            source: Loads it.
+            about: What it is, in a few words.
+        """
+        self._data, self._source, self._about = _EMPTY, source, about
+
+    def about(self) -> str:
+        """What the value is, in a few words, without loading it."""
+        if self._source is not None:
+            return self._about or "a value elsewhere"
+        if self._data is _EMPTY:
+            return "empty"
+        return with_size(describe(self._data), size_of(self._data))
 
     @property
     def source(self) -> Callable[[], Any] | None:
@@ -124,5 +139,4 @@ class MemoryDataset(Dataset):
             raise
 
     def __repr__(self) -> str:
-        state = "elsewhere" if self._source else type(self._data).__name__
-        return f"MemoryDataset({'empty' if not self.exists() else state})"
+        return f"MemoryDataset({self.about()})"

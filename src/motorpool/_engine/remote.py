@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from typing import TYPE_CHECKING, Any
 
+from motorpool._datasets.describe import with_size
 from motorpool._engine.outputs import save_output
 from motorpool._engine.stretches import NO_NODE
 from motorpool._engine.tracked import TrackedTransport
@@ -66,6 +67,7 @@ class Shipped(TrackedTransport):
         self._remote = frozenset(datasets)
         self._settings = settings
         self._values: dict[str, Payload] = {}
+        self._about: dict[str, str] = {}
         self._makers: dict[str, int] = {}  # of large values: the workers that may have them mapped
         self._borrowed: list[Any] = []  # kept, so that they are not released meanwhile
         self._inputs: Sequence[Sequence[str]] = ()
@@ -188,6 +190,7 @@ class Shipped(TrackedTransport):
                 continue
             outcome = Outcome(*row)
             if outcome.failure is None:
+                self._about |= outcome.about
                 for name, payload in outcome.outputs.items():
                     self._store.retain(payload)
                     if name in self._values:  # of an earlier try that had to be taken back
@@ -220,9 +223,11 @@ class Shipped(TrackedTransport):
             dataset = self._catalog[name]
             if name in self._values and name not in self._remote and not self._is_borrowed(name):
                 self._makers.pop(name, None)
-                source = self._store.pin(self._values.pop(name))
+                payload = self._values.pop(name)
+                source = self._store.pin(payload)
                 if isinstance(dataset, MemoryDataset):
-                    dataset.bind(source)
+                    kind = self._about.get(name, "a value")
+                    dataset.bind(source, with_size(kind, payload_size(payload)))
                 else:  # an in-memory dataset of another library has no `bind`
                     problems += save_output(name, dataset, source)
             found[name] = dataset

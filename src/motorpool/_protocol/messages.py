@@ -78,6 +78,7 @@ class Outcome(NamedTuple):
         peak_memory: The worker's peak so far, in bytes.
         kept: Where outputs are kept for a resumed run, by name.
         times: Of `seconds`, what it took to import the function, to load, to call, to save.
+        about: What the outputs are that the caller of the run will get, in a few words, by name.
     """
 
     node: int
@@ -91,6 +92,7 @@ class Outcome(NamedTuple):
     peak_memory: int
     kept: dict[str, str] = {}  # noqa: RUF012, never changed
     times: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    about: dict[str, str] = {}  # noqa: RUF012, never changed
 
 
 def owner_tag(token: str, node: int, *, handed: bool = False) -> str:

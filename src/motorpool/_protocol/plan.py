@@ -24,7 +24,7 @@ from motorpool._store import Pickled, Script
 from motorpool._system import process
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from motorpool._store import Collector, Store, Undefined
 
@@ -45,6 +45,7 @@ class Settings:
         scratch: Folder of the status table and the logs, or None where workers do not share files.
         log_levels: Level by logger.
         checkpoint: Folder to keep in-memory values in, or None.
+        results: Names of the datasets that the caller of the run will get.
     """
 
     backend: str
@@ -58,6 +59,7 @@ class Settings:
     scratch: str | None
     log_levels: dict[str, int]
     checkpoint: str | None
+    results: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +115,7 @@ class Plan:
     script: Script
 
 
+_MOST_DESCRIBED = 1000
 # What a node is made of, but for its function; read and written as one tuple.
 _PARTS = tuple(slot for slot in Node.__slots__ if slot not in {"__weakref__", "func"})
 _parts_of = attrgetter(*_PARTS)
@@ -147,7 +150,7 @@ def _put_together(parts: tuple[Any, ...], function: Any) -> Node:
 
 def run_settings(
     *, backend: Any, run_id: str, is_async: bool, max_workers: int, store: Store,
-    checkpoint: str | None,
+    checkpoint: str | None, results: Collection[str] = (),
 ) -> Settings:  # fmt: skip
     """The settings of a run, for its workers."""
     scratch = store.scratch()
@@ -165,6 +168,8 @@ def run_settings(
         token=token,
         log_levels=levels(),
         checkpoint=checkpoint,
+        # Nobody reads a list of more, and to describe a value takes 2 us.
+        results=frozenset(results if len(results) <= _MOST_DESCRIBED else ()),
     )
 
 

@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from motorpool._datasets.describe import describe_dataset
 from motorpool._protocol.failure import own_frames
 from motorpool._summary import counted
 
@@ -29,6 +30,11 @@ class RunResult(dict[str, Any]):
     def __init__(self, datasets: Mapping[str, Any], summary: RunSummary) -> None:
         super().__init__(datasets)
         self.summary = summary
+
+    def __repr__(self) -> str:
+        lines = [f"{name}: {describe_dataset(dataset)}" for name, dataset in self.items()]
+        title = f"<{counted(len(lines), 'output')} of the run {self.summary.run_id}>"
+        return "\n  ".join([title, *lines])
 
 
 def suggest_resume(done: int, unfinished: int, start: list[str], journal: str | None) -> None:

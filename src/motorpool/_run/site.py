@@ -145,6 +145,7 @@ class Site:
             script=self.script, settings=run_settings(
                 backend=self.backend, run_id=prepared.run_id, is_async=settings.is_async,
                 max_workers=self.pool.max_workers, store=self.store, checkpoint=checkpoint,
+                results=prepared.outputs,
             ),
         )  # fmt: skip
         try:

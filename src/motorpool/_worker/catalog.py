@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from motorpool._datasets.contract import confirm_dataset
+from motorpool._datasets.describe import describe
 from motorpool._store import OwnedValue
 from motorpool._system.exceptions import add_note
 from motorpool.errors import MotorpoolError, NodeError
@@ -49,6 +50,7 @@ class TaskCatalog:
 
     Attributes:
         outputs: What it has put into the store.
+        about: What that is, in a few words, of what the caller of the run will get.
         shown: The catalog that hooks are shown.
     """
 
@@ -60,6 +62,7 @@ class TaskCatalog:
         self._values = values
         self._taken: dict[str, Handoff] = {}
         self.outputs: dict[str, Payload] = {}
+        self.about: dict[str, str] = {}
 
     @property
     def shown(self) -> TaskCatalog:
@@ -98,6 +101,8 @@ class TaskCatalog:
         if dataset is not None:
             dataset.save(owned.value)
         elif name not in self._load.handed:
+            if name in self._session.settings.results:
+                self.about[name] = describe(owned.value)
             payload = self._put(owned)
             if name in self.outputs:  # the chunk before
                 self._session.client.discard(self.outputs[name])

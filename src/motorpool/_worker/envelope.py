@@ -120,7 +120,7 @@ class Trip:
             session.status.finish(index)
         return Outcome(
             index, load.ticket, True, os.getpid(), started, seconds, catalog.outputs, failure,
-            0, kept, times,
+            0, kept, times, catalog.about,
         )  # fmt: skip
 
     def _try(

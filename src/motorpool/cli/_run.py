@@ -19,6 +19,7 @@ from motorpool._run.result import RESUME_HINT
 from motorpool._system.imports import need_modules
 from motorpool._system.libraries import libraries_of
 from motorpool.cli._observers import EventFile, Outcome, SummaryFile
+from motorpool.cli._outputs import Outputs
 from motorpool.cli._parameters import Assignment, selection
 from motorpool.cli._signals import INTERRUPTED, TERMINATED, Signals, Terminated
 from motorpool.cli._target import load_catalog, load_pipeline
@@ -34,6 +35,7 @@ from motorpool.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from motorpool._run.result import RunResult
     from motorpool.events import RunSummary
 
 _BY_NAME = ("node_names", "from_nodes", "to_nodes")
@@ -72,6 +74,8 @@ _BY_NAME = ("node_names", "from_nodes", "to_nodes")
 )
 @click.option("--summary-json", type=click.File("w", lazy=False), metavar="FILE",
               help="Write the summary, with the times of each node, as JSON.")  # fmt: skip
+@click.option("--print", "printed", metavar="NAME", multiple=True,
+              help="Print an output after the run; may be given several times.")  # fmt: skip
 @click.option("--progress/--no-progress", default=None,
               help="Show a progress bar; by default on a terminal.")  # fmt: skip
 def run(  # noqa: PLR0913, one argument an option
@@ -81,7 +85,7 @@ def run(  # noqa: PLR0913, one argument an option
     only_missing_outputs: bool, resume: str | None, checkpoint: str | None,
     memory_limit: str | None, readonly_inputs: bool, no_fuse: bool, on_failure: Any,
     retries: int, retry_delay: float, timeout: float | None, events: IO[str] | None,
-    summary_json: IO[str] | None, progress: bool | None,
+    summary_json: IO[str] | None, printed: tuple[str, ...], progress: bool | None,
 ) -> int:  # fmt: skip
     """Run the pipeline in TARGET.
 
@@ -101,7 +105,6 @@ def run(  # noqa: PLR0913, one argument an option
         retries=Retry(retries, retry_delay), observers=observers, checkpoint=checkpoint,
         memory_limit=memory_limit, readonly_inputs=readonly_inputs, fuse=not no_fuse,
     )  # fmt: skip
-    runner._wants_results = False  # noqa: SLF001, they cannot be loaded when the command is over
     for bar in bars:
         bar.say(f"importing {target}")
     pipeline, module = load_pipeline(target)
@@ -109,14 +112,16 @@ def run(  # noqa: PLR0913, one argument an option
     chosen = {name: value for name, value in chosen.items() if value is not None}
     pipeline = _chosen(pipeline, chosen)
     data = load_catalog(catalog, module)
+    outputs = Outputs(pipeline, data, printed)
+    runner._wants_results = bool(printed)  # noqa: SLF001, else none are loaded
 
-    def work() -> None:
-        runner.run(
+    def work() -> RunResult:
+        return runner.run(
             pipeline, data, only_missing_outputs=only_missing_outputs,
             resume=False if resume is None else resume or True,
         )  # fmt: skip
 
-    return _supervise(work, outcome)
+    return _supervise(work, outcome, outputs)
 
 
 def _chosen(pipeline: Any, wanted: dict[str, Any]) -> Any:
@@ -134,13 +139,14 @@ def _chosen(pipeline: Any, wanted: dict[str, Any]) -> Any:
         raise click.UsageError(text or str(error)) from error
 
 
-def _supervise(work: Callable[[], None], outcome: Outcome) -> int:
+def _supervise(work: Callable[[], RunResult], outcome: Outcome, outputs: Outputs) -> int:
     """Run, say what became of it, and return the exit code."""
     with Signals() as signals:
-        code = _exit_code(work, outcome, signals)
+        result, code = _exit_code(work, outcome, signals)
         left = code in {INTERRUPTED, TERMINATED} and _threads_are_left()
         if outcome.finished is not None:
-            _show_summary(outcome.finished.summary, outcome.skipped)
+            summary = outcome.finished.summary
+            _show([*summary.rows(outcome.skipped), *outputs.rows(result, summary)])
             if left and _runs_in_this_process(outcome.finished.summary.backend):
                 click.echo("Nodes that still ran in threads were left where they were.", err=True)
             _show_hint(list(outcome.finished.resume_from), outcome.finished.summary)
@@ -148,14 +154,18 @@ def _supervise(work: Callable[[], None], outcome: Outcome) -> int:
             logging.shutdown()
             sys.stdout.flush()
             os._exit(code)
+    if result is not None:
+        outputs.show(result)
     return code
 
 
-def _exit_code(work: Callable[[], None], outcome: Outcome, signals: Signals) -> int:
-    """Run, and print what went wrong."""
+def _exit_code(
+    work: Callable[[], RunResult], outcome: Outcome, signals: Signals
+) -> tuple[RunResult | None, int]:
+    """Run, and print what went wrong; return the results, if there are any, and the exit code."""
     code = 0
     try:
-        work()
+        return work(), code
     except KeyboardInterrupt:
         signals.ignore()
         click.echo("Interrupted.", err=True)
@@ -176,7 +186,7 @@ def _exit_code(work: Callable[[], None], outcome: Outcome, signals: Signals) -> 
             raise
         _show_failure(error)
         code = 1
-    return code
+    return None, code
 
 
 def _runs_in_this_process(backend: str) -> bool:
@@ -227,8 +237,8 @@ def _show_failure(error: BaseException) -> None:
         click.echo(text + "\n", err=True)
 
 
-def _show_summary(summary: RunSummary, skipped: dict[str, list[str]]) -> None:
-    for name, text in summary.rows(skipped):
+def _show(rows: list[tuple[str, str]]) -> None:
+    for name, text in rows:
         click.echo(f"{name:<13}  {text}", err=True)
 
 

@@ -1,0 +1,80 @@
+"""What is said of results and datasets, without loading them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from motorpool import MemoryDataset, PickleDataset, node, pipeline
+from motorpool._datasets.describe import bytes_of, describe, describe_dataset, place_of
+
+
+def array(n):
+    return np.zeros((n, 3), "f4")
+
+
+def table(n):
+    return pd.DataFrame({"a": range(n), "b": range(n), "c": range(n)})
+
+
+def test_results_show_what_they_are(any_backend, run, tmp_path):
+    """Type, shape, element type and size, or the value if it is short; or the file."""
+    kept = PickleDataset(tmp_path / "kept.pkl")
+    nodes = [
+        node(array, "n", "array"), node(table, "n", "table"),
+        node(lambda n: [n, "two"], "n", "list"), node(lambda n: n + 1, "n", "kept"),
+    ]  # fmt: skip
+    result = run(any_backend, pipeline(nodes), {"n": 1000, "kept": kept})
+    title, *lines = repr(result).splitlines()
+    assert title == f"<4 outputs of the run {result.summary.run_id}>"
+    assert lines[0].startswith("  array: ndarray 1,000 x 3 float32, 12")
+    assert lines[0].endswith(" kB, in memory")
+    path = tmp_path / "kept.pkl"
+    assert lines[1] == f"  kept: {path}, {path.stat().st_size} B (PickleDataset)"
+    assert lines[2] == "  list: list of 2: [1000, 'two'], in memory"
+    assert lines[3].startswith("  table: DataFrame 1,000 x 3, 24")
+    assert repr(result["list"]) == "MemoryDataset(list of 2: [1000, 'two'])"
+
+
+class Rude:
+    """Says nothing of itself."""
+
+    @property
+    def shape(self):
+        raise RuntimeError("no shape")
+
+    def __repr__(self):
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (5, "int 5"),
+        ("word" * 100, "str 'wordwordwordwordwordwordwor...dwordwordwordwordwordwor..."),
+        ({}, "dict of 0"),
+        ({"a": 1.5}, "dict of 1: {'a': 1.5}"),
+        ([Rude()] * 3, "list of 3"),
+        (Rude(), "Rude"),
+        (np.float64(2.5), "float64 float64"),
+        (np.zeros(3, bool), "ndarray 3 bool"),
+        (range(3), "range"),
+    ],
+)
+def test_values_in_a_few_words(value, text):
+    """None of their own code is relied on, and none of it is long."""
+    said = describe(value)
+    assert len(said) < 80
+    if isinstance(value, str):
+        assert said.startswith("str 'wordword")
+        assert "..." in said
+    else:
+        assert said == text
+
+
+def test_datasets_in_a_few_words(tmp_path, monkeypatch):
+    """A path is short where it can be; one that is not there has no size."""
+    monkeypatch.chdir(tmp_path)
+    assert place_of(PickleDataset("a/b.pkl")) == "a/b.pkl (PickleDataset)"
+    assert describe_dataset(MemoryDataset()) == "empty, in memory"
+    assert place_of(object()) == "a object"
+    assert [bytes_of(n) for n in (0, 999, 1000, 24_000_000)] == ["0 B", "999 B", "1 kB", "24 MB"]
