@@ -29,11 +29,11 @@ def observers(name: str) -> list[Any]:
     """Who watches."""
     from rich.console import Console
 
+    from motorpool._run.progress import TerminalProgress
     from motorpool.cli._observers import EventFile
-    from motorpool.cli._progress import ProgressBar
 
     if name == "progress bar":
-        return [ProgressBar(Console(file=io.StringIO(), force_terminal=True))]
+        return [TerminalProgress(Console(file=io.StringIO(), force_terminal=True))]
     return [EventFile(Path("/dev/null").open("w"))] if name == "event file" else []
 
 
