@@ -1,5 +1,6 @@
 """Running pipelines, on every backend."""
 
+import bdb
 import gc
 import os
 import threading
@@ -42,6 +43,7 @@ from motorpool import (
 from motorpool._store.maps import maps
 from motorpool._worker import main
 from motorpool.errors import (
+    BackendOptionError,
     DatasetError,
     MissingInputError,
     NodeError,
@@ -588,3 +590,44 @@ def test_native_threads_are_shared_out(process_backend, run, monkeypatch):
     assert run(process_backend, pipeline(
         [node(threads, "x", "t", name="a"), node(identity, "x", "u", name="b")]
     ), {"x": 1})["t"].load() == str(max(1, cores // 2))  # fmt: skip
+
+
+def test_empty_dataset_is_a_missing_input(any_backend, run):
+    """It is registered, and there is nothing to load."""
+    pipe = pipeline(node(identity, "x", "y", name="reads"))
+    with pytest.raises(MissingInputError, match="'x', read by reads; it is registered, and holds"):
+        run(any_backend, pipe, {"x": MemoryDataset()})
+    catalog = DataCatalog({"x": MemoryDataset(), "y": MemoryDataset()})
+    made = pipeline([node(lambda: 1, None, "x"), node(identity, "x", "y")])
+    assert run(any_backend, made, catalog)["y"].load() == 1
+
+
+@pytest.mark.parametrize("ask", [lambda _: input(), lambda _: breakpoint() or 1])  # noqa: T100
+def test_node_that_asks_the_terminal_is_told_where_it_could(process_backend, run, ask):
+    """There is none in a worker."""
+    with pytest.raises((EOFError, bdb.BdbQuit)) as caught:
+        run(process_backend, pipeline(node(ask, "x", "y")), {"x": 1})
+    assert any("run on the backend 'sequential'" in note for note in caught.value.__notes__)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: ParallelRunner(max_worker=3), "'max_worker'.*Do you mean max_workers, not max_w"),
+        (lambda: ThreadRunner(max_worker=3), "of ThreadRunner 'max_worker'; do you mean 'max_wor"),
+        (lambda: SequentialRunner(retry=1), "SequentialRunner 'retry'; do you mean 'retries'"),
+    ],
+)
+def test_misspelt_argument_suggests_the_right_one(make, message):
+    """Though it could be an option of a backend."""
+    with pytest.raises((TypeError, BackendOptionError), match=message):
+        make()
+
+
+def test_runners_show_how_they_were_made():
+    """What is as usual is left out."""
+    assert repr(ParallelRunner()) == "ParallelRunner('direct')"
+    shown = repr(ParallelRunner("process", 3, retries=2, fuse=False))
+    assert shown == "ParallelRunner('process', max_workers=3, retries=2, fuse=False)"
+    assert repr(ThreadRunner(2, True)) == "ThreadRunner(max_workers=2, is_async=True)"
+    assert repr(SequentialRunner()) == "SequentialRunner()"

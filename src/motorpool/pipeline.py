@@ -7,8 +7,11 @@ nodes in a topological order that depends on nothing but the nodes.
 from __future__ import annotations
 
 from functools import cached_property
+from html import escape
 from typing import TYPE_CHECKING, Any
 
+from motorpool._pipeline.drawing import mermaid, svg
+from motorpool._pipeline.foreign import is_node, is_pipeline, tagged, with_settings
 from motorpool._pipeline.graph import Graph, untranscoded
 from motorpool._pipeline.node import Node
 from motorpool._summary import counted
@@ -19,13 +22,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Node", "Pipeline", "node", "pipeline"]
 
+_SETTINGS = frozenset({"backend", "retries", "timeout"})
+# A picture of more boxes shows nothing.
+_MOST_DRAWN = 300
+
 
 class Pipeline:
     """A set of nodes, in a topological order.
 
     Args:
-        nodes: Nodes, or pipelines whose nodes are taken; the same node twice counts once. A single
-            one need not be in a list.
+        nodes: Nodes, or pipelines whose nodes are taken, of ours or of another library such as
+            Kedro; the same node twice counts once. A single one need not be in a list.
         tags: Tags to add to every node.
 
     Raises:
@@ -36,18 +43,10 @@ class Pipeline:
     def __init__(
         self, nodes: Node | Pipeline | Iterable[Node | Pipeline], *, tags: str | Iterable[str] = ()
     ) -> None:
-        flat: dict[Node, None] = {}
-        for item in [nodes] if isinstance(nodes, Node | Pipeline) else nodes:
-            if not isinstance(item, Node | Pipeline):
-                raise PipelineError(
-                    f"A pipeline is made of nodes, and {item!r} is none: write node(function, "
-                    "inputs, outputs)."
-                )
-            flat.update(dict.fromkeys(item.nodes if isinstance(item, Pipeline) else [item]))
-        found = list(flat)
+        found = _flat(nodes)
         extra = frozenset([tags] if isinstance(tags, str) else tags)
         if extra:
-            found = [n.tagged(extra) for n in found]
+            found = [tagged(n, extra) for n in found]
         _check_unique(found)
         self._lay_out(found)
 
@@ -167,11 +166,38 @@ class Pipeline:
             raise PipelineError(unknown_names(f"dataset among the {side}", unknown, known))
         return found
 
-    def __add__(self, other: Pipeline) -> Pipeline:
-        return Pipeline([self, other]) if isinstance(other, Pipeline) else NotImplemented
+    def with_settings(self, **settings: Any) -> Pipeline:
+        """The pipeline with other settings for each node, of another library's as well.
 
-    def __sub__(self, other: Pipeline) -> Pipeline:
-        if not isinstance(other, Pipeline):
+        Args:
+            **settings: `retries`, `timeout` and `backend`, as for `node`; those that are left out
+                stay as they are.
+
+        Raises:
+            PipelineError: If a setting is unknown, or a value is of another kind.
+        """
+        if unknown := settings.keys() - _SETTINGS:
+            raise PipelineError(unknown_names("setting of nodes", sorted(unknown), _SETTINGS))
+        return Pipeline([with_settings(n, **settings) for n in self._nodes])
+
+    def mermaid(self) -> str:
+        """A flow chart as mermaid reads it, for a page in Markdown."""
+        return mermaid(self._nodes)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        if len(self) > _MOST_DRAWN:
+            return escape(repr(self))
+        return svg(self._nodes, self._graph)
+
+    def __add__(self, other: Any) -> Pipeline:
+        return Pipeline([self, other]) if is_pipeline(other) else NotImplemented
+
+    def __radd__(self, other: Any) -> Pipeline:
+        return Pipeline([other, self]) if is_pipeline(other) else NotImplemented
+
+    def __sub__(self, other: Any) -> Pipeline:
+        if not is_pipeline(other):
             return NotImplemented
         removed = set(other.nodes)
         return Pipeline([n for n in self._nodes if n not in removed])
@@ -181,6 +207,26 @@ class Pipeline:
 
     def __repr__(self) -> str:
         return f"Pipeline of {counted(len(self), 'node')}: " + ", ".join(list(self._index)[:10])
+
+
+def _flat(items: Any) -> list[Node]:
+    """The nodes of nodes and pipelines, each once.
+
+    Raises:
+        PipelineError: If something else is among them.
+    """
+    flat: dict[Node, None] = {}
+    for item in [items] if is_node(items) or is_pipeline(items) else items:
+        if is_node(item):
+            flat[item] = None
+        elif is_pipeline(item):
+            flat.update(dict.fromkeys(item.nodes))
+        else:
+            raise PipelineError(
+                f"A pipeline is made of nodes, and {item!r} is none: write node(function, "
+                "inputs, outputs)."
+            )
+    return list(flat)
 
 
 def _check_unique(nodes: list[Node]) -> None:
@@ -226,7 +272,7 @@ def pipeline(
     """Make a pipeline of nodes and pipelines.
 
     Args:
-        nodes: One node or pipeline, or several.
+        nodes: One node or pipeline, or several, of ours or of another library such as Kedro.
         tags: Tags to add to every node.
 
     Returns:
@@ -236,4 +282,4 @@ def pipeline(
         PipelineError: If two nodes share a name or write the same dataset.
         CyclicPipelineError: If nodes wait for each other.
     """
-    return Pipeline([nodes] if isinstance(nodes, Node | Pipeline) else nodes, tags=tags)
+    return Pipeline(nodes, tags=tags)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any, Literal
 
 from motorpool import registry
 from motorpool._run.abstract import AbstractRunner
 from motorpool.backend import worker_count
+from motorpool.errors import BackendOptionError, unknown_names
 
 if TYPE_CHECKING:
     import os
@@ -28,10 +30,22 @@ class _BackendRunner(AbstractRunner):
         self, backend: str | ExecutorBackend | Executor, max_workers: int | None,
         is_async: bool, options: dict[str, Any], backend_options: dict[str, Any],
     ) -> None:  # fmt: skip
+        own = inspect.signature(type(self)).parameters.keys() - {"options", "backend_options"}
+        own |= inspect.signature(AbstractRunner).parameters.keys()
+        if unknown := sorted(options.keys() - own):
+            raise TypeError(unknown_names(f"argument of {type(self).__name__}", unknown, own))
         super().__init__(is_async, **options)
         worker_count(max_workers)  # a bad number is an error now, not at the first run
         self._max_workers = max_workers
-        self._backend = registry.resolve(backend, backend_options)
+        try:
+            self._backend = registry.resolve(backend, backend_options)
+        except BackendOptionError as error:
+            meant = _nearest(backend_options, own)
+            raise BackendOptionError(f"{error}{meant}", backend=error.backend) from error
+
+    def _shown(self) -> list[str]:
+        workers = [] if self._max_workers is None else [f"max_workers={self._max_workers}"]
+        return [repr(self._backend.name), *workers]
 
     def _get_backend(self) -> ExecutorBackend:
         own = type(self)._get_executor  # noqa: SLF001, is it this class's, or a subclass's?
@@ -46,6 +60,14 @@ class _BackendRunner(AbstractRunner):
         return self._backend.get_executor(max_workers)
 
 
+def _nearest(names: Iterable[str], known: Iterable[str]) -> str:
+    """What arguments of a runner may have been meant by options of a backend."""
+    import difflib  # noqa: PLC0415, only a mistake needs it
+
+    pairs = [(n, difflib.get_close_matches(n, known, n=1, cutoff=0.8)) for n in names]
+    return "".join(f" Do you mean {found[0]}, not {name}?" for name, found in pairs if found)
+
+
 class SequentialRunner(_BackendRunner):
     """Runs one node after the other, in this process.
 
@@ -56,6 +78,9 @@ class SequentialRunner(_BackendRunner):
 
     def __init__(self, is_async: bool = False, **options: Any) -> None:
         super().__init__("sequential", 1, is_async, options, {})
+
+    def _shown(self) -> list[str]:
+        return []
 
 
 class ThreadRunner(_BackendRunner):
@@ -74,6 +99,9 @@ class ThreadRunner(_BackendRunner):
         self, max_workers: int | None = None, is_async: bool = False, **options: Any
     ) -> None:
         super().__init__("threads", max_workers, is_async, options, {})
+
+    def _shown(self) -> list[str]:
+        return super()._shown()[1:]
 
 
 class ParallelRunner(_BackendRunner):

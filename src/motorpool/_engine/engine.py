@@ -17,7 +17,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from motorpool._engine.lane import Lane
-from motorpool._system.signals import Interrupts
+from motorpool._system.signals import Cancellation, Interrupts
 from motorpool.backend import Isolation
 
 if TYPE_CHECKING:
@@ -34,10 +34,15 @@ class Engine:
     Args:
         places: For each lane where its workers are, and how nodes get there.
         work: The nodes, and what is known of them.
+        cancellation: Lets other threads end the run.
     """
 
-    def __init__(self, places: Sequence[tuple[Pool, Transport]], work: Work) -> None:
+    def __init__(
+        self, places: Sequence[tuple[Pool, Transport]], work: Work,
+        cancellation: Cancellation | None = None,
+    ) -> None:  # fmt: skip
         self._report = work.report
+        self._cancellation = cancellation or Cancellation()
         self.ledger = work.ledger
         self._done: SimpleQueue[Future[Any]] = SimpleQueue()
         self._lanes = [
@@ -55,10 +60,14 @@ class Engine:
 
         Raises:
             BackendError: If an executor cannot be kept going.
+            Cancelled: If another thread has ended it.
         """
+        done = self._done
+        self._cancellation.listen(lambda: done.put(Future()))
         with self._interrupts as interrupts:
             try:
                 while self.ledger.scheduler.unfinished:
+                    self._cancellation.check()
                     self._fill()
                     self._wait()
                     interrupts.check()
@@ -68,6 +77,8 @@ class Engine:
                         lane.stop()
                         stack.callback(lane.kill)
                 raise
+            finally:
+                self._cancellation.listen(None)
 
     def _fill(self) -> None:
         """Let every lane have something to do."""

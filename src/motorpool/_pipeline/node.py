@@ -105,9 +105,7 @@ class Node:
             raise PipelineError(
                 f"Node {self.name!r} writes one dataset twice: {self.outputs}.", node=self.name
             )
-        _check_retries(self.name, self.retries)
-        _check_timeout(self.name, self.timeout)
-        _check_backend(self.name, self.backend)
+        check_settings(self.name, self.retries, self.timeout, self.backend)
         check_arguments(self.func, self._inputs, self.name)
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -127,10 +125,22 @@ class Node:
 
     def tagged(self, extra: Iterable[str]) -> Node:
         """A copy of the node with more tags."""
+        return self._copy(tags=self.tags | frozenset(extra))
+
+    def with_settings(self, **settings: Any) -> Node:
+        """A copy of the node with other `retries`, `timeout` or `backend`.
+
+        Raises:
+            PipelineError: If a value is none of these.
+        """
+        copy = self._copy(**settings)
+        check_settings(copy.name, copy.retries, copy.timeout, copy.backend)
+        return copy
+
+    def _copy(self, **changed: Any) -> Node:
         copy = object.__new__(Node)
         for slot in Node.__slots__[1:]:
-            setattr(copy, slot, getattr(self, slot))
-        copy.tags = self.tags | frozenset(extra)
+            setattr(copy, slot, changed.get(slot, getattr(self, slot)))
         return copy
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -138,7 +148,19 @@ class Node:
         return self.func(*args, **kwargs)
 
     def __repr__(self) -> str:
-        return f"Node({self.name!r}, {self._inputs!r} -> {self._outputs!r})"
+        func = function_name(self.func)
+        return f"Node({self.name!r}: {func}, {self._inputs!r} -> {self._outputs!r})"
+
+
+def check_settings(owner: str, retries: Any, timeout: Any, backend: Any) -> None:
+    """Check what a node says of how it is run.
+
+    Raises:
+        PipelineError: If a value is of another kind; names the node.
+    """
+    _check_retries(owner, retries)
+    _check_timeout(owner, timeout)
+    _check_backend(owner, backend)
 
 
 def _check_retries(owner: str, value: Any) -> None:

@@ -233,6 +233,16 @@ def as_failure(error: BaseException) -> BaseException:
     return error
 
 
+def explain_terminal(error: BaseException) -> None:
+    """Note on what `input()` and `breakpoint()` raise in a worker where they work."""
+    if type(error) is EOFError or type(error).__name__ == "BdbQuit":
+        add_note(
+            error,
+            "A node in another process has no terminal to read from. To use input(), breakpoint() "
+            "or a debugger in it, run on the backend 'sequential'.",
+        )
+
+
 def explain_readonly(error: BaseException) -> None:
     """Say what to do where a node has tried to change an input of `readonly_inputs`."""
     text = summary_of(error).lower()

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from motorpool import registry
 from motorpool._backends.adapter import AdoptedBackend
+from motorpool._run.asynchronous import AsyncRuns
 from motorpool._run.options import RunSettings
-from motorpool._run.resources import Resources
-from motorpool._system.exceptions import add_note
+from motorpool._run.resources import Resources, backends_by_name
 from motorpool._system.starting import occupy_standard_descriptors
 from motorpool.backend import worker_count
-from motorpool.errors import BackendError, ValidationError
+from motorpool.errors import BackendError
 from motorpool.pipeline import graph_of
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from motorpool._pipeline.retry import Retry
     from motorpool._run.prepare import Preparation
     from motorpool._run.result import RunResult
+    from motorpool._system.signals import Cancellation
     from motorpool.backend import ExecutorBackend
     from motorpool.catalog import RunCatalog
     from motorpool.events import Observer
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 OnFailure = Literal["stop", "continue", "kill"]
 
 
-class AbstractRunner(ABC):
+class AbstractRunner(AsyncRuns, ABC):
     """Runs pipelines; a subclass says on which executor.
 
     Used as a context manager it keeps its workers for all runs within; otherwise each run starts
@@ -92,7 +93,7 @@ class AbstractRunner(ABC):
         )  # fmt: skip
         self._max_workers: int | None = None
         self._wants_results = True  # the command line throws them away
-        self._backends = _backends_by_name({} if backends is None else backends)
+        self._backends = backends_by_name({} if backends is None else backends)
         self._resources = Resources(self._settings, self._backend_of, self._all_workers)
         self._history: History | None = None
 
@@ -137,6 +138,21 @@ class AbstractRunner(ABC):
             NodeTimeoutError: If a node ran past its deadline.
             ExceptionGroup: If several nodes failed.
         """
+        outcome = self._outcome(
+            pipeline, catalog, hook_manager, run_id, only_missing_outputs, resume
+        )
+        if not isinstance(outcome, BaseException):
+            return outcome
+        try:
+            raise outcome
+        finally:  # it leads to this frame: with its name here, what nodes have read would stay
+            del outcome
+
+    def _outcome(
+        self, pipeline: Any, catalog: Any, hook_manager: Any, run_id: str | None,
+        only_missing_outputs: bool, resume: str | bool,
+        cancellation: Cancellation | None = None,
+    ) -> RunResult | BaseException:  # fmt: skip
         from motorpool._run.checks import check_hook_manager  # noqa: PLC0415, as below
         from motorpool._run.prepare import Preparation  # noqa: PLC0415, the engine takes 30 ms to import
 
@@ -145,15 +161,11 @@ class AbstractRunner(ABC):
             pipeline, catalog, only_missing_outputs=only_missing_outputs, run_id=run_id,
             resume=resume, runs=self._settings.runs_folder, wants_results=self._wants_results,
         )  # fmt: skip
-        outcome = self._run(prepared, hook_manager)
-        if not isinstance(outcome, BaseException):
-            return outcome
-        try:
-            raise outcome
-        finally:  # it leads to this frame: with its name here, what nodes have read would stay
-            del outcome
+        return self._run(prepared, hook_manager, cancellation)
 
-    def _run(self, prepared: Preparation, hook_manager: Any) -> RunResult | BaseException:
+    def _run(
+        self, prepared: Preparation, hook_manager: Any, cancellation: Cancellation | None = None
+    ) -> RunResult | BaseException:
         """Run what has been prepared; the catalog has everything that is needed.
 
         Returns:
@@ -178,7 +190,7 @@ class AbstractRunner(ABC):
             store = next((place.store for place in places.values() if place.store), None)
             if store is not None:
                 self._set_manager_datasets(prepared.user_catalog, StoreManager(store))
-            return run.start()
+            return run.start(cancellation)
         finally:
             self._resources.release(places)
 
@@ -216,6 +228,13 @@ class AbstractRunner(ABC):
         """The name of the runner's own backend, if that is known without making it."""
         return None
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join([*self._shown(), *self._settings.changed()])})"
+
+    def _shown(self) -> list[str]:
+        """The arguments that a runner's repr begins with."""
+        return []
+
     def __enter__(self) -> Self:
         self._resources.keep = True
         return self
@@ -235,14 +254,14 @@ class AbstractRunner(ABC):
             max_workers: Number of workers, at least 1.
         """
 
-    def _validate_catalog(self, catalog: RunCatalog) -> None:  # noqa: B027, may be left out
+    def _validate_catalog(self, catalog: RunCatalog) -> None:
         """Check the datasets of a run; for subclasses, beside what every run checks.
 
         Raises:
             ValidationError: Naming every dataset that will not do.
         """
 
-    def _validate_nodes(self, nodes: Iterable[Any]) -> None:  # noqa: B027, may be left out
+    def _validate_nodes(self, nodes: Iterable[Any]) -> None:
         """Check the nodes of a run; for subclasses, beside what every run checks.
 
         Raises:
@@ -270,24 +289,3 @@ class AbstractRunner(ABC):
     def _all_workers(self) -> int:
         """Number of workers for runs of any size."""
         return worker_count(self._max_workers)
-
-
-def _backends_by_name(backends: Any) -> dict[str, ExecutorBackend]:
-    """The backends that a runner was given by name, checked.
-
-    Raises:
-        ValidationError: If it is no mapping.
-        BackendError: If something in it is no backend; a note says which.
-    """
-    if not hasattr(backends, "items"):
-        raise ValidationError(
-            f"backends must be a dict of names to backends or executors, not {backends!r}."
-        )
-    found = {}
-    for name, backend in backends.items():
-        try:
-            found[name] = registry.resolve(backend)
-        except BackendError as error:
-            add_note(error, f"in backends[{name!r}]")
-            raise
-    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from motorpool._datasets.contract import looks_like_dataset
+from motorpool._datasets.contract import dataset_exists, is_ephemeral, looks_like_dataset
 from motorpool._system.imports import module_on_its_way
 from motorpool._worker.task import is_generator
 from motorpool.errors import MissingInputError, ValidationError, unknown_names
@@ -57,27 +57,44 @@ def _short(value: Any) -> str:
     return text if len(text) < 80 else f"A {type(value).__name__}"  # noqa: PLR2004, a line
 
 
-def check_inputs(nodes: Sequence[Any], registered: set[str], catalog: Any) -> None:
-    """Check that everything that is read is registered or written by a node.
+def check_inputs(nodes: Sequence[Any], run_catalog: RunCatalog, catalog: Any) -> None:
+    """Check that everything that is read is registered, with data, or written by a node.
+
+    Args:
+        nodes: The nodes, in a topological order.
+        run_catalog: Their datasets.
+        catalog: The user's.
 
     Raises:
         MissingInputError: Naming every dataset that is not, and who reads it.
     """
     written = {name for node in nodes for name in node.outputs}
+    registered = run_catalog.registered
     readers: dict[str, list[str]] = {}
     for node in nodes:
         for name in node.inputs:
-            if name not in registered and name not in written:
+            if name not in written and (name not in registered or _is_empty(run_catalog[name])):
                 readers.setdefault(name, []).append(node.name)
     if not readers:
         return
-    lines = [f"  {name!r}, read by {', '.join(who[:3])}" for name, who in sorted(readers.items())]
+    lines = [
+        f"  {name!r}, read by {', '.join(who[:3])}"
+        + ("; it is registered, and holds no data: save some first" if name in registered else "")
+        for name, who in sorted(readers.items())
+    ]
+    unknown = sorted(set(readers) - registered)
+    if unknown:
+        known = {*_names(catalog), *registered, *written}
+        lines.append(unknown_names("dataset", unknown, known))
     raise MissingInputError(
         f"Pipeline input(s) {sorted(readers)} not found in the {type(catalog).__name__}:\n"
         + "\n".join(lines)
-        + "\n"
-        + unknown_names("dataset", sorted(readers), {*_names(catalog), *registered, *written})
     )
+
+
+def _is_empty(dataset: Any) -> bool:
+    """Whether a dataset is in memory, and nothing was saved to it."""
+    return is_ephemeral(dataset) and not dataset_exists(dataset)
 
 
 def output_problems(nodes: Sequence[Any], catalog: RunCatalog) -> list[str]:

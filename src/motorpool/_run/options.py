@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Literal
 
 from motorpool._journal.folder import runs_folder
@@ -47,6 +47,13 @@ class RunSettings:
     readonly_inputs: bool = False
     fuse: bool = True
     progress: bool | Literal["auto"] = False
+
+    def changed(self) -> list[str]:
+        """The settings that are not the default ones, as keyword arguments."""
+        usual = {"is_async": False, "on_failure": "stop", "retries": 0, "timeout": None}
+        usual |= {"observers": ()}
+        names = [(field.name, usual.get(field.name, field.default)) for field in fields(self)]
+        return [f"{n}={getattr(self, n)!r}" for n, usual in names if getattr(self, n) != usual]
 
     @property
     def memory_bytes(self) -> int | None:

@@ -83,7 +83,7 @@ class Preparation:
         if only_missing_outputs:
             self._keep(missing_outputs(self.nodes, self.catalog))
         self.layers = len(self.graph.layers([node.name for node in self.nodes]))
-        check_inputs(self.nodes, self.catalog.registered, self.user_catalog)
+        check_inputs(self.nodes, self.catalog, self.user_catalog)
 
     def _resume(self, run_id: str | None) -> None:
         past = find_run(self.runs, run_id, self.manifest)

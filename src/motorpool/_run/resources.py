@@ -6,7 +6,10 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from motorpool import registry
 from motorpool._engine.pool import Pool
+from motorpool._system.exceptions import add_note
+from motorpool.errors import BackendError, ValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -142,3 +145,24 @@ def _close(places: Iterable[Place], *, but: Sequence[Store | None] = ()) -> None
             stores.append(store)
     for store in stores:
         store.close()
+
+
+def backends_by_name(backends: Any) -> dict[str, ExecutorBackend]:
+    """The backends that a runner was given by name, checked.
+
+    Raises:
+        ValidationError: If it is no mapping.
+        BackendError: If something in it is no backend; a note says which.
+    """
+    if not hasattr(backends, "items"):
+        raise ValidationError(
+            f"backends must be a dict of names to backends or executors, not {backends!r}."
+        )
+    found = {}
+    for name, backend in backends.items():
+        try:
+            found[name] = registry.resolve(backend)
+        except BackendError as error:
+            add_note(error, f"in backends[{name!r}]")
+            raise
+    return found

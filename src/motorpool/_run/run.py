@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from motorpool._run.options import RunSettings
     from motorpool._run.prepare import Preparation
     from motorpool._run.sites import Sites, Transports
+    from motorpool._system.signals import Cancellation
     from motorpool.events import Observer
 
 _logger = logging.getLogger("motorpool")
@@ -76,8 +77,11 @@ class Run:
         """
         self._sites.check(validate_nodes, validate_catalog)
 
-    def start(self) -> RunResult | BaseException:
+    def start(self, cancellation: Cancellation | None = None) -> RunResult | BaseException:
         """Run, and collect the results.
+
+        Args:
+            cancellation: Lets other threads end the run.
 
         Returns:
             The results, or what a node raised; several as an ExceptionGroup.
@@ -99,7 +103,7 @@ class Run:
                 self._journal.remove()
             raise
         try:
-            return self._execute(transports)
+            return self._execute(transports, cancellation)
         finally:
             transports.values.close()
             if self._journal is not None:
@@ -107,7 +111,9 @@ class Run:
             if self._checkpoint is not None:
                 sweep_checkpoint(self._checkpoint)
 
-    def _execute(self, transports: Transports) -> RunResult | BaseException:
+    def _execute(
+        self, transports: Transports, cancellation: Cancellation | None
+    ) -> RunResult | BaseException:
         prepared = self._prepared
         emit = Dispatcher(self._observers())
         emit(
@@ -116,7 +122,7 @@ class Run:
                 backend=self._sites.backend, max_workers=self._sites.max_workers,
             )
         )  # fmt: skip
-        engine = self._engine(transports, emit)
+        engine = self._engine(transports, emit, cancellation)
         try:
             engine.run()
         finally:
@@ -150,7 +156,9 @@ class Run:
             journal.flush()
         self._journal = journal
 
-    def _engine(self, transports: Transports, emit: Dispatcher) -> Engine:
+    def _engine(
+        self, transports: Transports, emit: Dispatcher, cancellation: Cancellation | None
+    ) -> Engine:
         prepared, nodes = self._prepared, self._prepared.nodes
         names = [node.name for node in nodes]
         report = Reporter(
@@ -171,7 +179,7 @@ class Run:
             fetch=transports.fetch,
         )  # fmt: skip
         pools = [site.pool for site in self._sites.all]
-        return Engine(list(zip(pools, transports.all, strict=True)), work)
+        return Engine(list(zip(pools, transports.all, strict=True)), work, cancellation)
 
     def _observers(self) -> Iterable[Observer]:
         if self._prepared.host is not None:

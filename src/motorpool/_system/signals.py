@@ -59,3 +59,37 @@ class Interrupts:
         else:
             self._caught.append(number)
             self._wake()
+
+
+class Cancelled(BaseException):
+    """Another thread has ended a run."""
+
+
+class Cancellation:
+    """Lets other threads end a run, once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._requested = False
+        self._wake: Callable[[], Any] | None = None
+
+    def cancel(self) -> None:
+        """Ask the run to end, now or as soon as it begins."""
+        with self._lock:
+            self._requested = True
+            if self._wake is not None:
+                self._wake()
+
+    def listen(self, wake: Callable[[], Any] | None) -> None:
+        """Have something called when the run is to end; None to have nothing called any more."""
+        with self._lock:
+            self._wake = wake
+
+    def check(self) -> None:
+        """Do what was asked for.
+
+        Raises:
+            Cancelled: If the run is to end.
+        """
+        if self._requested:
+            raise Cancelled

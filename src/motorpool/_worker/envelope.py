@@ -10,7 +10,13 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from motorpool._protocol.failure import Failure, as_failure, explain_readonly, pack
+from motorpool._protocol.failure import (
+    Failure,
+    as_failure,
+    explain_readonly,
+    explain_terminal,
+    pack,
+)
 from motorpool._protocol.messages import MANY, Load, Outcome
 from motorpool._store.allocate import allocating
 from motorpool._store.checkpoint import keep_payload
@@ -154,6 +160,7 @@ class Trip:
             _end_if_forked(me, error)
             if session.client.readonly:
                 explain_readonly(error)
+            explain_terminal(error)
             failure = pack(as_failure(error), session.client.dumps, session.client.loads)
             catalog.drop()
         _end_if_forked(me, None)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import IO, Any
 
 import click
 from rich.console import Console
 from rich.markup import escape
 from rich.tree import Tree
 
+from motorpool._pipeline.drawing import dot, mermaid, svg
 from motorpool._pipeline.graph import Graph
 from motorpool._summary import counted
 from motorpool.cli._target import load_pipeline
@@ -17,20 +18,25 @@ from motorpool.cli._target import load_pipeline
 
 @click.command()
 @click.argument("target")
-@click.option("--format", "form", type=click.Choice(["tree", "mermaid", "json"]), default="tree",
-              show_default=True, help="How to show it.")  # fmt: skip
-def graph(target: str, form: str) -> None:
+@click.option("--format", "form", type=click.Choice(["tree", "mermaid", "dot", "svg", "json"]),
+              default="tree", show_default=True, help="How to show it.")  # fmt: skip
+@click.option("-o", "--output", type=click.File("w", encoding="utf-8", lazy=False), default="-",
+              metavar="FILE", help="Where to write it; default standard output.")  # fmt: skip
+def graph(target: str, form: str, output: IO[str]) -> None:
     """Show the pipeline in TARGET: who reads what, and what can run side by side."""
     pipeline, _ = load_pipeline(target)
     nodes = list(pipeline.nodes)
     index = Graph.from_pipeline(nodes, pipeline.node_dependencies)
     layers = index.layers([node.name for node in nodes])
     if form == "tree":
-        Console().print(_tree(pipeline, nodes, layers))
-    elif form == "mermaid":
-        click.echo(_mermaid(nodes))
-    else:
-        click.echo(json.dumps(_plain(pipeline, nodes, index, layers), indent=2))
+        Console(file=output).print(_tree(pipeline, nodes, layers))
+        return
+    text = {
+        "mermaid": lambda: mermaid(nodes), "dot": lambda: dot(nodes),
+        "svg": lambda: svg(nodes, index),
+        "json": lambda: json.dumps(_plain(pipeline, nodes, index, layers), indent=2),
+    }[form]()  # fmt: skip
+    click.echo(text, file=output)
 
 
 def _tree(pipeline: Any, nodes: list[Any], layers: list[list[int]]) -> Tree:
@@ -43,22 +49,6 @@ def _tree(pipeline: Any, nodes: list[Any], layers: list[list[int]]) -> Tree:
             branch.add(f"[bold]{escape(nodes[i].name)}[/]: {escape(f'{reads} -> {writes}')}")
     top.add("outputs: " + escape(", ".join(sorted(pipeline.outputs())) or "none"))
     return top
-
-
-def _mermaid(nodes: list[Any]) -> str:
-    names = sorted({name for node in nodes for name in (*node.inputs, *node.outputs)})
-    datasets = {name: f"d{i}" for i, name in enumerate(names)}
-    lines = ["flowchart LR"]
-    lines += [f"    {key}([{_label(name)}])" for name, key in datasets.items()]
-    for i, node in enumerate(nodes):
-        lines.append(f"    n{i}[{_label(node.name)}]")
-        lines += [f"    {datasets[name]} --> n{i}" for name in node.inputs]
-        lines += [f"    n{i} --> {datasets[name]}" for name in node.outputs]
-    return "\n".join(lines)
-
-
-def _label(text: str) -> str:
-    return '"' + text.replace('"', "#quot;") + '"'
 
 
 def _plain(

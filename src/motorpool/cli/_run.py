@@ -95,11 +95,10 @@ def run(  # noqa: PLR0913, one argument an option
     need_modules(libraries_of(target))
     place.warm_up()  # while the pipeline and the rest of this are imported
     outcome = Outcome()
-    observers: list[Any] = [outcome]
+    bars = _watching(show_bar=sys.stderr.isatty() if progress is None else progress)
+    observers: list[Any] = [outcome, *bars]
     observers += [EventFile(events)] if events else []
     observers += [SummaryFile(summary_json)] if summary_json else []
-    bars = _watching(show_bar=sys.stderr.isatty() if progress is None else progress)
-    observers += bars
     runner = ParallelRunner(
         place, max_workers, is_async, on_failure=on_failure, timeout=timeout,
         retries=Retry(retries, retry_delay), observers=observers, checkpoint=checkpoint,
@@ -108,9 +107,9 @@ def run(  # noqa: PLR0913, one argument an option
     for bar in bars:
         bar.say(f"importing {target}")
     pipeline, module = load_pipeline(target)
-    chosen = {"node_names": nodes, "from_nodes": from_nodes, "to_nodes": to_nodes, "tags": tags}
-    chosen = {name: value for name, value in chosen.items() if value is not None}
-    pipeline = _chosen(pipeline, chosen)
+    pipeline = _chosen(
+        pipeline, node_names=nodes, from_nodes=from_nodes, to_nodes=to_nodes, tags=tags
+    )
     data = load_catalog(catalog, module)
     outputs = Outputs(pipeline, data, printed)
     runner._wants_results = bool(printed)  # noqa: SLF001, else none are loaded
@@ -124,8 +123,9 @@ def run(  # noqa: PLR0913, one argument an option
     return _supervise(work, outcome, outputs)
 
 
-def _chosen(pipeline: Any, wanted: dict[str, Any]) -> Any:
+def _chosen(pipeline: Any, **conditions: list[str] | None) -> Any:
     """The part of a pipeline that was asked for, ours or Kedro's."""
+    wanted: dict[str, Any] = {n: value for n, value in conditions.items() if value is not None}
     if not wanted:
         return pipeline
     try:
