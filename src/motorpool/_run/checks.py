@@ -93,8 +93,9 @@ def check_inputs(nodes: Sequence[Any], run_catalog: RunCatalog, catalog: Any) ->
 
 
 def _is_empty(dataset: Any) -> bool:
-    """Whether a dataset is in memory, and nothing was saved to it."""
-    return is_ephemeral(dataset) and not dataset_exists(dataset)
+    """Whether a dataset is in memory, with nothing behind it, and nothing was saved to it."""
+    caches = getattr(dataset, "_SINGLE_PROCESS", False)
+    return is_ephemeral(dataset) and not caches and not dataset_exists(dataset)
 
 
 def output_problems(nodes: Sequence[Any], catalog: RunCatalog) -> list[str]:
