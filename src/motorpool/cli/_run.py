@@ -18,6 +18,7 @@ from motorpool._protocol.failure import format_error, remote_traceback
 from motorpool._run.result import RESUME_HINT
 from motorpool._system.imports import need_modules
 from motorpool._system.libraries import libraries_of
+from motorpool.cli._configuration import Layers, read_parameters
 from motorpool.cli._observers import EventFile, Outcome, SummaryFile
 from motorpool.cli._outputs import Outputs
 from motorpool.cli._parameters import Assignment, selection
@@ -43,7 +44,13 @@ _BY_NAME = ("node_names", "from_nodes", "to_nodes")
 
 @click.command()
 @click.argument("target")
-@click.option("--catalog", metavar="REF", help="Where the catalog is, if not beside the pipeline.")
+@click.option(
+    "--catalog",
+    metavar="REF",
+    help="Where the catalog is, if not beside the pipeline; a TARGET or YAML.",
+)
+@click.option("--params", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+              help="YAML with the datasets `parameters` and `params:...`.")  # fmt: skip
 @click.option("-b", "--backend", default="direct", show_default=True, help="Where to run.")
 @click.option("-w", "--max-workers", type=int, help="Number of workers; by default one a core.")
 @click.option("-o", "--backend-option", "options", type=Assignment(), multiple=True,
@@ -79,13 +86,14 @@ _BY_NAME = ("node_names", "from_nodes", "to_nodes")
 @click.option("--progress/--no-progress", default=None,
               help="Show a progress bar; by default on a terminal.")  # fmt: skip
 def run(  # noqa: PLR0913, one argument an option
-    *, target: str, catalog: str | None, backend: str, max_workers: int | None,
-    options: tuple[tuple[str, str], ...], is_async: bool, nodes: list[str] | None,
-    from_nodes: list[str] | None, to_nodes: list[str] | None, tags: list[str] | None,
-    only_missing_outputs: bool, resume: str | None, checkpoint: str | None,
-    memory_limit: str | None, readonly_inputs: bool, no_fuse: bool, on_failure: Any,
-    retries: int, retry_delay: float, timeout: float | None, events: IO[str] | None,
-    summary_json: IO[str] | None, printed: tuple[str, ...], progress: bool | None,
+    *, target: str, catalog: str | None, params: Path | None, backend: str,
+    max_workers: int | None, options: tuple[tuple[str, str], ...], is_async: bool,
+    nodes: list[str] | None, from_nodes: list[str] | None, to_nodes: list[str] | None,
+    tags: list[str] | None, only_missing_outputs: bool, resume: str | None,
+    checkpoint: str | None, memory_limit: str | None, readonly_inputs: bool, no_fuse: bool,
+    on_failure: Any, retries: int, retry_delay: float, timeout: float | None,
+    events: IO[str] | None, summary_json: IO[str] | None, printed: tuple[str, ...],
+    progress: bool | None,
 ) -> int:  # fmt: skip
     """Run the pipeline in TARGET.
 
@@ -111,6 +119,7 @@ def run(  # noqa: PLR0913, one argument an option
         pipeline, node_names=nodes, from_nodes=from_nodes, to_nodes=to_nodes, tags=tags
     )
     data = load_catalog(catalog, module)
+    data = data if params is None else Layers(read_parameters(params), data)
     outputs = Outputs(pipeline, data, printed)
     runner._wants_results = bool(printed)  # noqa: SLF001, else none are loaded
 

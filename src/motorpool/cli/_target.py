@@ -14,6 +14,7 @@ import click
 
 import motorpool
 from motorpool.catalog import DataCatalog
+from motorpool.cli._configuration import SUFFIXES, read_catalog
 from motorpool.errors import unknown_names
 
 if TYPE_CHECKING:
@@ -47,8 +48,8 @@ def load_catalog(reference: str | None, module: ModuleType) -> Any:
     """Find a catalog.
 
     Args:
-        reference: Like a target, with `catalog` as the attribute's default; None to look for
-            `catalog` in the pipeline's module, which need not have one.
+        reference: Like a target, with `catalog` as the attribute's default, or a file of YAML;
+            None to look for `catalog` in the pipeline's module, which need not have one.
         module: The pipeline's module.
 
     Raises:
@@ -59,6 +60,8 @@ def load_catalog(reference: str | None, module: ModuleType) -> Any:
         if catalog is None:
             return DataCatalog()
         return _called(catalog, "catalog", module.__name__)
+    if Path(reference).suffix in SUFFIXES:
+        return read_catalog(Path(reference))
     found_module, attribute = _load(reference)
     return _attribute(found_module, attribute or "catalog", reference)
 
@@ -72,8 +75,13 @@ def _load(target: str) -> tuple[ModuleType, str | None]:
         if not (path / "pipeline.py").is_file():
             raise click.UsageError(f"The folder {place!r} holds no pipeline.py.")
         path /= "pipeline.py"
-    if path.is_file():
+    if path.is_file() and path.suffix not in SUFFIXES:
         return _load_file(path.resolve()), attribute or None
+    if path.suffix in SUFFIXES:
+        raise click.UsageError(
+            f"{place!r} is no pipeline. A catalog in YAML goes with --catalog, parameters with "
+            "--params."
+        )
     if path.suffix == ".py" or "/" in place or "\\" in place:
         raise click.UsageError(_no_such_file(path))
     return _load_module(place), attribute or None

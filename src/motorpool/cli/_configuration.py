@@ -1,0 +1,176 @@
+"""Catalogs and parameters in files of YAML, as Kedro's projects have them, without a project."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from motorpool.catalog import DataCatalog
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+SUFFIXES = frozenset({".yml", ".yaml"})
+
+
+class Layers:
+    """Two catalogs as one.
+
+    Args:
+        upper: Data by name, which come first.
+        lower: Anything with `get(name)` and `in`.
+        path: The file that this comes from, if it comes from one.
+    """
+
+    def __init__(self, upper: Mapping[str, Any], lower: Any, path: Path | None = None) -> None:
+        self._upper, self._lower, self._path = DataCatalog(upper), lower, path
+
+    def get(self, name: str) -> Any:
+        """The dataset of a name, or None.
+
+        Raises:
+            click.UsageError: If it cannot be made of what the file says.
+        """
+        if name in self._upper:
+            return self._upper.get(name)
+        try:
+            return self._lower.get(name)
+        except Exception as error:
+            if self._path is None:
+                raise
+            raise click.UsageError(f"{self._path}: {error}") from error
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._upper or name in self._lower
+
+    def keys(self) -> Iterable[str]:
+        """The names of both, as far as they have any to tell."""
+        others = getattr(self._lower, "keys", list)
+        return {*self._upper.keys(), *others()}
+
+
+def read_catalog(path: Path) -> Any:
+    """The catalog that a file describes: a dataset's name, its `type`, and its arguments.
+
+    Types are those of Kedro and kedro-datasets, if these are installed, and any class by its full
+    name. Patterns are Kedro's. Credentials are in `credentials.yml` beside the file.
+
+    Raises:
+        click.UsageError: If it cannot be read so; names the file, and the dataset.
+    """
+    config, own, others = _read(path), {}, {}
+    for name, entry in config.items():
+        if name.startswith("_"):  # what others are made of, by Kedro's rule
+            continue
+        if not isinstance(entry, dict) or not isinstance(entry.get("type"), str):
+            raise click.UsageError(
+                f"{path}: the dataset {name!r} needs a `type`, such as pandas.CSVDataset or "
+                "motorpool.PickleDataset."
+            )
+        kind = _class_of(entry["type"])
+        if kind is None or "{" in name or _is_kedros(kind):
+            others[name] = entry
+        else:
+            own[name] = _made(path, name, kind, entry)
+    if not others:
+        return Layers(own, {})
+    beside = path.with_name("credentials.yml")
+    return Layers(own, _kedros(path, others, _read(beside) if beside.is_file() else None), path)
+
+
+def read_parameters(path: Path) -> dict[str, Any]:
+    """The datasets that Kedro makes of parameters: `parameters`, and `params:a.b` for each.
+
+    Raises:
+        click.UsageError: If the file cannot be read.
+    """
+    parameters = _read(path)
+    found: dict[str, Any] = {"parameters": parameters}
+
+    def add(prefix: str, values: dict[str, Any]) -> None:
+        for key, value in values.items():
+            found[f"params:{prefix}{key}"] = value
+            if isinstance(value, dict):
+                add(f"{prefix}{key}.", value)
+
+    add("", parameters)
+    return found
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        import yaml  # type: ignore[import-untyped]  # noqa: PLC0415, not everyone has it
+    except ImportError as error:
+        raise click.UsageError(
+            f"To read {path}, YAML has to be installed: pip install pyyaml."
+        ) from error
+    try:
+        text = path.read_text(encoding="utf-8")
+        found = _resolved(path, text) if "${" in text else yaml.safe_load(text)
+    except FileNotFoundError:
+        raise click.UsageError(f"There is no file {str(path)!r}.") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise click.UsageError(f"{path} cannot be read: {error}") from error
+    if found is not None and not isinstance(found, dict):
+        raise click.UsageError(f"{path} holds a {type(found).__name__}, not names with values.")
+    return {str(name): value for name, value in (found or {}).items()}
+
+
+def _resolved(path: Path, text: str) -> Any:
+    """YAML with ${...} in it, which OmegaConf fills in."""
+    try:
+        from omegaconf import OmegaConf  # noqa: PLC0415, not everyone has it
+        from omegaconf.errors import OmegaConfBaseException  # noqa: PLC0415, as above
+    except ImportError as error:
+        raise click.UsageError(
+            f"{path} has ${{...}} in it, which OmegaConf fills in: pip install omegaconf."
+        ) from error
+    try:
+        return OmegaConf.to_container(OmegaConf.create(text), resolve=True)
+    except OmegaConfBaseException as error:
+        raise click.UsageError(f"{path} cannot be read: {error}") from error
+
+
+def _class_of(name: str) -> Any:
+    """The class of a full name, or None."""
+    for full in (name, f"motorpool.{name}"):
+        module, _, attribute = full.rpartition(".")
+        try:
+            found = getattr(importlib.import_module(module), attribute, None)
+        except (ImportError, ValueError):
+            continue
+        if isinstance(found, type):
+            return found
+    return None
+
+
+def _is_kedros(kind: type) -> bool:
+    return any(base.__module__.partition(".")[0] == "kedro" for base in kind.__mro__)
+
+
+def _made(path: Path, name: str, kind: type, entry: dict[str, Any]) -> Any:
+    arguments = {key: value for key, value in entry.items() if key not in {"type", "metadata"}}
+    try:
+        return kind(**arguments)
+    except Exception as error:
+        raise click.UsageError(
+            f"{path}: the dataset {name!r} cannot be made: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _kedros(path: Path, config: dict[str, Any], credentials: dict[str, Any] | None) -> Any:
+    try:
+        from kedro.io import DataCatalog as KedroCatalog  # noqa: PLC0415, takes a second
+    except ImportError as error:
+        types = ", ".join(sorted({entry["type"] for entry in config.values()}))
+        raise click.UsageError(
+            f"{path}: there is no class {types}. Datasets of Kedro need pip install kedro "
+            "kedro-datasets; others need their full name."
+        ) from error
+    try:
+        return KedroCatalog.from_config(config, credentials)
+    except Exception as error:
+        raise click.UsageError(f"{path}: {error}") from error
