@@ -129,7 +129,7 @@ def _read(folder: Path) -> PastRun:
         _structure(run.manifest)
     except (OSError, ValueError, TypeError, LookupError) as error:
         raise ResumeError(f"The journal in {folder} cannot be read: {error}") from error
-    for record in _records(text):
+    for record in records(text):
         if "journal" in record:
             run.head = record
         elif "completed" in record:
@@ -139,7 +139,7 @@ def _read(folder: Path) -> PastRun:
     return run
 
 
-def _records(text: str) -> Iterator[dict[str, Any]]:
+def records(text: str) -> Iterator[dict[str, Any]]:
     """The records of a journal, up to a line that is none: a run was killed while it wrote it."""
     for line in text.splitlines():
         try:
@@ -166,7 +166,7 @@ def durations(folder: Path, wanted: Iterable[str]) -> dict[str, tuple[str, float
         code = {row[0]: row[3] for row in json.loads((folder / PIPELINE).read_text())}
         if code.keys().isdisjoint(wanted):
             return {}
-        for record in _records((folder / JOURNAL).read_text()):
+        for record in records((folder / JOURNAL).read_text()):
             if "completed" in record and "seconds" in record:
                 found[record["completed"]] = code[record["completed"]], record["seconds"]
     return found

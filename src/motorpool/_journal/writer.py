@@ -117,7 +117,7 @@ class RunJournal:
     def remove(self) -> None:
         """Close, and leave nothing: the run has not begun."""
         self.close()
-        _remove(self.folder)
+        remove_run(self.folder)
 
     def _write(self, line: Mapping[str, Any]) -> None:
         self._write_text(json.dumps(line))
@@ -159,17 +159,17 @@ def _prune(folder: Path) -> None:
             with contextlib.suppress(OSError):
                 old = time.time() - (folder / name).stat().st_mtime > _HALF_MADE
                 if old and not is_alive(folder / name):
-                    _remove(folder / name)
+                    remove_run(folder / name)
     if len(names) < _MOST_RUNS + _SPARE:  # to look at all of them takes as long as 30 nodes
         return
     ids = run_ids(folder)
     for run_id in ids[: max(0, len(ids) - _MOST_RUNS + 1)]:
         with contextlib.suppress(OSError):
             if not is_alive(folder / run_id):
-                _remove(folder / run_id)
+                remove_run(folder / run_id)
 
 
-def _remove(folder: Path) -> None:
+def remove_run(folder: Path) -> None:
     """Remove a run's own files, and its folder if nothing else is in it."""
     for name in (JOURNAL, PIPELINE, LOCK):
         (folder / name).unlink(missing_ok=True)

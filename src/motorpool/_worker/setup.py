@@ -13,6 +13,7 @@ from motorpool._protocol.logs import LogWriter, redirect
 from motorpool._system.children import end_children_at_exit
 from motorpool._system.exceptions import add_note
 from motorpool._system.process import limit_threads, watch_parent
+from motorpool._system.streams import forgive_closed_pipes
 from motorpool._worker.process_state import ProcessState
 
 if TYPE_CHECKING:
@@ -84,6 +85,8 @@ def _set_up_once() -> OwnedProcess:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError):
             stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    with contextlib.suppress(OSError, ValueError):
+        forgive_closed_pipes(line_buffering=True)
     if "numpy.random" in sys.modules:  # forked with it, it would draw what others draw
         sys.modules["numpy.random"].seed()
     return OwnedProcess()

@@ -7,6 +7,7 @@ from importlib import import_module
 
 import click
 
+from motorpool._system.streams import forgive_closed_pipes, take_any_text
 from motorpool.errors import MotorpoolError
 
 __all__ = ["load", "main"]
@@ -18,7 +19,7 @@ _INTERRUPTED = 130
 class _Commands(click.Group):
     """Imports a command when it is called for: `motorpool run` needs no plots."""
 
-    names = ("backends", "bench", "check", "graph", "new-backend", "run")
+    names = ("backends", "bench", "check", "graph", "new-backend", "run", "runs")
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002, click's signature
         """Names of the commands."""
@@ -49,6 +50,8 @@ def load(arguments: list[str]) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command and exit: 0 for success, 1 for a failed node, 2 for a user's mistake."""
+    forgive_closed_pipes()
+    take_any_text()
     try:
         code = _motorpool.main(arguments, prog_name="motorpool", standalone_mode=False)
     except click.ClickException as error:

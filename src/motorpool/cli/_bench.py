@@ -19,6 +19,7 @@ from motorpool.bench._page import page
 from motorpool.bench._pyperf import comparison_json, suite_json
 from motorpool.bench._tables import comparison_table, failures, suite_table
 from motorpool.bench._trials import Trials
+from motorpool.cli import _completion as completion
 from motorpool.cli._parameters import Names, Numbers
 from motorpool.cli._signals import INTERRUPTED, TERMINATED, Signals, Terminated
 from motorpool.cli._target import load_catalog, load_pipeline
@@ -35,9 +36,10 @@ _WIDTH = 160
 
 
 @click.command()
-@click.argument("target", required=False)
+@click.argument("target", required=False, shell_complete=completion.targets)
 @click.option("--catalog", metavar="REF", help="Where the catalog is, if not beside the pipeline.")
-@click.option("--backends", type=Names(), help="By default all that are installed.")
+@click.option("--backends", type=Names(), help="By default all that are installed.",
+              shell_complete=completion.backends)  # fmt: skip
 @click.option("-w", "--max-workers", type=Numbers(),
               help="Numbers of workers; by default one a core.")  # fmt: skip
 @click.option("--repeat", type=click.IntRange(min=1), metavar="N",

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from motorpool.cli import _completion as completion
 from motorpool.cli._parameters import Assignment
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _NEEDED = ("psutil", "pytest")
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completion.backends)
 @click.option("--level", type=click.Choice(_LEVELS), default="faults", show_default=True,
               help="Run the tests of this level and of those before it.")  # fmt: skip
 @click.option("-o", "--backend-option", "options", type=Assignment(), multiple=True,

@@ -81,12 +81,18 @@ def read_catalog(path: Path) -> Any:
     return Layers(own, _kedros(path, others, _read(beside) if beside.is_file() else None), path)
 
 
-def read_parameters(path: Path) -> dict[str, Any]:
-    """The datasets that Kedro makes of parameters: `parameters`, and `params:a.b` for each.
+def with_parameters(catalog: Any, path: Path | None) -> Any:
+    """A catalog with the datasets of Kedro's for parameters: `parameters` and `params:a.b`.
+
+    Args:
+        catalog: Anything with `get(name)` and `in`.
+        path: A file of parameters, or None for none.
 
     Raises:
         click.UsageError: If the file cannot be read.
     """
+    if path is None:
+        return catalog
     parameters = _read(path)
     found: dict[str, Any] = {"parameters": parameters}
 
@@ -97,7 +103,7 @@ def read_parameters(path: Path) -> dict[str, Any]:
                 add(f"{prefix}{key}.", value)
 
     add("", parameters)
-    return found
+    return Layers(found, catalog)
 
 
 def _read(path: Path) -> dict[str, Any]:

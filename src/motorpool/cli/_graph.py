@@ -13,14 +13,16 @@ from rich.tree import Tree
 from motorpool._pipeline.drawing import dot, mermaid, svg
 from motorpool._pipeline.graph import Graph
 from motorpool._summary import counted
+from motorpool.cli import _completion as completion
 from motorpool.cli._target import load_pipeline
 
 
 @click.command()
-@click.argument("target")
+@click.argument("target", shell_complete=completion.targets)
 @click.option("--format", "form", type=click.Choice(["tree", "mermaid", "dot", "svg", "json"]),
               default="tree", show_default=True, help="How to show it.")  # fmt: skip
-@click.option("-o", "--output", type=click.File("w", encoding="utf-8", lazy=False), default="-",
+@click.option("-o", "--output", default="-",
+              type=click.File("w", encoding="utf-8", errors="backslashreplace", lazy=False),
               metavar="FILE", help="Where to write it; default standard output.")  # fmt: skip
 def graph(target: str, form: str, output: IO[str]) -> None:
     """Show the pipeline in TARGET: who reads what, and what can run side by side."""

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from motorpool.cli._completion import nodes, tags
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -60,11 +62,12 @@ class Assignment(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 
 def selection(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that choose nodes."""
-    for flag, text in (
-        ("--nodes", "Run these nodes only."),
-        ("--from-nodes", "Run these nodes and everything after them."),
-        ("--to-nodes", "Run these nodes and everything before them."),
-        ("--tags", "Run nodes with one of these tags."),
+    for flag, text, choices in (
+        ("--nodes", "Run these nodes only.", nodes),
+        ("--from-nodes", "Run these nodes and everything after them.", nodes),
+        ("--to-nodes", "Run these nodes and everything before them.", nodes),
+        ("--tags", "Run nodes with one of these tags.", tags),
     ):
-        command = click.option(flag, type=Names(), help=text)(command)
+        option = click.option(flag, type=Names(), help=text, shell_complete=choices)
+        command = option(command)
     return command

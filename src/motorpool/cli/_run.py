@@ -18,7 +18,8 @@ from motorpool._protocol.failure import format_error, remote_traceback
 from motorpool._run.result import RESUME_HINT
 from motorpool._system.imports import need_modules
 from motorpool._system.libraries import libraries_of
-from motorpool.cli._configuration import Layers, read_parameters
+from motorpool.cli import _completion as completion
+from motorpool.cli._configuration import with_parameters
 from motorpool.cli._observers import EventFile, Outcome, SummaryFile
 from motorpool.cli._outputs import Outputs
 from motorpool.cli._parameters import Assignment, selection
@@ -43,7 +44,7 @@ _BY_NAME = ("node_names", "from_nodes", "to_nodes")
 
 
 @click.command()
-@click.argument("target")
+@click.argument("target", shell_complete=completion.targets)
 @click.option(
     "--catalog",
     metavar="REF",
@@ -51,7 +52,8 @@ _BY_NAME = ("node_names", "from_nodes", "to_nodes")
 )
 @click.option("--params", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
               help="YAML with the datasets `parameters` and `params:...`.")  # fmt: skip
-@click.option("-b", "--backend", default="direct", show_default=True, help="Where to run.")
+@click.option("-b", "--backend", default="direct", show_default=True, help="Where to run.",
+              shell_complete=completion.backends)  # fmt: skip
 @click.option("-w", "--max-workers", type=int, help="Number of workers; by default one a core.")
 @click.option("-o", "--backend-option", "options", type=Assignment(), multiple=True,
               help="An option of the backend; may be given several times.")  # fmt: skip
@@ -82,6 +84,7 @@ _BY_NAME = ("node_names", "from_nodes", "to_nodes")
 @click.option("--summary-json", type=click.File("w", lazy=False), metavar="FILE",
               help="Write the summary, with the times of each node, as JSON.")  # fmt: skip
 @click.option("--print", "printed", metavar="NAME", multiple=True,
+              shell_complete=completion.outputs,
               help="Print an output after the run; may be given several times.")  # fmt: skip
 @click.option("--progress/--no-progress", default=None,
               help="Show a progress bar; by default on a terminal.")  # fmt: skip
@@ -118,8 +121,7 @@ def run(  # noqa: PLR0913, one argument an option
     pipeline = _chosen(
         pipeline, node_names=nodes, from_nodes=from_nodes, to_nodes=to_nodes, tags=tags
     )
-    data = load_catalog(catalog, module)
-    data = data if params is None else Layers(read_parameters(params), data)
+    data = with_parameters(load_catalog(catalog, module), params)
     outputs = Outputs(pipeline, data, printed)
     runner._wants_results = bool(printed)  # noqa: SLF001, else none are loaded
 
