@@ -1,4 +1,4 @@
-"""The whole suite on every Python that is here, and once with the lowest dependencies.
+"""The whole suite on every Python that is here, once with the lowest dependencies, and installs.
 
     uv run just matrix [pytest's arguments]
 
@@ -51,7 +51,8 @@ def lowest(arguments: list[str]) -> list[Stage]:
 def main(arguments: list[str]) -> int:
     """Run it."""
     stages = [stage for python in installed() for stage in suite(python, arguments)]
-    return run_all([*stages, *lowest(arguments)])
+    install = Stage(name="install", commands=[["uv", "run", "python", "tools/install.py"]])
+    return run_all([*stages, *lowest(arguments), install])
 
 
 if __name__ == "__main__":

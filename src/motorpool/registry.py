@@ -144,7 +144,7 @@ def _find(name: str) -> type[ExecutorBackend]:
     if name not in found:
         raise UnknownBackendError(
             unknown_names("backend", [name], found)
-            + " Others come as packages of their own: pip install motorpool[loky], for example.",
+            + " Others come as packages of their own, such as motorpool-loky.",
             backend=name,
         )
     claims = _used(found[name])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures.process
 from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -52,14 +53,25 @@ class ProcessOptions:
             raise ValueError(f"max_tasks_per_child must be at least 1, not {tasks}.")
         if self.start_method == "fork":
             raise ValueError("max_tasks_per_child does not go with start_method='fork'.")
-        # Fixed in 3.13 to 3.15 by this method, never in 3.11 and 3.12 (python/cpython#140900);
-        # with one task a worker the mistaken count cannot arise.
-        if tasks > 1 and not hasattr(ProcessPoolExecutor, "_replace_dead_worker"):
+        if tasks > 1 and not _replaces_workers():
             raise ValueError(
                 f"max_tasks_per_child={tasks} makes this Python's ProcessPoolExecutor hang "
                 "(https://github.com/python/cpython/issues/115634). Use 1, a newer Python, or the "
                 "backend 'direct', which has the same option."
             )
+
+
+def _replaces_workers() -> bool:
+    """Whether this Python's pool replaces each worker that has done its tasks.
+
+    So it does where a class of the module has this method, which some releases of 3.13 to 3.15
+    brought, and never in 3.11 and 3.12 (python/cpython#140900); with one task a worker the mistaken
+    count cannot arise.
+    """
+    classes = [
+        kind for kind in vars(concurrent.futures.process).values() if isinstance(kind, type)
+    ]
+    return any("_replace_dead_worker" in vars(kind) for kind in classes)
 
 
 class ProcessBackend(ExecutorBackend):

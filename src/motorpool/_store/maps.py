@@ -192,7 +192,8 @@ class Maps:
 
     def _keep_written(self, fd: int, mapped: mmap.mmap) -> None:
         while len(self._written) >= _MOST_WRITTEN:
-            self._written.pop(next(iter(self._written)), None)
+            with contextlib.suppress(StopIteration, RuntimeError):  # another thread was faster
+                self._written.pop(next(iter(self._written)), None)
         if os.fstat(fd).st_nlink:  # else it has been removed, and would only hold memory
             self._written[_file(fd)] = mapped
 

@@ -44,7 +44,7 @@ def check(name: str, level: str, options: tuple[tuple[str, str], ...], as_json: 
         if error.name not in _NEEDED:
             raise
         raise click.ClickException(
-            f"The kit needs {error.name}: pip install 'motorpool[testing]'"
+            f"The kit needs {error.name}: pip install pytest psutil"
         ) from error
     with os.fdopen(os.dup(2), "w") as terminal:  # pytest takes the other
         bar = Progress(

@@ -36,6 +36,7 @@ class Signals:
     def __init__(self) -> None:
         self._previous: dict[int, Any] = {}
         self._raised = float("-inf")
+        self._calls = 0  # of the handler
         self._unraisablehook = sys.unraisablehook
         # Its `put` may be interrupted by a handler that puts something as well.
         self._swallows: SimpleQueue[int | None] = SimpleQueue()
@@ -52,6 +53,7 @@ class Signals:
         sys.unraisablehook = self._unraisablehook
         for number, handler in self._previous.items():
             signal.signal(number, handler)
+        self._previous.clear()  # what has not been raised by now is not raised any more
         self._swallows.put(None)
 
     def ignore(self) -> None:
@@ -62,6 +64,7 @@ class Signals:
         self._previous.clear()
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
+        self._calls += 1
         if _is_within(frame, Signals._swallowed.__code__):
             self._swallows.put(number)  # it would swallow this one as well
             return
@@ -85,8 +88,11 @@ class Signals:
         """Send each signal that was swallowed once more, a moment later."""
         while (number := self._swallows.get()) is not None:
             time.sleep(_AGAIN)
-            if self._previous:
+            before = self._calls
+            # One that comes just before the main thread blocks does not wake it up.
+            while self._previous and self._calls == before:
                 _interrupt_main(number)
+                time.sleep(_AGAIN)
 
 
 def _is_within(frame: FrameType | None, code: CodeType) -> bool:
