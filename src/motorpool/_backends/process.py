@@ -65,8 +65,8 @@ def _replaces_workers() -> bool:
     """Whether this Python's pool replaces each worker that has done its tasks.
 
     So it does where a class of the module has this method, which some releases of 3.13 to 3.15
-    brought, and never in 3.11 and 3.12 (python/cpython#140900); with one task a worker the mistaken
-    count cannot arise.
+    brought, and never in 3.11 and 3.12 (python/cpython#140900); with one task a worker the
+    mistaken count cannot arise.
     """
     classes = [
         kind for kind in vars(concurrent.futures.process).values() if isinstance(kind, type)
