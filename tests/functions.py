@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import logging
 import os
 import signal
 import sys
@@ -279,3 +280,18 @@ class SlowDataset(Dataset):
     def save(self, data):
         time.sleep(0.1)
         Path(self.path).write_text(str(data))
+
+
+def repeated(x):
+    return b"x" * x * 1_000_000
+
+
+def log_it(x):
+    logging.getLogger("mine").warning("logged %s", x)
+    return x
+
+
+def zeros(n):
+    import numpy as np
+
+    return np.zeros(n)

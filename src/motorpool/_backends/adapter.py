@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import logging
 import os
 import threading
 from concurrent.futures import BrokenExecutor
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Executor
 
+_logger = logging.getLogger("motorpool")
 # A cluster may start a worker first. After this time (s) something is wrong that needs saying.
 _PROBE_TIME = 120.0
 
@@ -70,6 +73,40 @@ class AdoptedBackend(ExecutorBackend):
         return executor
 
 
+def load_worker() -> str:
+    """Import what a worker needs, in a worker.
+
+    Returns:
+        Why numpy cannot be loaded there; empty if it can, or is not installed.
+    """
+    import motorpool._worker.main  # noqa: PLC0415, F401, in the worker
+
+    if importlib.util.find_spec("numpy") is None:
+        return ""
+    try:
+        import numpy  # noqa: ICN001, PLC0415, F401, as above
+    except ImportError as error:
+        return str(error).strip().splitlines()[-1]
+    return ""
+
+
+def _look_into_interpreter(executor: Executor) -> None:
+    """Check that our code runs in an interpreter, and say in one line what does not.
+
+    Raises:
+        BackendError: If our code does not.
+    """
+    kind = type(executor).__name__
+    try:
+        obstacle = executor.submit(load_worker).result(timeout=_PROBE_TIME)
+    except Exception as error:
+        raise BackendError(
+            f"The interpreters of {executor!r} cannot load Motorpool: {error}", backend=kind
+        ) from error
+    if obstacle:
+        _logger.warning("%s runs nodes of pure Python only: numpy says, %s", kind, obstacle)
+
+
 def _capabilities(executor: Executor, *, owned: bool) -> Capabilities:
     import tempfile  # noqa: PLC0415, takes 5 ms, for a case that is rare
 
@@ -93,6 +130,7 @@ def _capabilities(executor: Executor, *, owned: bool) -> Capabilities:
         isolation = Isolation.NONE if alone else Isolation.THREAD
     elif found.pid == os.getpid():  # nothing is shared, and yet nothing can be killed
         isolation = Isolation.INTERPRETER
+        _look_into_interpreter(executor)
     else:
         isolation = Isolation.PROCESS if found.sees_files else Isolation.CLUSTER
     return Capabilities(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from motorpool._protocol.sources import with_sources
 from motorpool._store import make_exception, state_of
 from motorpool._system.exceptions import add_note, causes, set_attributes, set_cause
+from motorpool._system.interpreters import is_beside_others
 from motorpool.errors import NodeError, RemoteError, WorkerCrashedError
 
 if TYPE_CHECKING:
@@ -240,6 +241,16 @@ def explain_terminal(error: BaseException) -> None:
             error,
             "A node in another process has no terminal to read from. To use input(), breakpoint() "
             "or a debugger in it, run on the backend 'sequential'.",
+        )
+
+
+def explain_interpreter(error: BaseException) -> None:
+    """Note on an import that fails because of where the node runs which module it is."""
+    if "subinterpreter" in str(error) and is_beside_others():  # numpy says so at great length
+        add_note(
+            error,
+            "The node runs in an interpreter beside others in one process, where numpy and most "
+            "other extension modules cannot be loaded. Run it on threads or in a process.",
         )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import faulthandler
 import os
 from pathlib import Path
 
@@ -24,7 +23,10 @@ class FaultWriter:
         """Choose the folder for what follows; None leaves things as they are."""
         if folder is None or folder == self._folder:
             return
-        with contextlib.suppress(OSError):
+        # The second where the worker is an interpreter beside others in one process.
+        with contextlib.suppress(OSError, ImportError):
+            import faulthandler  # noqa: PLC0415, see above
+
             path = folder / f"{os.getpid()}{_SUFFIX}"
             file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             faulthandler.enable(file)

@@ -25,6 +25,7 @@ from motorpool._store.driver import FileStore
 from motorpool._store.exceptions import make_exception, state_of
 from motorpool._store.format import dump, is_whole, layout, write_file
 from motorpool._store.in_band import InBandClient, InBandStore
+from motorpool._store.maps import close_maps
 from motorpool._store.out_of_band import Pickled
 from motorpool._store.owned import OwnedValue
 from motorpool._store.pickling import dumps, reduce_out_of_band
@@ -54,6 +55,7 @@ __all__ = [
     "StoredValue",
     "Undefined",
     "as_main",
+    "close_maps",
     "dump",
     "dumps",
     "is_whole",

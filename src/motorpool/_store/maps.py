@@ -239,6 +239,13 @@ class Maps:
                 self._unused.popitem()[1].drop()
         self._written.clear()
 
+    def close(self) -> None:
+        """Give up all descriptors; views stay valid."""
+        self.forget_unused()
+        while self._used:
+            with contextlib.suppress(KeyError, OSError):
+                self._used.popitem()[1].drop()
+
     def before_fork(self) -> None:
         """Maps in use are the child's as well: their locks must not be undone by hand."""
         for entry in list(self._used.values()):
@@ -246,6 +253,7 @@ class Maps:
 
 
 maps = Maps()
+close_maps = maps.close
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=maps.before_fork)
 

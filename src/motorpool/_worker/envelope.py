@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from motorpool._protocol.failure import (
     Failure,
     as_failure,
+    explain_interpreter,
     explain_readonly,
     explain_terminal,
     pack,
@@ -161,6 +162,7 @@ class Trip:
             if session.client.readonly:
                 explain_readonly(error)
             explain_terminal(error)
+            explain_interpreter(error)
             failure = pack(as_failure(error), session.client.dumps, session.client.loads)
             catalog.drop()
         _end_if_forked(me, None)

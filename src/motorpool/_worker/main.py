@@ -8,11 +8,14 @@ envelope: stamp -> task, on a catalog -> stamp -> outcomes, as bytes
 
 from __future__ import annotations
 
+import atexit
 import pickle
 from functools import lru_cache
 
+from motorpool._store import close_maps
+from motorpool._system.interpreters import is_beside_others
 from motorpool._worker.envelope import Trip
-from motorpool._worker.session import Session
+from motorpool._worker.session import Session, close_output
 
 
 def run_envelope(data: bytes) -> bytes:
@@ -30,6 +33,17 @@ def run_envelope(data: bytes) -> bytes:
     session.attach_output()
     with session.as_main():
         return Trip(session).run(loads) + session.take_logs()
+
+
+def _close_files() -> None:
+    """Close what is open: the process goes on when this interpreter has ended."""
+    _session.cache_clear()
+    close_output()
+    close_maps()
+
+
+if is_beside_others():
+    atexit.register(_close_files)
 
 
 @lru_cache(maxsize=2)  # two runs may share the workers of one runner

@@ -14,7 +14,7 @@ from motorpool._protocol.messages import owner_tag
 from motorpool._protocol.spool import OUTCOMES, SpoolWriter
 from motorpool._protocol.status import STATUS, StatusTable
 from motorpool._store import INLINE_LIMIT, Pickled, ScriptModule, as_main
-from motorpool._worker.setup import set_up_process
+from motorpool._worker.setup import set_up_interpreter, set_up_process
 from motorpool._worker.task import Hooks
 
 if TYPE_CHECKING:
@@ -60,11 +60,12 @@ class Session:
         self._seconds: dict[int, float] = {}  # that each function took when it last ran
         self._datasets: dict[str, Any] = {}
         self.owned = set_up_process(self.settings)
+        self._own = self.owned or set_up_interpreter()
         script = self._plan.script
         self._script = None if script.is_here else ScriptModule(script, client.loads)
         with self.as_main():
-            if self.owned is not None:
-                self.owned.settings.use(self._process, client.loads)
+            if self._own is not None:
+                self._own.settings.use(self._process, client.loads)
             context = CapturedContext.loads(equipment.context, client.loads)
             host = equipment.host
             self.host: Host | None = None if host is None else client.loads(host)
@@ -76,7 +77,8 @@ class Session:
             self.context = NodeContext(context)  # with what the hooks have set in it
         if self.owned is not None:
             self.owned.state.capture()
-            redirect(self.owned.log, self.settings.log_levels)  # imports may have changed it
+        if self._own is not None:
+            redirect(self._own.log, self.settings.log_levels)  # imports may have changed it
 
     def as_main(self) -> AbstractContextManager[None]:
         """Give this process the names of the user's script; while it lasts, or for good."""
@@ -87,12 +89,13 @@ class Session:
         if self.owned is not None:
             if self.owned.settings.use(self._process, self.client.loads):
                 self.owned.state.capture()
-            self.owned.log.point_to(self._scratch)
             self.owned.faults.point_to(self._scratch)
+        if self._own is not None:
+            self._own.log.point_to(self._scratch)
 
     def take_logs(self) -> bytes:
         """Log records that no file takes, for `handle_taken`."""
-        return b"" if self.owned is None else self.owned.log.take()
+        return b"" if self._own is None else self._own.log.take()
 
     @property
     def stopping(self) -> bool:
@@ -166,3 +169,11 @@ class Session:
         if self.owned is not None and self.owned.state.capture_imports():
             redirect(self.owned.log, self.settings.log_levels)
         return value
+
+
+def close_output() -> None:
+    """Close the files that this worker writes for its driver."""
+    _spool.close()
+    own = set_up_interpreter()
+    if own is not None:
+        own.log.point_to(None)

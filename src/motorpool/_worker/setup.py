@@ -12,6 +12,7 @@ from motorpool._protocol.faults import FaultWriter
 from motorpool._protocol.logs import LogWriter, redirect
 from motorpool._system.children import end_children_at_exit
 from motorpool._system.exceptions import add_note
+from motorpool._system.interpreters import is_beside_others
 from motorpool._system.process import limit_threads, watch_parent
 from motorpool._system.streams import forgive_closed_pipes
 from motorpool._worker.process_state import ProcessState
@@ -78,15 +79,38 @@ def set_up_process(settings: Settings) -> OwnedProcess | None:
     return process
 
 
+class OwnInterpreter:
+    """An interpreter that is a worker beside others in one process.
+
+    It has loggers, streams and modules of its own, and all else in common with its driver.
+    """
+
+    def __init__(self) -> None:
+        self.log, self.settings = LogWriter(), AppliedSettings()
+
+
 @cache
-def _set_up_once() -> OwnedProcess:
-    end_children_at_exit()
-    # A node's text shows up when it is printed, not when the worker ends.
+def set_up_interpreter() -> OwnInterpreter | None:
+    """Make this interpreter a worker, if it is one of several in its process; once."""
+    if not is_beside_others():
+        return None
+    _show_lines()
+    return OwnInterpreter()
+
+
+def _show_lines() -> None:
+    """Let a node's text show up when it is printed, not when the worker ends."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError):
             stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     with contextlib.suppress(OSError, ValueError):
         forgive_closed_pipes(line_buffering=True)
+
+
+@cache
+def _set_up_once() -> OwnedProcess:
+    end_children_at_exit()
+    _show_lines()
     if "numpy.random" in sys.modules:  # forked with it, it would draw what others draw
         sys.modules["numpy.random"].seed()
     return OwnedProcess()
