@@ -223,7 +223,8 @@ def _telling(method: str) -> Iterator[None]:
     if method != "forkserver":
         yield
         return
-    os.environ[preload.VARIABLE] = json.dumps([imports.needed(), sys.path])
+    wanted = [] if preload.is_off() else imports.needed()
+    os.environ[preload.VARIABLE] = json.dumps([wanted, sys.path])
     try:
         yield
     finally:

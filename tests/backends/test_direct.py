@@ -331,3 +331,55 @@ def test_node_goes_to_the_worker_that_made_its_largest_input(tmp_path):
 
 def _shown(*names):
     return pipeline(node(lambda *pids: pids, list(names), "pids", name="d_show"))
+
+
+WARY = """
+import sys
+import numpy as np
+from motorpool import DataCatalog, ParallelRunner, node, pipeline
+
+def fail(x):
+    raise ValueError("expected")
+
+if __name__ == "__main__":
+    options = {"start_method": sys.argv[2]} if len(sys.argv) > 2 else {}
+    pipe = pipeline([node(np.zeros, "n", "array"), node(np.sum, "array", "total")])
+    with ParallelRunner(sys.argv[1], 2, **options) as runner:
+        for _ in range(2):
+            runner.run(pipe, DataCatalog({"n": 300_000}))
+        try:
+            runner.run(pipeline(node(fail, "n", "y")), DataCatalog({"n": 1}))
+        except ValueError:
+            pass
+"""
+
+
+@pytest.fixture
+def complaints(tmp_path):
+    """Run a script with all warnings on, in workers too; return what was said of resources."""
+
+    def run(*arguments):
+        script = tmp_path / "wary.py"
+        script.write_text(WARY)
+        done = subprocess.run(
+            [sys.executable, "-W", "default", str(script), *arguments], capture_output=True,
+            text=True, check=False, cwd=tmp_path, timeout=100,
+            env={**os.environ, "PYTHONWARNINGS": "default"},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return [line for line in done.stderr.splitlines() if "ResourceWarning" in line]
+
+    return run
+
+
+@pytest.mark.parametrize("method", ["spawn", "fork", "forkserver"])
+@pytest.mark.parametrize("backend", ["direct", "process", "multiprocess", "pebble"])
+def test_nothing_is_left_open(complaints, backend, method):
+    """By the driver or by workers, however these start."""
+    assert complaints(backend, method) == []
+
+
+@pytest.mark.parametrize("backend", ["sequential", "threads", "loky", "executorlib"])
+def test_nothing_is_left_open_on_other_backends(complaints, backend):
+    """The same."""
+    assert complaints(backend) == []

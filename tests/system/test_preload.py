@@ -86,6 +86,36 @@ def test_worker_finds_libraries_imported(backend, tmp_path):
     assert done.stdout == "['pandas']\n"
 
 
+WARY = """
+import sys
+from motorpool import ParallelRunner, node, pipeline
+import pandas as pd
+
+def say(x):
+    print("pandas" in sys.modules)
+    return x
+
+def use(y):
+    return pd.__name__
+
+if __name__ == "__main__":
+    pipe = pipeline([node(say, "x", "y"), node(use, "y", "z")])
+    assert ParallelRunner("direct", 1).run(pipe, {"x": 1})["z"].load() == "pandas"
+"""
+
+
+@pytest.mark.parametrize(("switch", "found"), [("0", False), ("off", False), ("", True)])
+def test_preloading_can_be_turned_off(switch, found, tmp_path):
+    """A worker then imports what its nodes need when they need it."""
+    script = tmp_path / "script.py"
+    script.write_text(WARY)
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True,
+                          timeout=300, cwd=tmp_path, check=False,
+                          env={**os.environ, "MOTORPOOL_PRELOAD": switch})  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{found}\n"
+
+
 def test_library_that_starts_a_thread_is_left_out(tmp_path):
     """The server begins again without it; one that raises is left to the workers."""
     (tmp_path / "threaded.py").write_text(

@@ -246,7 +246,9 @@ def explain_terminal(error: BaseException) -> None:
 
 def explain_interpreter(error: BaseException) -> None:
     """Note on an import that fails because of where the node runs which module it is."""
-    if "subinterpreter" in str(error) and is_beside_others():  # numpy says so at great length
+    if not isinstance(error, ImportError) or not is_beside_others():
+        return
+    if "subinterpreter" in str(error):  # numpy says so at great length
         add_note(
             error,
             "The node runs in an interpreter beside others in one process, where numpy and most "

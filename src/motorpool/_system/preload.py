@@ -17,10 +17,17 @@ from pathlib import Path
 from motorpool._system import process
 
 # Names of modules, and where to look for them; as JSON.
-VARIABLE = "MOTORPOOL_PRELOAD"
+VARIABLE = "MOTORPOOL_PRELOAD_MODULES"
+# With which users turn it off.
+_SWITCH, _OFF = "MOTORPOOL_PRELOAD", frozenset({"0", "false", "no", "off"})
 # Threads that see to it themselves that forks do them no harm: jemalloc's, which pyarrow brings
 # along (pthread_atfork in its background_thread.c).
 _HARMLESS = {"jemalloc_bg_thd"}
+
+
+def is_off() -> bool:
+    """Whether the user wants each worker to import for itself what it needs."""
+    return os.environ.get(_SWITCH, "").strip().lower() in _OFF
 
 
 def _load() -> None:

@@ -49,6 +49,10 @@ def worker_main(
             if os.getpid() != me:  # a task has forked, and its child has come back here
                 os._exit(0)
             sock.sendall(answer)
+    # The pipe stays open until this process is gone, for its end is taken for its death; without
+    # an object that would complain of that.
+    stream.close()
+    sock.detach()
 
 
 def _run(
