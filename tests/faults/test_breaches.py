@@ -286,3 +286,36 @@ def test_what_the_system_knows_of_a_process():
         assert activity.exit_code(pid) is None
         assert activity.used_seconds([pid]) == 0.0
     assert activity.used_seconds([os.getpid()]) > 0
+
+
+STOPPED = """
+import functools, threading, time
+from concurrent.futures import ProcessPoolExecutor
+from motorpool import ExecutorBackend, ParallelRunner, node, pipeline
+from motorpool._engine import watchdog
+
+class Late(ExecutorBackend):
+    def _get_executor(self, max_workers):
+        return ProcessPoolExecutor(max_workers, initializer=functools.partial(time.sleep, 1.0))
+
+watchdog._INTERVAL, watchdog._PATIENCE = 0.05, 0.5
+watchdog._SILENCE = watchdog._START = 4.0
+threading.Timer(0.5, lambda: print("waiting", flush=True)).start()
+pipe = pipeline([node(lambda x, i=i: x + i, "x", f"y{i}") for i in range(4)])
+result = ParallelRunner(Late(), 2, runs_folder=False).run(pipe, {"x": 1})
+print(sum(dataset.load() for dataset in result.values()))
+"""
+
+
+def test_run_that_was_stopped_for_long_goes_on(tmp_path):
+    """As by Ctrl-Z: what was not heard meanwhile is no sign of anything."""
+    with subprocess.Popen(
+        [sys.executable, "-c", STOPPED], stdout=subprocess.PIPE, text=True, cwd=tmp_path,
+        start_new_session=True,
+    ) as process:  # fmt: skip
+        assert process.stdout.readline() == "waiting\n"
+        os.killpg(process.pid, signal.SIGSTOP)
+        time.sleep(5)  # longer than the watchdog waits
+        os.killpg(process.pid, signal.SIGCONT)
+        assert process.stdout.read() == "10\n"
+    assert process.returncode == 0

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("motorpool")
 # How often (s) to look; a look takes 10 us and 1 us for each node that is under way.
 _INTERVAL = 1.0
+# A look that is so many times late says nothing: the driver was stopped, and workers with it.
+_AWAY = 10
 # How long (s) nothing must have been heard, for a call that comes back to mean that nodes are
 # lost; and for silence alone to mean it, of an executor that has worked, or has just started.
 _PATIENCE = 30.0
@@ -92,9 +94,11 @@ class Watchdog:
         now = time.monotonic()
         if now < self._next:
             return None
+        was_away = now > self._next + _AWAY * _INTERVAL
         self._next = now + _INTERVAL
         nodes = self._flights.nodes()
-        if not nodes or nodes != self._seen or not self._transport.knows_running:
+        changed = not nodes or nodes != self._seen
+        if changed or was_away or not self._transport.knows_running:
             self._seen = nodes
             self._heard(now)
             return None
