@@ -8,7 +8,6 @@ import os
 import signal
 import threading
 import time
-import weakref
 from concurrent.futures import BrokenExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +43,7 @@ class Pool:
         self.max_workers = max_workers
         self._executor: Executor | None = None
         self._codes: dict[int, int] = {}
-        self._broken: weakref.ref[Executor] | None = None
+        self._has_broken = False
         #: When (s, of `time.monotonic`) the executor was made, and last showed a sign of life.
         self.started = self.heard = 0.0
         #: Whether it has ever brought a result.
@@ -58,6 +57,7 @@ class Pool:
             if self._executor is None:
                 self._executor = self.backend.get_executor(self.max_workers)
                 self.started, self.has_worked = time.monotonic(), False
+                self._codes, self._has_broken = {}, False
                 if not self.backend.capabilities.isolation.in_process:
                     note_modules(self._executor)
             return self._executor
@@ -152,15 +152,12 @@ class Pool:
         Args:
             error: What the call has failed with.
         """
-        executor = self._executor
-        if executor is None or (self._broken is not None and self._broken() is executor):
+        # Of the standard library, and of loky.
+        workers = getattr(self._executor, "_processes", None)
+        if self._has_broken or not isinstance(workers, dict):
             return
-        if isinstance(error, BrokenExecutor):
-            self._broken = weakref.ref(executor)
-        workers = getattr(executor, "_processes", None)  # of the standard library, and of loky
-        if not isinstance(workers, dict):
-            return
-        until = time.monotonic() + _WITNESS_TIME
+        self._has_broken = isinstance(error, BrokenExecutor)
+        until = time.monotonic() + (_WITNESS_TIME if self._has_broken else 0.0)
         while not (found := _exit_codes(workers)) and time.monotonic() < until:
             time.sleep(0.005)  # the end of a pipe shows a little before the end of the process
         self._codes |= found
