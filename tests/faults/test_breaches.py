@@ -8,7 +8,8 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
 
 import functions
 import pytest
@@ -22,11 +23,12 @@ from motorpool import (
     ParallelRunner,
     node,
     pipeline,
+    registry,
 )
 from motorpool._engine import watchdog
 from motorpool._system import activity
 from motorpool.errors import BrokenBackendError, NodeTimeoutError, WorkerCrashedError
-from motorpool.events import NodeCompleted
+from motorpool.events import NodeCompleted, NodeFailed
 
 TWO = pipeline([node(increment, "a", "b", name="first"), node(increment, "a", "c", name="second")])
 
@@ -100,11 +102,11 @@ sys.stdout.buffer.write(pickle.dumps(fn(*args)))
 """
 
 
-class Singles:
+class Singles(Executor):
     """Runs each call in a process of its own, and has its own words for those that die."""
 
-    def __init__(self, notices):
-        self.notices = notices
+    def __init__(self, notices, prefix=()):
+        self.notices, self.prefix = notices, prefix
         self.processes = []
 
     def submit(self, fn, /, *args, **kwargs):
@@ -114,8 +116,10 @@ class Singles:
 
     def _run(self, future, fn, args):
         process = subprocess.Popen(
-            [sys.executable, "-c", CALL], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
+            [*self.prefix, sys.executable, "-c", CALL],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        )  # fmt: skip
         self.processes.append(process)
         process.stdin.write(pickle.dumps((fn, args)))
         process.stdin.close()
@@ -220,6 +224,50 @@ def test_death_that_the_executor_misses_is_noticed():
     assert isinstance(caught.value.__cause__, BrokenBackendError)
     assert "its worker has been dead" in str(caught.value.__cause__)
     assert [e.node for e in seen if isinstance(e, NodeCompleted)] == ["ok"]
+
+
+@pytest.mark.usefixtures("_impatient")
+def test_death_that_an_executor_of_the_callers_own_misses_disturbs_no_other_node(tmp_path):
+    """It is neither replaced nor ended: what else it runs goes on, and runs once."""
+    path, gate = str(tmp_path / "ran"), str(tmp_path / "gate")
+
+    def note_and_wait(gate):
+        functions.append(path, "once")
+        return functions.wait_for(gate)
+
+    nodes = [
+        node(functions.exit_hard, "a", "b", name="dies"),
+        node(note_and_wait, "gate", "c", name="waits"),
+    ]
+    opens = threading.Event()
+
+    class Opens:
+        def on_event(self, event):
+            if isinstance(event, NodeFailed):
+                functions.touch(gate)
+                opens.set()
+
+    with Singles(notices=False) as executor:
+        runner = ParallelRunner(executor, 2, on_failure="continue", observers=[Opens()])
+        with pytest.raises(WorkerCrashedError, match="'dies' died: it exited with code 7"):
+            runner.run(pipeline(nodes), DataCatalog({"a": 1, "gate": gate}))
+    assert opens.is_set()
+    assert Path(path).read_text().split() == ["once"]
+
+
+ELSEWHERE = ["unshare", "--pid", "--fork", "--mount-proc"]
+
+
+def test_process_ids_of_a_container_are_not_taken_for_those_of_this_host():
+    """It shares files, and not processes: a number of its own means another one here."""
+    allowed = subprocess.run(["bash", "-c", f"{' '.join(ELSEWHERE)} true"], check=False)
+    if allowed.returncode:
+        pytest.skip("a namespace of process ids needs unshare and rights that this user lacks")
+    with Singles(notices=False, prefix=ELSEWHERE) as executor:
+        backend = registry.resolve(executor)
+        assert backend.capabilities.isolation is Isolation.CLUSTER
+        result = ParallelRunner(executor, 2).run(TWO, DataCatalog({"a": 1}))
+        assert result["c"].load() == 2
 
 
 class Seen:

@@ -1,5 +1,7 @@
 """What is said of results and datasets, without loading them."""
 
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -54,6 +56,9 @@ class Rude:
         ({}, "dict of 0"),
         ({"a": 1.5}, "dict of 1: {'a': 1.5}"),
         ([Rude()] * 3, "list of 3"),
+        ({Rude: 1}, "dict of 1"),
+        ({3}, "set of 1: {3}"),
+        (tuple(range(9)), "tuple of 9: (0, 1, 2, 3, 4, 5, ...)"),
         (Rude(), "Rude"),
         (np.float64(2.5), "float64 float64"),
         (np.zeros(3, bool), "ndarray 3 bool"),
@@ -69,6 +74,17 @@ def test_values_in_a_few_words(value, text):
         assert "..." in said
     else:
         assert said == text
+
+
+@pytest.mark.parametrize("value", [b"x" * 2**25, ["x" * 2**25] * 3, dict.fromkeys(range(2**17))])
+def test_of_large_values_only_the_beginning_is_looked_at(value):
+    """Their whole text would take more memory than they do."""
+    tracemalloc.start()
+    try:
+        assert len(describe(value)) < 80
+        assert tracemalloc.get_traced_memory()[1] < 100_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_datasets_in_a_few_words(tmp_path, monkeypatch):

@@ -28,17 +28,28 @@ class Probe(NamedTuple):
         pid: Its process.
         thread: Its thread.
         sees_files: Whether it sees a file that the driver has made.
+        processes: Which processes it sees: a mark that others who see them have as well.
     """
 
     pid: int
     thread: int
     sees_files: bool
+    processes: str
 
 
 def probe(path: str, mark: list[bool]) -> Probe:
     """Look around in a worker, and leave a mark, which the driver sees if it is the same list."""
     mark.append(True)
-    return Probe(os.getpid(), threading.get_ident(), os.path.exists(path))  # noqa: PTH110, as below
+    sees_files = os.path.exists(path)  # noqa: PTH110, as below
+    return Probe(os.getpid(), threading.get_ident(), sees_files, _processes_seen())
+
+
+def _processes_seen() -> str:
+    """The namespace of process ids, where there are several; in a container they mean others."""
+    try:
+        return os.readlink("/proc/self/ns/pid")  # noqa: PTH115, as below
+    except OSError:
+        return ""
 
 
 class AdoptedBackend(ExecutorBackend):
@@ -132,7 +143,8 @@ def _capabilities(executor: Executor, *, owned: bool) -> Capabilities:
         isolation = Isolation.INTERPRETER
         _look_into_interpreter(executor)
     else:
-        isolation = Isolation.PROCESS if found.sees_files else Isolation.CLUSTER
+        near = found.sees_files and found.processes == _processes_seen()
+        isolation = Isolation.PROCESS if near else Isolation.CLUSTER
     return Capabilities(
         isolation=isolation, shares_memory=isolation is not Isolation.CLUSTER, restarts=owned
     )

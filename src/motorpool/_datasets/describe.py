@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-import reprlib
 from typing import Any
 
 from motorpool._datasets.contract import is_ephemeral
@@ -13,6 +12,7 @@ from motorpool._datasets.contract import is_ephemeral
 # Their text is theirs to begin with; that of others may be long, and run any code.
 _SHOWN = (bool, int, float, complex, str, bytes, type(None))
 _COUNTED = (list, tuple, dict, set, frozenset)
+_BRACKETS: dict[type, tuple[str, str]] = {list: ("[", "]"), tuple: ("(", ")")}
 _LONGEST = 60
 _MOST = 6
 # Where datasets of all kinds keep what they read and write.
@@ -29,11 +29,10 @@ def describe(value: Any) -> str:
     kind = type(value).__name__
     try:
         if type(value) in _SHOWN:
-            return f"{kind} {_short(value)}"
+            return f"{kind} {_text(value)}"
         if type(value) in _COUNTED:
-            items = value.values() if type(value) is dict else value
-            plain = all(type(item) in _SHOWN for item in itertools.islice(items, _MOST))
-            return f"{kind} of {len(value):,}" + (f": {_short(value)}" if plain and items else "")
+            items = _items(value)
+            return f"{kind} of {len(value):,}" + (f": {items}" if items else "")
         shape, element = getattr(value, "shape", None), getattr(value, "dtype", None)
         parts = [kind]
         if isinstance(shape, tuple) and shape and all(isinstance(n, int) for n in shape):
@@ -97,9 +96,24 @@ def bytes_of(nbytes: float) -> str:
     return f"{nbytes:.3g} {next(units)}"
 
 
-def _short(value: Any) -> str:
-    shown = reprlib.Repr()
-    shown.maxlist = shown.maxtuple = shown.maxset = shown.maxfrozenset = shown.maxdict = _MOST
-    shown.maxstring = shown.maxother = shown.maxlong = _LONGEST
-    text = shown.repr(value)
+def _text(value: Any) -> str:
+    """A value of `_SHOWN` as text; of one that is long, only the beginning is looked at."""
+    return _cut(repr(value[: _LONGEST + 1] if isinstance(value, str | bytes) else value))
+
+
+def _items(value: Any) -> str:
+    """The first items of a container; empty if there are none, or one is of another type."""
+    some = list(itertools.islice(value.items() if type(value) is dict else value, _MOST))
+    parts = [item for pair in some for item in pair] if type(value) is dict else some
+    if not parts or any(type(part) not in _SHOWN for part in parts):
+        return ""
+    if type(value) is dict:
+        texts = [f"{_text(key)}: {_text(item)}" for key, item in some]
+    else:
+        texts = list(map(_text, some))
+    start, end = _BRACKETS.get(type(value), ("{", "}"))
+    return _cut(start + ", ".join([*texts, *["..."] * (len(value) > _MOST)]) + end)
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."

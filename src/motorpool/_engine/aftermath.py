@@ -174,22 +174,30 @@ class Aftermath:
 
     def lost(self, loss: Loss) -> None:
         """An executor has lost nodes, or the death of the worker that was at one."""
-        nodes = self._flights.clear()
+        backend, dead = self._pool.backend, loss.dead
+        if dead is None:
+            self._forget(self._flights.clear())
+            self._pool.distrust()
+            for node in loss.nodes:
+                if self._ledger.scheduler.is_cut_off(node):
+                    self._ledger.give_up(node, "it needs a node that failed")
+                else:
+                    self.raised(node, loss.breach(backend.name, self._nodes[node].name))
+            return
+        code = self._pool.exitcode_of_dead(dead.pid)
+        nodes = self._flights.land(self._flights.of(loss.nodes[0]))
+        others = self._flights.clear() if backend.capabilities.restarts else []
+        self._forget([*nodes, *others])
+        self._pool.distrust()
+        self._lost(dead.pid, others)
+        breach = loss.breach(backend.name, self._nodes[loss.nodes[0]].name)
+        self.crashed(nodes, dead.pid, code, breach)
+
+    def _forget(self, nodes: Iterable[int]) -> None:
+        """Nodes are under way no more."""
         for node in nodes:
             self._deadlines.forget(node)
             self.recovery.landed(node)
-        code = None if loss.dead is None else self._pool.exitcode_of_dead(loss.dead.pid)
-        self._pool.distrust()
-        for node in loss.nodes:
-            if self._ledger.scheduler.is_cut_off(node):
-                self._ledger.give_up(node, "it needs a node that failed")
-                continue
-            breach = loss.breach(self._pool.backend.name, self._nodes[node].name)
-            if loss.dead is None:
-                self.raised(node, breach)
-                continue
-            self._lost(loss.dead.pid, [n for n in nodes if n not in loss.nodes])
-            self._charge(node, loss.dead.pid, code, cause=breach)
 
     def _culprit(self, nodes: Sequence[int]) -> int | None:
         """The node that a worker was at when it died; of an envelope, it is at most one."""

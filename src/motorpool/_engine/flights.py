@@ -49,6 +49,10 @@ class Flights:
         """The nodes of an envelope that have no outcome, or None if it is not under way."""
         return self._flights.get(future)
 
+    def of(self, node: int) -> Future[Any]:
+        """The future of the envelope that a node is in."""
+        return next(future for future, flight in self._flights.items() if node in flight)
+
     def land(self, future: Future[Any]) -> list[int]:
         """An envelope is over; return the nodes of it that have no outcome."""
         nodes = list(self._flights.pop(future))

@@ -245,7 +245,6 @@ class Lane:
             self._aftermath.take_back(others)
             self._aftermath.raised(first, breaches.wrong_result(*self._names(first), result))
             return
-        self._pool.has_worked = True
         outcomes = self._transport.settle(result, self._flights.settle)
         left = self._leave(future)
         self._aftermath.take_back(left, started=False)  # first, for these may need what has failed
@@ -262,6 +261,7 @@ class Lane:
 
     def _settle(self, outcome: Outcome) -> None:
         node = outcome.node
+        self._pool.has_worked = True
         self._recovery.landed(node)
         self._deadlines.forget(node)
         if not outcome.ran:

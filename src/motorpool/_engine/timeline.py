@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, overload
 from motorpool._summary import NodeSummary, counted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from motorpool._protocol.messages import Outcome
 
 # Worker, start (s since the epoch), seconds; of these, to import, load, call, save.
@@ -74,6 +76,9 @@ class Timeline(Sequence[NodeSummary]):
     def __getitem__(self, index: int | slice) -> NodeSummary | list[NodeSummary]:
         ran = self._ran()[index]
         return self._summary(ran) if isinstance(ran, int) else list(map(self._summary, ran))
+
+    def __iter__(self) -> Iterator[NodeSummary]:
+        return map(self._summary, self._ran())  # by index, each would look at all of them
 
     def __repr__(self) -> str:
         return f"<{counted(len(self), 'node')}>"

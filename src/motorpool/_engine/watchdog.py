@@ -80,7 +80,6 @@ class Watchdog:
         self._next = 0.0
         self._seen: list[int] = []
         self._used: tuple[float, float] | None = None
-        self._alive: set[int] = set()  # workers that have been seen
         self._deaths: dict[int, float] = {}  # nodes whose worker is dead, and since when
         self._probe: Future[int] | None = None
         self._warned = False
@@ -99,7 +98,7 @@ class Watchdog:
         nodes = self._flights.nodes()
         changed = not nodes or nodes != self._seen
         if changed or was_away or not self._transport.knows_running:
-            self._seen = nodes
+            self._seen, self._deaths = nodes, {}
             self._heard(now)
             return None
         running = {node: self._transport.running(node) for node in nodes}
@@ -121,9 +120,6 @@ class Watchdog:
     def _unnoticed(self, stamps: dict[int, Started], now: float) -> int | None:
         """A node whose worker has been dead for long."""
         gone = {node for node, stamp in stamps.items() if is_gone(stamp.pid)}
-        self._alive.update(stamps[node].pid for node in stamps.keys() - gone)
-        if not self._pool.backend.capabilities.restarts:  # its workers may see other numbers
-            gone = {node for node in gone if stamps[node].pid in self._alive}
         self._deaths = {node: self._deaths.get(node, now) for node in gone}
         return next((n for n, since in self._deaths.items() if now - since > _UNNOTICED), None)
 

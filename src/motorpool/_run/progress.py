@@ -36,7 +36,6 @@ class Progress:
         self._began = time.monotonic()
         self._ended: float | None = None
         self._running: list[tuple[str, float | None]] = []  # and since when
-        self._others = 0
 
     def say(self, phase: str) -> None:
         """Show what is happening before the first node."""

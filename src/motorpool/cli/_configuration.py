@@ -148,6 +148,11 @@ def _class_of(name: str) -> Any:
             found = getattr(importlib.import_module(module), attribute, None)
         except (ImportError, ValueError):
             continue
+        except Exception as error:
+            raise click.UsageError(
+                f"The module {module!r} of the type {name!r} cannot be imported: "
+                f"{type(error).__name__}: {error}"
+            ) from error
         if isinstance(found, type):
             return found
     return None
