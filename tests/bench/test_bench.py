@@ -179,7 +179,77 @@ def test_backend_that_fails_later_is_not_recommended(bench):
         r"^threads, 2(, after \d good runs)?: failed: .*disk full", done.stdout, re.MULTILINE
     )
     assert set(rows(done.stdout)) == {"sequential, 1"}
-    assert "Only sequential with 1 worker could run it" in done.stdout
+    assert "Take sequential with 1 worker" in done.stdout
+    assert "which alone has run it" in done.stdout
+
+
+FILES = """
+from pathlib import Path
+from motorpool import DataCatalog, Dataset, PickleDataset, node, pipeline as make
+
+class Table(Dataset):
+    def load(self):
+        return Path("table").read_text()
+    def save(self, data):
+        Path("table").write_text(str(data))
+
+def add(x):
+    return x + 1
+
+pipeline = make([node(add, "x", "y"), node(add, "y", "z")])
+catalog = DataCatalog({"x": 2, "y": PickleDataset("y.pickle"), "z": PickleDataset("z.pickle")})
+"""
+
+
+def test_bench_leaves_files_as_they_were(bench, tmp_path):
+    """What the pipeline writes is compared, and gone afterwards."""
+    (tmp_path / "z.pickle").write_text("precious")
+    done = bench("tried.py", "--backends", "direct,sequential", "--repeat", "1", pipeline=FILES)
+    assert "All runs gave the same outputs." in done.stdout
+    assert (tmp_path / "z.pickle").read_text() == "precious"
+    assert {path.name for path in tmp_path.iterdir()} <= {"tried.py", "z.pickle", "__pycache__"}
+
+
+def test_what_cannot_be_moved_is_overwritten_only_if_asked(bench, tmp_path):
+    """The mistake is one before anything runs, and names the dataset."""
+    (tmp_path / "table").write_text("precious")
+    pipeline = FILES.replace('PickleDataset("z.pickle")', "Table()")
+    done = bench("tried.py", "--backends", "sequential", pipeline=pipeline, code=2)
+    assert "Each run would write to z (Table)" in done.stderr
+    assert "--yes-overwrite" in done.stderr
+    assert (tmp_path / "table").read_text() == "precious"
+    bench("tried.py", "--backends", "sequential", "--repeat", "1", "--yes-overwrite",
+          pipeline=pipeline)  # fmt: skip
+    assert (tmp_path / "table").read_text() == "4"
+
+
+def test_outputs_that_differ_by_rounding_are_equal(bench):
+    """As of sums in another order; by how much is said."""
+    pipeline = PIPELINE.replace(
+        "return [x] * 3", "return [2.0 + 1e-12 * ('forkserver' in str(sys.orig_argv))]"
+    )
+    done = bench("tried.py", "--backends", "direct,sequential", "--repeat", "1",
+                 pipeline=pipeline)  # fmt: skip
+    assert re.search(
+        r"^Outputs are the same on all backends but for rounding: total \(by up to \de-1[23] of a "
+        r"number\)$", done.stdout, re.MULTILINE,
+    )  # fmt: skip
+
+
+def test_time_limit_ends_a_bench_with_what_there_is(bench):
+    """A trial that would take too long is ended; its case has no row."""
+    stuck = PIPELINE.replace(
+        "import os, sys, time",
+        "import os, sys, time, threading\nfrom pathlib import Path\n"
+        "if '_bench_trial' in str(sys.orig_argv):\n"
+        "    Path('loaded').open('a').write('x')\n"
+        "    if len(Path('loaded').read_text()) == 4: time.sleep(600)",
+    )
+    done = bench("tried.py", "--backends", "sequential,threads", "--repeat", "2",
+                 "--time-limit", "20", pipeline=stuck)  # fmt: skip
+    assert set(rows(done.stdout)) == {"sequential, 1"}
+    assert re.search(r"^threads, \d+: not measured$", done.stdout, re.MULTILINE)
+    assert done.stderr.splitlines()[-1] == "The time is up."
 
 
 def test_missing_input_is_reported_once_for_all_backends(bench):
@@ -216,7 +286,7 @@ def test_mistakes_are_reported_before_anything_runs(bench, arguments, said):
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_interrupt_prints_the_table_of_what_was_measured(tmp_path, temporary, number, code):
     """No process and no file is left; the table has what was measured."""
-    (tmp_path / "tried.py").write_text(PIPELINE + SECOND_RUN_WAITS)
+    (tmp_path / "tried.py").write_text(PIPELINE + THIRD_TRIAL_WAITS)
     process = subprocess.Popen(
         [sys.executable, "-m", "motorpool", "bench", "tried.py", "--repeat", "2",
          "--backends", "sequential"],
@@ -234,14 +304,15 @@ def test_interrupt_prints_the_table_of_what_was_measured(tmp_path, temporary, nu
         os.kill(waiting, 0)
 
 
-SECOND_RUN_WAITS = """
+THIRD_TRIAL_WAITS = """
 from pathlib import Path
-if Path("loaded-twice").exists() and "_bench_trial" in str(sys.orig_argv):
-    Path("waits.new").write_text(str(os.getpid()))
-    Path("waits.new").rename("waits")
-    time.sleep(600)
-elif "_bench_trial" in str(sys.orig_argv):
-    Path("loaded-twice").touch()
+if "_bench_trial" in str(sys.orig_argv):
+    with Path("loaded").open("a") as file:
+        file.write("x")
+    if len(Path("loaded").read_text()) == 3:  # after the outputs, and the first round
+        Path("waits.new").write_text(str(os.getpid()))
+        Path("waits.new").rename("waits")
+        time.sleep(600)
 """
 
 

@@ -2,55 +2,82 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
-from motorpool.bench._measures import ENOUGH, differing, useful_time
+from motorpool.bench._measures import ONE_WORKER, differing, ranked, useful_time
+from motorpool.bench._statistics import ENOUGH
 from motorpool.bench._units import seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from motorpool.bench._measures import Case, Record
 
 # Of the workers' time; with less of use, a pipeline does not keep them busy.
 _BUSY = 0.5
+# Of the nodes' time; with more of it, it is data that a pipeline waits for.
+_MOVING = 0.5
+# Relative difference of sums that were added up in another order.
+_ROUNDING = 1e-6
 
 
-def advise(done: Sequence[Record]) -> str:
+def advise(records: Sequence[Record]) -> str:
     """A sentence; says so where the measurements do not show it.
 
     Args:
-        done: The cases that have run without a failure, fastest first.
+        records: What is known of each case.
     """
+    done = ranked(records)
     if not done:
         return "No backend has run the pipeline without a failure."
     walls = {record.case: record.walls(warm=True) for record in done}
     equal = [r for r in done if not walls[done[0].case].is_below(walls[r.case])]
-    best = min(equal, key=lambda record: record.case.max_workers)
+    best = min(equal, key=_costs)
     others = [_name(record.case) for record in equal if record is not best]
     text = f"Take {_name(best.case)}: {seconds(walls[best.case].median)}"
-    if len(done) == 1:
-        text = f"Only {_name(best.case)} could run it: {seconds(walls[best.case].median)}"
+    if len(records) == 1:
+        text += ", which was compared with nothing"
+    elif len(done) == 1:
+        text += ", which alone has run it"
     elif others:
-        text += f", and as far as was measured {_listed(others)} {_verb(others)} as fast"
+        text += f", and no difference to {_listed(others)} that {_runs(done)} of each could show"
     else:
         ratio = walls[done[1].case].median / walls[best.case].median
         text += f", {ratio:.2f} times as fast as the next, {_name(done[1].case)}"
-    text += f"; {_why(best, useful_time(done))}{_cold(best, done)}."
+    text += f"; {_why(best, done)}{_cold(best, done)}."
     if any(len(record.warm) < ENOUGH for record in done):
         text += f" With fewer than {ENOUGH} runs of each, take that as a hint."
     return text
 
 
-def warnings(records: Sequence[Record]) -> list[str]:
-    """What to know of the outputs, a sentence each; nothing if all runs gave the same."""
+def warnings(records: Sequence[Record], apart: Mapping[str, float]) -> list[str]:
+    """What to know of the outputs, a sentence each; nothing if all runs gave the same.
+
+    Args:
+        records: What is known of each case.
+        apart: Of outputs that are not the same everywhere, how far they are apart.
+    """
     between, within, unknown = differing(records)
+    far = {name: apart.get(name, math.inf) for name in between}
+    rounded = {name: value for name, value in far.items() if 0 < value <= _ROUNDING}
     texts = (
-        (between, "Outputs differ between backends"),
+        (
+            [_described(n, value) for n, value in far.items() if value > _ROUNDING],
+            "Outputs differ between backends",
+        ),
+        (
+            [_described(name, value) for name, value in rounded.items()],
+            "Outputs are the same on all backends but for rounding",
+        ),
         (within, "Outputs differ from run to run on one backend, so they were not compared"),
         (unknown, "Outputs that cannot be pickled were not compared"),
     )
     return [f"{text}: {', '.join(names)}" for names, text in texts if names]
+
+
+def _described(name: str, far: float) -> str:
+    return name if math.isinf(far) else f"{name} (by up to {far:.1g} of a number)"
 
 
 def _name(case: Case) -> str:
@@ -61,20 +88,40 @@ def _listed(names: Sequence[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
-def _verb(names: Sequence[str]) -> str:
-    return "are" if len(names) > 1 else "is"
+def _runs(done: Sequence[Record]) -> str:
+    least = min(len(record.warm) for record in done)
+    return f"{least} run{'s' if least > 1 else ''}"
 
 
-def _why(best: Record, useful: float) -> str:
-    """Where the time of the best goes."""
-    run, efficiency = best.median_run(), best.efficiency(useful)
-    share = f"{100 * efficiency:.0f} % of its workers' time is of use"
-    if efficiency >= _BUSY:
-        return share
-    if run.overhead(useful) * run.nodes > run.bound:
+def _costs(record: Record) -> tuple[int, bool]:
+    """What is preferred among equals: few workers, and no other process."""
+    return record.case.max_workers, record.case.backend != ONE_WORKER
+
+
+def _why(best: Record, done: Sequence[Record]) -> str:
+    """Where the time of the best goes, or why more workers do not help."""
+    useful = useful_time(done)
+    more = [record for record in done if record.median_run().workers > 1]
+    if best.median_run().workers > 1 or not more:
+        share = f"{100 * best.efficiency(useful):.0f} % of its workers' time is of use"
+        idle = best.efficiency(useful) < _BUSY
+        return f"{share}, because {_because(best, useful)}" if idle else share
+    return f"more workers are not worth it, because {_because(more[0], useful)}"
+
+
+def _because(record: Record, useful: float) -> str:
+    """What keeps its workers from being of use."""
+    run = record.median_run()
+    losses = run.losses(useful)
+    reason = max(losses, key=losses.__getitem__)
+    if reason == "engine":
         length = seconds(useful / max(1, run.nodes))
-        return f"{share}, because nodes are short ({length}) and starting each costs more"
-    return f"{share}, because few nodes can run at the same time"
+        return f"nodes are short ({length}), and {seconds(run.overhead)} go into starting each"
+    if reason == "narrow":
+        return f"few nodes can run at the same time: {run.most:.2f} times as fast is the most"
+    if run.moving > _MOVING:
+        return f"{100 * run.moving:.0f} % of the time in nodes goes into loading and saving"
+    return f"nodes take {run.node_time / useful:.2f} times as long beside each other"
 
 
 def _cold(best: Record, done: Iterable[Record]) -> str:

@@ -11,7 +11,8 @@ from motorpool.bench._units import seconds
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from motorpool.bench._measures import Case, Interval, Measured
+    from motorpool.bench._measures import Case, Measured
+    from motorpool.bench._statistics import Interval
 
 _WIDTH, _ROW, _LEFT, _RIGHT, _TOP = 960, 30, 170, 90, 24
 _PLOT = _WIDTH - _LEFT - _RIGHT

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 from motorpool import registry
 from motorpool._system.process import usable_cores
 from motorpool.backend import Isolation
-from motorpool.bench._measures import Bar, Case, Measured, Record
+from motorpool.bench._kept import kept_apart
+from motorpool.bench._measures import Bar, Case, Measured, Record, differing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from motorpool.bench._trials import Trials
 
@@ -41,42 +43,66 @@ class Comparison:
 
     Args:
         trials: Where they are made.
-        order: The order of each trial, but for backend and number of workers.
+        order: The order of each trial, but for its kind, backend and number of workers.
         chosen: What to compare.
 
     Attributes:
         records: What is known so far, in the order of the cases.
+        apart: Of outputs that are not the same everywhere, how far they are apart; see `distance`.
     """
 
     def __init__(self, trials: Trials, order: dict[str, Any], chosen: Sequence[Case]) -> None:
         self._trials = trials
         self._order = order
         self.records = [Record(case) for case in chosen]
+        self.apart: dict[str, float] = {}
 
     def run(self, repeat: int, advance: Callable[[str], None]) -> None:
         """Measure each case so many times; each time all of them, one after the other.
 
-        So a change of the machine's mood hits all alike. A case that fails is not tried again.
+        So a change of the machine's mood hits all alike. Before that, each runs once to see what
+        comes out, and how much memory that takes, which is not measured beside the time. A case
+        that fails is not tried again.
 
         Args:
             repeat: How often.
             advance: Called with what is measured next.
-        """
-        for _ in range(repeat):
-            for record in self.records:
-                advance(str(record.case))
-                if not record.error:
-                    self._measure(record)
 
-    def _measure(self, record: Record) -> None:
-        case = record.case
-        answer = self._trials.run(
-            {**self._order, "backend": case.backend, "max_workers": case.max_workers}
-        )
+        Raises:
+            OutOfTimeError: If the time is up before all is done; what is known stays.
+        """
+        for record in self.records:
+            advance(f"{record.case}: outputs and memory")
+            answer = self._answer(record, "check")
+            if not record.error:
+                record.checked.append(_measured(answer["check"]))
+                record.peak_memory = answer["peak_memory"]
+        self.apart = self._apart()
+        for turn in range(repeat):
+            for record in self.records:
+                advance(f"{record.case}: round {turn + 1} of {repeat}")
+                answer = {} if record.error else self._answer(record, "target")
+                if not record.error:
+                    record.cold += [_measured(run) for run in answer["cold"]]
+                    record.warm += [_measured(run) for run in answer["warm"]]
+
+    def _answer(self, record: Record, kind: str) -> dict[str, Any]:
+        backend, workers = record.case
+        answer = self._trials.run({
+            **self._order, "kind": kind, "backend": backend, "max_workers": workers,
+            "memory": kind == "check", "values": str(self._values(record)),
+        })  # fmt: skip
         record.error = answer.get("error", "")
-        if not record.error:
-            record.cold += [_measured(run) for run in answer["cold"]]
-            record.warm += [_measured(run) for run in answer["warm"]]
+        return answer
+
+    def _values(self, record: Record) -> Path:
+        """Where the outputs of its first run are kept."""
+        return self._trials.folder / "values" / str(self.records.index(record))
+
+    def _apart(self) -> dict[str, float]:
+        done = [record for record in self.records if record.checked]
+        folders = [self._values(record) for record in done]
+        return {name: kept_apart(folders, name) for name in differing(done).between}
 
 
 def _measured(fields: dict[str, Any]) -> Measured:
@@ -129,10 +155,13 @@ class Suite:
         Args:
             repeat: Number of rounds.
             advance: Called with what is measured next.
+
+        Raises:
+            OutOfTimeError: If the time is up before all is done; what is known stays.
         """
-        for _ in range(repeat):
+        for turn in range(repeat):
             for pattern, nbytes, case in self._todo:
-                advance(f"{pattern}, {nbytes} B, {case}")
+                advance(f"{pattern}, {nbytes} B, {case}: round {turn + 1} of {repeat}")
                 cell = self.found.setdefault((pattern, nbytes), {}).setdefault(str(case), Cell())
                 if cell.error:
                     continue

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 
 _KINDS: dict[type, str] = {
     type(None): "none", bool: "bool", int: "long", float: "float", bytes: "bytes",
-    bytearray: "bytearray", pickle.PickleBuffer: "picklebuffer", str: "str", tuple: "tuple",
-    list: "list", dict: "dict", type: "type",
+    bytearray: "bytearray", str: "str", tuple: "tuple", list: "list", dict: "dict", type: "type",
 }  # fmt: skip
 # Has no parts that could be shared, so that it is written as it is, each time.
 _PLAIN = (str, bytes, int, float, date, time, timedelta, Decimal)
@@ -53,6 +52,46 @@ def _is_value(obj: Any) -> bool:
     return True
 
 
+def _of_pandas(table: Any) -> Any:
+    """Columns one by one: those of one type may lie together, or not."""
+    columns = [table.iloc[:, k].array for k in range(table.shape[1])]
+    return table.columns, table.index, columns
+
+
+def _of_arrow(column: Any) -> Any:
+    """Type and values; the ends of chunks, and what lies behind a null, do not count."""
+    kind = str(column.type)
+    if not column.null_count and kind.startswith(("int", "uint", "float", "double")):
+        return kind, column.to_numpy()
+    return kind, repr(column.to_pylist())  # where to pickle as many objects takes ten times longer
+
+
+def _of_arrow_table(table: Any) -> Any:
+    return table.schema.names, list(map(_of_arrow, table.itercolumns()))
+
+
+def _of_polars(column: Any) -> Any:
+    kind = column.dtype
+    plain = kind.is_integer() or kind.is_float()
+    values = column.to_numpy() if plain and not column.null_count() else repr(column.to_list())
+    return column.name, str(kind), values
+
+
+def _of_polars_table(table: Any) -> Any:
+    return list(map(_of_polars, table.get_columns()))
+
+
+# Tables by package and class; and what counts of them, as values that are pickled in one way.
+_TABLES: dict[tuple[str, str], Callable[[Any], Any]] = {
+    ("pandas", "DataFrame"): _of_pandas,
+    ("pyarrow", "ChunkedArray"): _of_arrow,
+    ("pyarrow", "RecordBatch"): _of_arrow_table,
+    ("pyarrow", "Table"): _of_arrow_table,
+    ("polars", "DataFrame"): _of_polars_table,
+    ("polars", "Series"): _of_polars,
+}
+
+
 class _Stream:
     """A file that keeps nothing but a hash of what is written to it."""
 
@@ -79,6 +118,7 @@ class _Pickler(_Python):  # type: ignore[misc]
 
     def __init__(self, stream: _Stream, whole: Any, parts: dict[int, tuple[Any, str]]) -> None:
         super().__init__(stream, protocol=5, buffer_callback=stream.add)
+        self._stream = stream
         self._whole = whole
         self._parts = parts
 
@@ -100,10 +140,18 @@ class _Pickler(_Python):  # type: ignore[misc]
             super().memoize(obj)
 
     def reducer_override(self, obj: Any) -> Any:
-        """Let arrays look alike that lie in memory in different ways."""
-        if type(obj).__name__ != "ndarray" or obj.dtype.hasobject or obj.flags.c_contiguous:
+        """Let arrays and tables look alike that lie in memory in different ways."""
+        kind = type(obj)
+        plain = _TABLES.get((kind.__module__.partition(".")[0], kind.__name__))
+        if plain is not None:
+            return tuple, (kind.__name__, plain(obj))
+        if kind.__name__ != "ndarray" or obj.dtype.hasobject or obj.flags.c_contiguous:
             return NotImplemented
         return obj.copy(order="C").__reduce_ex__(5)
+
+    def _save_buffer(self, obj: Any) -> None:
+        """Whether it can be written to does not count."""
+        self._stream.add(obj)
 
     def _save_set(self, obj: Any) -> None:
         self.save((type(obj).__name__, sorted(_hash(member, self._parts) for member in obj)))
@@ -114,5 +162,6 @@ class _Pickler(_Python):  # type: ignore[misc]
         plain = [const for const in code.co_consts if not isinstance(const, CodeType)]
         self.save((obj.__qualname__, code.co_code, code.co_names, plain))
 
+    dispatch[pickle.PickleBuffer] = _save_buffer
     dispatch[set] = dispatch[frozenset] = _save_set
     dispatch[FunctionType] = _save_function

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import dataclass, field
-from itertools import accumulate
-from math import comb
 from typing import TYPE_CHECKING, NamedTuple
+
+from motorpool.bench._statistics import Interval, interval
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# From so many values on, an interval of 95 % for the median lies within them.
-ENOUGH = 6
-_DOUBT = 0.05
-# Ratios of medians that do not matter to a user, and below which a few runs show nothing.
-_MATTERS, _MATTERS_OF_FEW = 1.03, 1.15
+
+#: The backend that runs one node after the other, here.
+ONE_WORKER = "sequential"
 
 
 class Case(NamedTuple):
@@ -41,12 +39,24 @@ class Bar(NamedTuple):
         worker: Process id.
         begin: When it began, in seconds since the run was started.
         seconds: How long it took.
+        imports: Of these seconds, those to import its function.
+        load: Those to load its inputs.
+        call: Those in its function.
+        save: Those to save its outputs.
+        wait: Seconds that it waited before, from when it could have run.
+        nbytes: Size of its in-memory outputs, in bytes.
     """
 
     node: str
     worker: int
     begin: float
     seconds: float
+    imports: float
+    load: float
+    call: float
+    save: float
+    wait: float
+    nbytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +71,6 @@ class Measured:
         nodes: Number of nodes.
         workers: Number of workers that the pipeline can use.
         nbytes: Bytes that nodes have passed on in memory.
-        peak_memory: Bytes; the sum of each process's own peak.
         digests: By output, a digest of the value; None for what cannot be compared.
         bars: The time line.
     """
@@ -72,18 +81,40 @@ class Measured:
     nodes: int
     workers: int
     nbytes: int
-    peak_memory: int
     digests: dict[str, str | None]
     bars: list[Bar]
 
-    def overhead(self, useful: float) -> float:
-        """Seconds a node that the run took longer than it must.
+    @property
+    def most(self) -> float:
+        """How many times faster than one worker so many can be: longest path, and all work."""
+        return self.node_time / self.bound if self.node_time and self.bound else 1.0
+
+    @property
+    def overhead(self) -> float:
+        """Seconds a node that the run took longer than nodes as long as these must take."""
+        return max(0.0, self.wall - self.bound) / max(1, self.nodes)
+
+    def losses(self, useful: float) -> dict[str, float]:
+        """Where the workers' time has gone that was of no use, in seconds of all workers.
 
         Args:
             useful: Seconds that its nodes take with nothing beside them.
+
+        Returns:
+            `slower`: nodes took longer than that; `narrow`: there was too little to do at a
+            time; `engine`: all the rest.
         """
-        must = self.bound * useful / self.node_time if self.node_time else 0.0
-        return max(0.0, self.wall - must) / max(1, self.nodes)
+        return {
+            "slower": self.node_time - useful,
+            "narrow": self.workers * self.bound - self.node_time,
+            "engine": self.workers * max(0.0, self.wall - self.bound),
+        }
+
+    @property
+    def moving(self) -> float:
+        """Share of the nodes' time that went into loading and saving, of those on the line."""
+        whole = sum(bar.seconds for bar in self.bars)
+        return sum(bar.load + bar.save for bar in self.bars) / whole if whole else 0.0
 
     def efficiency(self, useful: float) -> float:
         """Share of the workers' time that was of use.
@@ -94,43 +125,6 @@ class Measured:
         return useful / (self.wall * self.workers)
 
 
-class Interval(NamedTuple):
-    """A median, and where the true one lies.
-
-    Attributes:
-        median: Of the values.
-        low: Lower end.
-        high: Upper end.
-        sure: Whether it holds with 95 %; else it is all that was seen.
-    """
-
-    median: float
-    low: float
-    high: float
-    sure: bool
-
-    def is_below(self, other: Interval) -> bool:
-        """Whether it is the lower one beyond doubt, and by an amount that matters."""
-        least = _MATTERS if self.sure and other.sure else _MATTERS_OF_FEW
-        return self.high < other.low and self.median * least < other.median
-
-
-def interval(values: Sequence[float]) -> Interval:
-    """Interval of 95 % for the median, from order statistics: it supposes no distribution.
-
-    Args:
-        values: At least one.
-
-    Source: W. J. Conover, Practical Nonparametric Statistics, 3rd ed., section 3.2.
-    """
-    ordered, count = sorted(values), len(values)
-    # Chance that all but `outside` values at one end lie on the same side of the true median.
-    chances = list(accumulate(comb(count, k) / 2**count for k in range(count)))
-    outside = sum(2 * chance <= _DOUBT for chance in chances)
-    low, high = max(0, outside - 1), count - max(1, outside)
-    return Interval(statistics.median(ordered), ordered[low], ordered[high], sure=count >= ENOUGH)
-
-
 @dataclass(slots=True)
 class Record:
     """All that is known of one case.
@@ -139,12 +133,17 @@ class Record:
         case: What was run.
         cold: Runs that had to start their workers.
         warm: Runs whose workers were there.
+        checked: Runs of which only the outputs count.
+        peak_memory: Bytes; of one run, the most that its processes had at a time. Pages that they
+            share count once, where the system tells them apart.
         error: Why it cannot be run, or "".
     """
 
     case: Case
     cold: list[Measured] = field(default_factory=list)
     warm: list[Measured] = field(default_factory=list)
+    checked: list[Measured] = field(default_factory=list)
+    peak_memory: int = 0
     error: str = ""
 
     def median_run(self) -> Measured:
@@ -160,10 +159,6 @@ class Record:
         values: list[float] = [getattr(run, name) for run in self.warm]
         return statistics.median(values)
 
-    def overhead(self, useful: float) -> float:
-        """Median of the warm runs, in seconds a node; see `Measured`."""
-        return statistics.median(run.overhead(useful) for run in self.warm)
-
     def efficiency(self, useful: float) -> float:
         """Median of the warm runs; see `Measured`."""
         return statistics.median(run.efficiency(useful) for run in self.warm)
@@ -177,30 +172,45 @@ def useful_time(records: Sequence[Record]) -> float:
     return min(record.median("node_time") for record in records)
 
 
+def one_worker_time(records: Sequence[Record]) -> float:
+    """Seconds of one worker: of the backend `sequential` if it was measured, else of the nodes."""
+    alone = [r.walls(warm=True).median for r in records if r.case.backend == ONE_WORKER]
+    return alone[0] if alone else useful_time(records)
+
+
 def ranked(records: Sequence[Record]) -> list[Record]:
     """Those that have run without a failure, fastest first."""
     good = [record for record in records if record.warm and not record.error]
     return sorted(good, key=lambda record: record.walls(warm=True).median)
 
 
-def differing(records: Sequence[Record]) -> tuple[list[str], list[str], list[str]]:
-    """Compare the outputs of all runs.
+class Differing(NamedTuple):
+    """Outputs that are not known to be the same in all runs, by name.
 
-    Returns:
-        Outputs that differ between cases, each of which always gives the same; outputs that
-        differ between runs of one case; and outputs that cannot be compared.
+    Attributes:
+        between: They differ between cases, each of which always gives the same.
+        within: They differ between runs of one case.
+        unknown: They cannot be compared.
     """
-    between, within, unknown = [], [], []
+
+    between: list[str]
+    within: list[str]
+    unknown: list[str]
+
+
+def differing(records: Sequence[Record]) -> Differing:
+    """Compare the outputs of all runs."""
+    found = Differing([], [], [])
     seen: dict[str, dict[Case, set[str | None]]] = {}
     for record in records:
-        for run in (*record.cold, *record.warm):
+        for run in (*record.checked, *record.cold, *record.warm):
             for name, digest in run.digests.items():
                 seen.setdefault(name, {}).setdefault(record.case, set()).add(digest)
     for name, by_case in sorted(seen.items()):
-        if any(None in found for found in by_case.values()):
-            unknown.append(name)
-        elif any(len(found) > 1 for found in by_case.values()):
-            within.append(name)
+        if any(None in digests for digests in by_case.values()):
+            found.unknown.append(name)
+        elif any(len(digests) > 1 for digests in by_case.values()):
+            found.within.append(name)
         elif len(set.union(*by_case.values())) > 1:
-            between.append(name)
-    return between, within, unknown
+            found.between.append(name)
+    return found

@@ -16,7 +16,7 @@ from motorpool.bench._tables import failures, headings, rows
 from motorpool.bench._units import seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from motorpool.bench._measures import Record
 
@@ -38,18 +38,19 @@ th:first-child, td:first-child { text-align: left; }
 """
 
 
-def page(records: Sequence[Record], target: str) -> str:
+def page(records: Sequence[Record], apart: Mapping[str, float], target: str) -> str:
     """The page.
 
     Args:
         records: What is known of each case.
+        apart: Of outputs that are not the same everywhere, how far they are apart.
         target: What was measured.
     """
     done = ranked(records)
     title = escape(f"motorpool bench {target}")
     body = [f"<h1>{title}</h1>", f'<p class="dim">{escape(_about())}</p>']
-    body += [f'<p class="warning">{escape(text)}</p>' for text in warnings(done)]
-    body.append(f'<p class="advice">{escape(advise(done))}</p>')
+    body += [f'<p class="warning">{escape(text)}</p>' for text in warnings(done, apart)]
+    body.append(f'<p class="advice">{escape(advise(records))}</p>')
     if done:
         body += [_table(done), "<h2>Time by backend</h2>", _times(done), *_scaling(done)]
         body += ["<h2>Time lines</h2>", *(_time_line(record) for record in done)]

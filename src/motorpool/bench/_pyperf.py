@@ -24,14 +24,17 @@ if TYPE_CHECKING:
 _VERSION = "1.0"
 
 
-def comparison_json(records: Sequence[Record]) -> dict[str, Any]:
+def comparison_json(records: Sequence[Record], apart: Mapping[str, float]) -> dict[str, Any]:
     """Two benchmarks a case, cold and warm, with a run for each value; failures as metadata."""
     benchmarks = []
     for record in ranked(records):
         for kind, runs in (("cold", record.cold), ("warm", record.warm)):
             name = f"{record.case.backend}-{record.case.max_workers}-{kind}"
             benchmarks.append(_benchmark(name, [(run.wall, _figures(run)) for run in runs]))
-    notes = {"motorpool_failures": failures(records), "motorpool_warnings": warnings(records)}
+    notes = {
+        "motorpool_failures": failures(records),
+        "motorpool_warnings": warnings(records, apart),
+    }
     return _suite(benchmarks, {key: " | ".join(texts) for key, texts in notes.items() if texts})
 
 
@@ -50,7 +53,7 @@ def suite_json(found: Mapping[tuple[str, int], Mapping[str, Cell]]) -> dict[str,
 
 
 def _figures(run: Measured) -> dict[str, Any]:
-    names = ("node_time", "nodes", "workers", "nbytes", "peak_memory", "bound")
+    names = ("node_time", "nodes", "workers", "nbytes", "bound")
     return {f"motorpool_{name}": getattr(run, name) for name in names}
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
-from motorpool.bench._measures import ENOUGH, useful_time
+from motorpool.bench._measures import one_worker_time
+from motorpool.bench._statistics import ENOUGH
 from motorpool.bench._units import seconds, size, span
 
 if TYPE_CHECKING:
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 
 _LONGEST = 400
 HEADINGS = (
-    "warm ({})", "ratio", "cold ({})", "overhead a node", "in nodes", "moved", "peak memory",
-    "efficiency",
+    "warm ({})", "ratio", "speed-up", "at most", "cold ({})", "overhead a node", "in nodes",
+    "moved", "peak memory",
 )  # fmt: skip
 
 
@@ -37,15 +38,15 @@ def rows(done: Sequence[Record]) -> list[list[str]]:
     Args:
         done: Those that have run without a failure, fastest first.
     """
-    best, useful = done[0].walls(warm=True).median, useful_time(done)
+    best, alone = done[0].walls(warm=True).median, one_worker_time(done)
     found = []
     for record in done:
         warm, cold = record.walls(warm=True), record.walls(warm=False)
         found.append([
-            str(record.case), span(*warm[:3]), f"{warm.median / best:.2f}", span(*cold[:3]),
-            seconds(record.overhead(useful)), seconds(record.median("node_time")),
-            size(record.median("nbytes")), size(record.median("peak_memory")),
-            f"{100 * record.efficiency(useful):.0f} %",
+            str(record.case), span(*warm[:3]), f"{warm.median / best:.2f}",
+            f"{alone / warm.median:.2f}", f"{record.median_run().most:.2f}", span(*cold[:3]),
+            seconds(record.median("overhead")), seconds(record.median("node_time")),
+            size(record.median("nbytes")), size(record.peak_memory),
         ])  # fmt: skip
     return found
 
@@ -59,13 +60,16 @@ def comparison_table(done: Sequence[Record]) -> Table:
 
 
 def failures(records: Sequence[Record]) -> list[str]:
-    """A line for each reason, with the cases that have failed for it."""
+    """A line for each reason why cases have no figures, with these cases."""
     cases: dict[str, list[str]] = {}
     for record in records:
         if record.error:
             after = f", after {len(record.warm)} good runs" if record.warm else ""
-            cases.setdefault(_on_one_line(record.error), []).append(f"{record.case}{after}")
-    return [f"{'; '.join(names)}: failed: {reason}" for reason, names in cases.items()]
+            reason = f"failed: {_on_one_line(record.error)}"
+            cases.setdefault(reason, []).append(f"{record.case}{after}")
+        elif not record.warm:
+            cases.setdefault("not measured", []).append(str(record.case))
+    return [f"{'; '.join(names)}: {reason}" for reason, names in cases.items()]
 
 
 def _on_one_line(text: str) -> str:

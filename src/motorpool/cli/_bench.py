@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from motorpool._run.prepare import Preparation
 from motorpool.bench._advice import advise, warnings
 from motorpool.bench._comparison import Comparison, Suite, cases
 from motorpool.bench._graphs import PATTERNS
-from motorpool.bench._measures import ENOUGH, ranked
+from motorpool.bench._measures import ranked
 from motorpool.bench._page import page
 from motorpool.bench._pyperf import comparison_json, suite_json
+from motorpool.bench._scratch import in_scratch
+from motorpool.bench._statistics import ENOUGH
 from motorpool.bench._tables import comparison_table, failures, suite_table
-from motorpool.bench._trials import Trials
+from motorpool.bench._trials import OutOfTimeError, Trials
 from motorpool.cli import _completion as completion
 from motorpool.cli._parameters import Names, Numbers
 from motorpool.cli._signals import INTERRUPTED, TERMINATED, Signals, Terminated
@@ -50,6 +60,10 @@ _WIDTH = 160
 @click.option("--payloads", type=Numbers(),
               help="Of the suite: bytes that each node passes on; by default "
               f"{','.join(map(str, _PAYLOADS))}.")  # fmt: skip
+@click.option("--time-limit", type=click.FloatRange(min=0, min_open=True), metavar="S",
+              help="Measure no longer than so many seconds, and show what there is.")  # fmt: skip
+@click.option("--yes-overwrite", is_flag=True,
+              help="Let runs write over what cannot go elsewhere.")  # fmt: skip
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, writable=True),
               metavar="FILE", help="Write what was measured, as pyperf does.")  # fmt: skip
 @click.option("--html", "html_file", type=click.Path(dir_okay=False, writable=True),
@@ -57,13 +71,15 @@ _WIDTH = 160
 def bench(  # noqa: PLR0913, one argument an option
     *, target: str | None, catalog: str | None, backends: list[str] | None,
     max_workers: list[int] | None, repeat: int | None, suite: bool, graphs: list[str] | None,
-    payloads: list[int] | None, json_file: str | None, html_file: str | None,
+    payloads: list[int] | None, time_limit: float | None, yes_overwrite: bool,
+    json_file: str | None, html_file: str | None,
 ) -> int:  # fmt: skip
     """Run the pipeline in TARGET on each backend, and say which one is best for it.
 
     Each measurement is a process of its own: it runs the pipeline once while workers have yet to
-    start (cold), and once more (warm). The pipeline does all that it does, again and again, and
-    writes its files each time. With --suite, standard graphs are measured, and no target is named.
+    start (cold), and once more (warm). What its datasets write goes to a temporary folder; what
+    cannot, such as tables of a database, needs --yes-overwrite. With --suite, standard graphs are
+    measured, and no target is named.
     """
     if suite is (target is not None):
         raise click.UsageError("Name a TARGET, or --suite, and not both.")
@@ -75,45 +91,54 @@ def bench(  # noqa: PLR0913, one argument an option
         if not Path(file).absolute().parent.is_dir():
             raise click.UsageError(f"There is no folder to write {file!r} to.")
     chosen = cases(backends or [], max_workers or [])
-    if suite:
-        return _bench_suite(chosen, graphs, payloads or list(_PAYLOADS), repeat or 3, json_file)
-    return _bench_target(str(target), catalog, chosen, repeat or ENOUGH, json_file, html_file)
+    with Trials(_TRIAL, time_limit) as trials:
+        if suite:
+            sizes = payloads or list(_PAYLOADS)
+            return _bench_suite(trials, chosen, graphs, sizes, repeat or 3, json_file)
+        _check_target(str(target), catalog, overwrite=yes_overwrite)
+        order = {"target": target, "catalog": catalog}
+        comparison = Comparison(trials, order, chosen)
+        return _bench_target(comparison, str(target), repeat or ENOUGH, json_file, html_file)
 
 
 def _bench_target(
-    target: str, catalog: str | None, chosen: list[Case], repeat: int, json_file: str | None,
+    comparison: Comparison, target: str, repeat: int, json_file: str | None,
     html_file: str | None,
 ) -> int:  # fmt: skip
-    _check_target(target, catalog)
-    with Trials(_TRIAL) as trials:
-        order = {"kind": "target", "target": target, "catalog": catalog}
-        comparison = Comparison(trials, order, chosen)
-        code = _supervise(repeat * len(chosen), lambda tell: comparison.run(repeat, tell))
-    records = comparison.records
+    total = (1 + repeat) * len(comparison.records)
+    code = _supervise(total, lambda tell: comparison.run(repeat, tell))
+    records, apart = comparison.records, comparison.apart
     done = ranked(records)
-    _show(records, done)
+    _show(records, done, warnings(done, apart))
     if done and json_file:
-        Path(json_file).write_text(json.dumps(comparison_json(records)))
+        Path(json_file).write_text(json.dumps(comparison_json(records, apart)))
     if html_file and (done or not code):
-        Path(html_file).write_text(page(records, target), encoding="utf-8")
+        Path(html_file).write_text(page(records, apart, target), encoding="utf-8")
     return code or (0 if done else 1)
 
 
-def _check_target(target: str, catalog: str | None) -> None:
-    """A mistake is one now, and not once a trial."""
+def _check_target(target: str, catalog: str | None, *, overwrite: bool) -> None:
+    """A mistake is one now, and not once a trial; and no run may write over what is there."""
     pipeline, module = load_pipeline(target)
     if not list(pipeline.nodes):
         raise click.UsageError(f"{target}: the pipeline has no nodes, so there is no difference.")
+    data = load_catalog(catalog, module)
     Preparation(
-        pipeline, load_catalog(catalog, module), only_missing_outputs=False, run_id=None,
-        resume=False, runs=False, wants_results=True,
+        pipeline, data, only_missing_outputs=False, run_id=None, resume=False, runs=False,
+        wants_results=True,
     )  # fmt: skip
+    with tempfile.TemporaryDirectory(prefix="motorpool-bench-") as folder:
+        _, refused = in_scratch(pipeline, data, Path(folder))
+    if refused and not overwrite:
+        raise click.UsageError(
+            f"Each run would write to {', '.join(refused)}, which cannot be moved to a temporary "
+            "folder. Name another catalog with --catalog, or say --yes-overwrite."
+        )
 
 
-def _show(records: list[Record], done: list[Record]) -> None:
+def _show(records: list[Record], done: list[Record], texts: list[str]) -> None:
     """What differs, the table, what failed, and the advice."""
     console = _console()
-    texts = warnings(done)
     for text in texts:
         console.print(text, style="red", soft_wrap=True, markup=False)
     if done:
@@ -122,19 +147,18 @@ def _show(records: list[Record], done: list[Record]) -> None:
         console.print(line, soft_wrap=True, markup=False)
     if done and not texts:
         console.print("All runs gave the same outputs.")
-    console.print(advise(done), soft_wrap=True, markup=False)
+    console.print(advise(records), soft_wrap=True, markup=False)
 
 
 def _bench_suite(
-    chosen: list[Case], graphs: list[str] | None, payloads: list[int], repeat: int,
-    json_file: str | None,
+    trials: Trials, chosen: list[Case], graphs: list[str] | None, payloads: list[int],
+    repeat: int, json_file: str | None,
 ) -> int:  # fmt: skip
     unknown = sorted(set(graphs or ()) - set(PATTERNS))
     if unknown:
         raise click.UsageError(f"There are no graphs {unknown}; there are {', '.join(PATTERNS)}.")
-    with Trials(_TRIAL) as trials:
-        suite = Suite(trials, chosen, graphs or list(PATTERNS), payloads)
-        code = _supervise(repeat * suite.total, lambda tell: suite.run(repeat, tell))
+    suite = Suite(trials, chosen, graphs or list(PATTERNS), payloads)
+    code = _supervise(repeat * suite.total, lambda tell: suite.run(repeat, tell))
     console = _console()
     console.print("METG(50 %): the shortest node for which half of the workers' time is useful")
     console.print(suite_table(suite.found))
@@ -152,10 +176,11 @@ def _console() -> Console:
 
 
 def _supervise(total: int, work: Callable[[Callable[[str], None]], None]) -> int:
-    """Work with a progress bar; an interrupt ends it early, with what there is."""
+    """Work with a progress bar, or lines; an interrupt ends it early, with what there is."""
     console = Console(stderr=True)
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        TimeRemainingColumn(),
         console=console, disable=not console.is_terminal,
     )  # fmt: skip
     with Signals() as signals, bar:
@@ -165,11 +190,15 @@ def _supervise(total: int, work: Callable[[Callable[[str], None]], None]) -> int
         def tell(what: str) -> None:
             nonlocal begun
             bar.update(task, description=what, advance=1 if begun else 0)
+            if bar.disable:
+                click.echo(what, err=True)
             begun = True
 
         try:
             work(tell)
             bar.update(task, completed=total)
+        except OutOfTimeError:
+            click.echo("The time is up.", err=True)
         except (KeyboardInterrupt, Terminated) as error:
             signals.ignore()
             interrupted = isinstance(error, KeyboardInterrupt)

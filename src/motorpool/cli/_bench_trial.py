@@ -5,8 +5,10 @@ Reads what to do from standard input, as JSON, and writes the answer to the file
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -19,13 +21,17 @@ from motorpool._system.imports import need_modules
 from motorpool._system.libraries import libraries_of
 from motorpool._system.process import watch_parent
 from motorpool.bench._digest import digest_of
+from motorpool.bench._kept import keep_value
 from motorpool.bench._measures import Bar, Measured
+from motorpool.bench._scratch import digest_of_files, in_scratch
 from motorpool.bench._suite import measure_graph
 from motorpool.cli._signals import INTERRUPTED, TERMINATED, Signals, Terminated
 from motorpool.cli._target import load_catalog, load_pipeline
 from motorpool.events import NodeCompleted
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from motorpool.events import Event
 
 # On the time line of a larger pipeline, the shorter nodes would be thinner than a pixel.
@@ -35,10 +41,11 @@ _SHORT = 1.0
 
 
 class _TimeLine:
-    """Keeps when which node ran where."""
+    """Keeps when which node ran where; and, of the last run, what each process had at most."""
 
     def __init__(self) -> None:
         self.events: list[NodeCompleted] = []
+        self.peak_memory = 0
 
     def on_event(self, event: Event) -> None:
         """Remember what has run."""
@@ -46,36 +53,54 @@ class _TimeLine:
             self.events.append(event)
 
 
+def _check_target(order: dict[str, Any]) -> dict[str, Any]:
+    """Run the pipeline once, whatever that takes: is it what other backends come to?"""
+    with _runs(order) as (run, line):
+        return {"check": run(Path(order["values"])), "peak_memory": line.peak_memory}
+
+
 def _measure_target(order: dict[str, Any]) -> dict[str, Any]:
     """Run the pipeline once with workers yet to start, and once more with these."""
-    backend = registry.resolve(order["backend"])
-    need_modules(libraries_of(order["target"]))
-    backend.warm_up()  # as `motorpool run` does
-    pipeline, module = load_pipeline(order["target"])
-    line = _TimeLine()
-    with ParallelRunner(
-        backend, order["max_workers"], observers=[line], runs_folder=order["runs"]
-    ) as runner:
-
-        def run() -> dict[str, Any]:
-            return _measure_run(runner, pipeline, load_catalog(order["catalog"], module), line)
-
-        cold = run()
-        left = order["max_workers"]
+    with _runs(order) as (run, _):
+        cold, left = run(), order["max_workers"]
         while left and cold["wall"] < _SHORT:  # it may not have got to every worker
             run()
             left -= 1
         return {"cold": [cold], "warm": [run()]}
 
 
+@contextlib.contextmanager
+def _runs(order: dict[str, Any]) -> Iterator[tuple[Callable[..., dict[str, Any]], _TimeLine]]:
+    """What runs the pipeline once more, and what is known of the last run.
+
+    The former takes a folder to keep the outputs in, if they are to be kept.
+    """
+    backend = registry.resolve(order["backend"])
+    need_modules(libraries_of(order["target"]))
+    backend.warm_up()  # as `motorpool run` does
+    pipeline, module = load_pipeline(order["target"])
+    line, scratch = _TimeLine(), Path(order["scratch"])
+    with ParallelRunner(
+        backend, order["max_workers"], observers=[line], runs_folder=order["runs"]
+    ) as runner:
+
+        def run(values: Path | None = None) -> dict[str, Any]:
+            shutil.rmtree(scratch, ignore_errors=True)
+            catalog, _ = in_scratch(pipeline, load_catalog(order["catalog"], module), scratch)
+            return _measure_run(runner, pipeline, catalog, line, values)
+
+        yield run, line
+
+
 def _measure_run(
-    runner: ParallelRunner, pipeline: Any, catalog: Any, line: _TimeLine
+    runner: ParallelRunner, pipeline: Any, catalog: Any, line: _TimeLine, values: Path | None
 ) -> dict[str, Any]:
     line.events.clear()
     began, clock = time.time(), time.perf_counter()
     result = runner.run(pipeline, catalog)
     wall = time.perf_counter() - clock
     summary = result.summary
+    line.peak_memory = summary.peak_memory
     workers = min(summary.max_workers, runner._get_required_workers_count(pipeline))  # noqa: SLF001
     longest = sorted(line.events, key=lambda event: -event.seconds)[:_MOST_BARS]
     return dataclasses.asdict(
@@ -86,11 +111,28 @@ def _measure_run(
             nodes=summary.completed,
             workers=workers,
             nbytes=sum(event.nbytes for event in line.events),
-            peak_memory=summary.peak_memory,
-            digests={name: digest_of(result[name].load()) for name in sorted(result)},
-            bars=[Bar(e.node, e.worker, e.started - began, e.seconds) for e in longest],
+            digests={name: _digest_of(result[name], name, values) for name in sorted(result)},
+            bars=[_bar(event, began) for event in longest],
         )
     )
+
+
+def _bar(event: NodeCompleted, began: float) -> Bar:
+    return Bar(
+        event.node, event.worker, event.started - began, event.seconds, event.imports, event.load,
+        event.call, event.save, event.wait, event.nbytes,
+    )  # fmt: skip
+
+
+def _digest_of(dataset: Any, name: str, values: Path | None) -> str | None:
+    """Of the data, or, if these can only be written, of the file."""
+    try:
+        value = dataset.load()
+    except Exception:  # noqa: BLE001, such as a dataset of pictures raises
+        return digest_of_files(dataset)
+    if values is not None:
+        keep_value(values, name, value)
+    return digest_of(value)
 
 
 def _bound(pipeline: Any, events: list[NodeCompleted], workers: int) -> float:
@@ -111,7 +153,7 @@ def _reason(error: BaseException) -> str:
     return f"{_reason(error.exceptions[0])} (and {len(error.exceptions) - 1} more)"
 
 
-_KINDS = {"target": _measure_target, "suite": measure_graph}
+_KINDS = {"check": _check_target, "target": _measure_target, "suite": measure_graph}
 
 
 def main() -> int:
