@@ -39,10 +39,10 @@ from typing import TYPE_CHECKING
 
 from contenders import ALL, WORKERS
 
+from motorpool._report.units import seconds
 from motorpool.bench._graphs import tasks
 from motorpool.bench._metg import find_metg
 from motorpool.bench._suite import efficiency_of
-from motorpool.bench._units import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -33,6 +33,7 @@ class NodeSummary:
         save: Those to save its outputs.
         wait: Seconds from the end of the last node that it needed, or the start of the run, until
             it started: for a worker to be free or to start, on its way, and in earlier tries.
+        nbytes: Size of its in-memory outputs, in bytes.
     """
 
     node: str
@@ -44,6 +45,7 @@ class NodeSummary:
     call: float
     save: float
     wait: float
+    nbytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

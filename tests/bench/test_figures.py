@@ -20,13 +20,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from motorpool._report.bars import Bar
+from motorpool._report.units import seconds, size, span
 from motorpool.bench._advice import advise
 from motorpool.bench._digest import digest_of
 from motorpool.bench._equality import apart
 from motorpool.bench._graphs import PATTERNS, pipeline_of, tasks
 from motorpool.bench._kept import keep_value, kept_apart
 from motorpool.bench._measures import (
-    Bar,
     Case,
     Measured,
     Record,
@@ -35,7 +36,6 @@ from motorpool.bench._measures import (
 )
 from motorpool.bench._metg import find_metg
 from motorpool.bench._statistics import interval
-from motorpool.bench._units import seconds, size, span
 
 
 @dataclass
@@ -54,9 +54,9 @@ class Hashed:
     others: list = field(compare=False)
 
 
-def run(wall, *, nodes=10, node_time=1.0, workers=2, bound=0.5):
+def run(wall, *, nodes=10, node_time=1.0, workers=2, path=0.5):
     return Measured(
-        wall=wall, node_time=node_time, bound=bound, nodes=nodes, workers=workers, nbytes=0,
+        wall=wall, node_time=node_time, path=path, nodes=nodes, workers=workers, nbytes=0,
         digests={}, bars=[],
     )  # fmt: skip
 
@@ -309,8 +309,8 @@ def test_advice_mentions_cold_starts_where_another_backend_is_ahead():
 @pytest.mark.parametrize(
     ("figures", "reason"),
     [
-        ({"node_time": 0.001, "bound": 0.0005}, "nodes are short (100 us), and 220 ms go into"),
-        ({"node_time": 1.0, "bound": 2.0}, "few nodes can run at the same time: 0.50 times"),
+        ({"node_time": 0.001, "path": 0.0005}, "nodes are short (100 us), and 220 ms go into"),
+        ({"node_time": 1.0, "path": 2.0}, "few nodes can run at the same time: 0.50 times"),
     ],
 )
 def test_advice_says_why_workers_are_idle(figures, reason):
@@ -320,8 +320,8 @@ def test_advice_says_why_workers_are_idle(figures, reason):
 
 def test_advice_says_that_nodes_slow_each_other_down():
     """Or that it is data that they wait for."""
-    alone = record("sequential", [1.0] * 6, workers=1, node_time=1.0, bound=1.0)
-    threads = record("threads", [1.0] * 6, node_time=2.0, bound=1.0)
+    alone = record("sequential", [1.0] * 6, workers=1, node_time=1.0, path=1.0)
+    threads = record("threads", [1.0] * 6, node_time=2.0, path=1.0)
     text = advise([threads, alone])
     assert text.startswith("Take sequential with 1 worker: 1 s, and no difference to threads")
     assert "more workers are not worth it, because nodes take 2.00 times as long beside" in text
@@ -333,7 +333,7 @@ def test_advice_says_that_nodes_slow_each_other_down():
 
 def test_losses_are_all_of_the_workers_time_that_was_of_no_use():
     """Whatever it went into."""
-    measured = run(3.0, node_time=3.0, bound=2.0)
+    measured = run(3.0, node_time=3.0, path=2.0)
     losses = measured.losses(useful=2.0)
     assert losses == {"slower": 1.0, "narrow": 1.0, "engine": 2.0}
     assert sum(losses.values()) + 2.0 == measured.wall * measured.workers
@@ -351,8 +351,8 @@ def test_speed_up_is_over_the_backend_with_one_worker():
 
 def test_useful_time_excludes_waiting_for_each_other():
     """Threads that share a lock are busy all the time, and get nowhere."""
-    alone = record("sequential", [1.0] * 6, workers=1, node_time=1.0, bound=1.0)
-    threads = record("threads", [1.0] * 6, node_time=2.0, bound=1.0)
+    alone = record("sequential", [1.0] * 6, workers=1, node_time=1.0, path=1.0)
+    threads = record("threads", [1.0] * 6, node_time=2.0, path=1.0)
     useful = useful_time([alone, threads])
     assert threads.efficiency(useful) == 0.5
     assert alone.efficiency(useful) == 1.0

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, overload
 
+from motorpool._pipeline.graph import longest_chain
+from motorpool._store import payload_size
 from motorpool._summary import NodeSummary, counted
 
 if TYPE_CHECKING:
@@ -14,8 +17,9 @@ if TYPE_CHECKING:
 
     from motorpool._protocol.messages import Outcome
 
-# Worker, start (s since the epoch), seconds; of these, to import, load, call, save.
-_ROW = struct.Struct("=i6d")
+# Worker, start (s since the epoch), seconds; of these, to import, load, call, save; bytes.
+_ROW = struct.Struct("=i6dq")
+_Row = tuple[int, float, float, float, float, float, float, int]
 
 
 class Timeline(Sequence[NodeSummary]):
@@ -35,7 +39,7 @@ class Timeline(Sequence[NodeSummary]):
         """Note a try of a node; the last one counts."""
         _ROW.pack_into(
             self._rows, _ROW.size * outcome.node, outcome.pid, outcome.started, outcome.seconds,
-            *outcome.times,
+            *outcome.times, sum(map(payload_size, outcome.outputs.values())),
         )  # fmt: skip
 
     def wait(self, node: int) -> float:
@@ -48,24 +52,31 @@ class Timeline(Sequence[NodeSummary]):
                 ready = max(ready, begin + seconds)
         return max(0.0, started - ready)
 
+    def rows(self) -> list[tuple[str, float, _Row]]:
+        """Of each node that has run: its name, since when it waited, and its row; quickly.
+
+        A row has the worker, the start and the seconds; of these, those to import, to load, to
+        call and to save; and the bytes of its outputs. Moments are in seconds since the epoch.
+        """
+        rows = list(_ROW.iter_unpack(self._rows))
+        ends = [row[1] + row[2] if row[0] else 0.0 for row in rows]
+        end_of, began = ends.__getitem__, self._began
+        ready = [max(began, *map(end_of, p)) if p else began for p in self._parents]
+        return [
+            (name, since, row)
+            for name, since, row in zip(self._names, ready, rows, strict=True)
+            if row[0]
+        ]
+
     def critical_path(self) -> list[str]:
         """Names of the nodes of the chain that took the longest, in order."""
-        lengths, before = [0.0] * len(self._names), [-1] * len(self._names)
-        for node, parents in enumerate(self._parents):
-            longest = max(parents, key=lengths.__getitem__, default=-1)
-            before[node] = longest
-            lengths[node] = self._row(node)[2] + (lengths[longest] if longest >= 0 else 0.0)
-        node = max(range(len(lengths)), key=lengths.__getitem__, default=-1)
-        found = []
-        while node >= 0:
-            if self._row(node)[0]:
-                found.append(self._names[node])
-            node = before[node]
-        return found[::-1]
+        rows = list(_ROW.iter_unpack(self._rows))
+        chain = longest_chain(self._parents, [row[2] for row in rows])
+        return [self._names[node] for node in chain if rows[node][0]]
 
     def __len__(self) -> int:
         """Number of nodes that have run."""
-        return len(self._ran())
+        return sum(1 for row in _ROW.iter_unpack(self._rows) if row[0])
 
     @overload
     def __getitem__(self, index: int) -> NodeSummary: ...
@@ -74,24 +85,22 @@ class Timeline(Sequence[NodeSummary]):
     def __getitem__(self, index: slice) -> list[NodeSummary]: ...
 
     def __getitem__(self, index: int | slice) -> NodeSummary | list[NodeSummary]:
-        ran = self._ran()[index]
-        return self._summary(ran) if isinstance(ran, int) else list(map(self._summary, ran))
+        rows = self.rows()[index]
+        return _summary(*rows) if isinstance(rows, tuple) else [_summary(*row) for row in rows]
 
     def __iter__(self) -> Iterator[NodeSummary]:
-        return map(self._summary, self._ran())  # by index, each would look at all of them
+        return itertools.starmap(_summary, self.rows())  # by index, each would look at all
 
     def __repr__(self) -> str:
         return f"<{counted(len(self), 'node')}>"
 
-    def _ran(self) -> list[int]:
-        return [node for node in range(len(self._names)) if self._row(node)[0]]
-
-    def _row(self, node: int) -> tuple[int, float, float, float, float, float, float]:
+    def _row(self, node: int) -> _Row:
         return _ROW.unpack_from(self._rows, _ROW.size * node)
 
-    def _summary(self, node: int) -> NodeSummary:
-        worker, started, seconds, imports, load, call, save = self._row(node)
-        return NodeSummary(
-            node=self._names[node], worker=worker, started=started, seconds=seconds,
-            imports=imports, load=load, call=call, save=save, wait=self.wait(node),
-        )  # fmt: skip
+
+def _summary(name: str, since: float, row: _Row) -> NodeSummary:
+    worker, started, seconds, imports, load, call, save, nbytes = row
+    return NodeSummary(
+        node=name, worker=worker, started=started, seconds=seconds, imports=imports, load=load,
+        call=call, save=save, wait=max(0.0, started - since), nbytes=nbytes,
+    )  # fmt: skip

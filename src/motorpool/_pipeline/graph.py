@@ -142,3 +142,23 @@ class Graph:
                     seen.add(neighbour)
                     todo.append(neighbour)
         return seen
+
+
+def longest_chain(parents: Sequence[Sequence[int]], costs: Sequence[float]) -> list[int]:
+    """The chain of nodes, each a parent of the next, whose costs add up to the most.
+
+    Args:
+        parents: Of each node, those that it waits for; nodes are in a topological order.
+        costs: Of each node.
+    """
+    lengths, before = list(costs), [-1] * len(costs)
+    for node, its_parents in enumerate(parents):
+        if its_parents:
+            before[node] = max(its_parents, key=lengths.__getitem__)
+            lengths[node] += lengths[before[node]]
+    node = max(range(len(lengths)), key=lengths.__getitem__, default=-1)
+    found = []
+    while node >= 0:
+        found.append(node)
+        node = before[node]
+    return found[::-1]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from motorpool._report.units import seconds
 from motorpool.bench._measures import ONE_WORKER, differing, ranked, useful_time
 from motorpool.bench._statistics import ENOUGH
-from motorpool.bench._units import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

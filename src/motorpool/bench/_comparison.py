@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from motorpool import registry
+from motorpool._report.bars import Bar
 from motorpool._system.process import usable_cores
 from motorpool.backend import Isolation
 from motorpool.bench._kept import kept_apart
-from motorpool.bench._measures import Bar, Case, Measured, Record, differing
+from motorpool.bench._measures import Case, Measured, Record, differing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,11 +50,13 @@ class Comparison:
     Attributes:
         records: What is known so far, in the order of the cases.
         apart: Of outputs that are not the same everywhere, how far they are apart; see `distance`.
+        target: What is measured.
     """
 
     def __init__(self, trials: Trials, order: dict[str, Any], chosen: Sequence[Case]) -> None:
         self._trials = trials
         self._order = order
+        self.target: str = order["target"]
         self.records = [Record(case) for case in chosen]
         self.apart: dict[str, float] = {}
 

@@ -6,6 +6,7 @@ import statistics
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from motorpool._report.bars import Bar
 from motorpool.bench._statistics import Interval, interval
 
 if TYPE_CHECKING:
@@ -31,34 +32,6 @@ class Case(NamedTuple):
         return f"{self.backend}, {self.max_workers}"
 
 
-class Bar(NamedTuple):
-    """One node on the time line of a run.
-
-    Attributes:
-        node: Its name.
-        worker: Process id.
-        begin: When it began, in seconds since the run was started.
-        seconds: How long it took.
-        imports: Of these seconds, those to import its function.
-        load: Those to load its inputs.
-        call: Those in its function.
-        save: Those to save its outputs.
-        wait: Seconds that it waited before, from when it could have run.
-        nbytes: Size of its in-memory outputs, in bytes.
-    """
-
-    node: str
-    worker: int
-    begin: float
-    seconds: float
-    imports: float
-    load: float
-    call: float
-    save: float
-    wait: float
-    nbytes: int
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
     """One run.
@@ -66,8 +39,7 @@ class Measured:
     Attributes:
         wall: Seconds from the call until the results are there.
         node_time: Seconds in nodes, of all workers.
-        bound: Seconds that the run must take with nodes as long as these, whatever runs it: those
-            of the longest path, or of all nodes divided by the number of workers.
+        path: Seconds of the longest path: no number of workers beats it.
         nodes: Number of nodes.
         workers: Number of workers that the pipeline can use.
         nbytes: Bytes that nodes have passed on in memory.
@@ -77,12 +49,17 @@ class Measured:
 
     wall: float
     node_time: float
-    bound: float
+    path: float
     nodes: int
     workers: int
     nbytes: int
     digests: dict[str, str | None]
     bars: list[Bar]
+
+    @property
+    def bound(self) -> float:
+        """Seconds that it must take with nodes as long as these, whatever runs it."""
+        return max(self.path, self.node_time / self.workers)
 
     @property
     def most(self) -> float:

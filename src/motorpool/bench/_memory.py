@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Self
 
-from motorpool._system.process import descendants
+from motorpool._system.process import memory_of
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -44,14 +44,4 @@ class PeakMemory:
 
     def _watch(self) -> None:
         while not self._over.wait(_INTERVAL):
-            pids = [self._pid, *descendants(self._pid)]
-            self.peak = max(self.peak, sum(map(_share_of, pids)))
-
-
-def _share_of(pid: int) -> int:
-    """Proportional set size of a process, in bytes; 0 if it is gone, or the system has none."""
-    try:
-        with open(f"/proc/{pid}/smaps_rollup", "rb") as file:  # noqa: PTH123, often
-            return int(file.read().split(b"\nPss:", 1)[1].split(maxsplit=1)[0]) * 1024
-    except (OSError, IndexError):
-        return 0
+            self.peak = max(self.peak, memory_of(self._pid))

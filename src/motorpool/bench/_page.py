@@ -1,102 +1,142 @@
-"""What was measured, as one page of HTML that needs nothing else."""
+"""What was measured of a pipeline, as one page of HTML."""
 
 from __future__ import annotations
 
-import platform
-from datetime import UTC, datetime
+import statistics
 from html import escape
-from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from motorpool._system.process import usable_cores
+from motorpool._report.bars import busiest, timeline
+from motorpool._report.page import document, environment, figure, table
+from motorpool._report.units import seconds
 from motorpool.bench._advice import advise, warnings
-from motorpool.bench._charts import gantt_chart, scaling_chart, time_chart
-from motorpool.bench._measures import ranked
+from motorpool.bench._measures import ranked, useful_time
 from motorpool.bench._tables import failures, headings, rows
-from motorpool.bench._units import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from motorpool.bench._measures import Record
+    from motorpool._report.bars import Shape
+    from motorpool.bench._comparison import Comparison
+    from motorpool.bench._measures import Measured, Record
+    from motorpool.bench._statistics import Interval
 
-_STYLE = """
-:root { color-scheme: light dark; --ink: light-dark(#1b1f24, #e6e8eb); --dim: #7a828c;
-  --paper: light-dark(#ffffff, #15181c); --warm: #0072b2; --cold: #8fb8d4; }
-body { background: var(--paper); color: var(--ink); font: 15px/1.5 system-ui, sans-serif;
-  margin: 2rem auto; max-width: 1000px; padding: 0 1rem; }
-svg { width: 100%; height: auto; font: 12px system-ui, sans-serif; }
-svg text { fill: var(--ink); } svg text.in { fill: #fff; pointer-events: none; }
-.dim { fill: var(--dim); color: var(--dim); }
-.warm { fill: var(--warm); } .cold { fill: var(--cold); }
-.whisker { fill: none; stroke: var(--ink); } .axis { stroke: var(--dim); }
-.node { stroke: var(--paper); stroke-width: 0.5; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { padding: 0.25rem 0.6rem; text-align: right; border-bottom: 1px solid var(--dim); }
-th:first-child, td:first-child { text-align: left; }
-.advice { font-size: 1.15rem; } .warning { color: #c0392b; }
-"""
+# Nodes that are shown beside each other, and by how much (s) they have to differ.
+_MOST_SLOWER, _LEAST_SLOWER = 15, 1e-4
 
 
-def page(records: Sequence[Record], apart: Mapping[str, float], target: str) -> str:
+def page(found: Comparison, shape: Shape, command: str) -> str:
     """The page.
 
     Args:
-        records: What is known of each case.
-        apart: Of outputs that are not the same everywhere, how far they are apart.
-        target: What was measured.
+        found: What was measured.
+        shape: Of the pipeline.
+        command: What has measured it.
     """
-    done = ranked(records)
-    title = escape(f"motorpool bench {target}")
-    body = [f"<h1>{title}</h1>", f'<p class="dim">{escape(_about())}</p>']
-    body += [f'<p class="warning">{escape(text)}</p>' for text in warnings(done, apart)]
-    body.append(f'<p class="advice">{escape(advise(records))}</p>')
+    records, done = found.records, ranked(found.records)
+    body = [f'<p class="warning">{escape(text)}</p>' for text in warnings(done, found.apart)]
+    body.append(f'<p class="sentence">{escape(advise(records))}</p>')
+    data: dict[str, Any] = {}
     if done:
-        body += [_table(done), "<h2>Time by backend</h2>", _times(done), *_scaling(done)]
-        body += ["<h2>Time lines</h2>", *(_time_line(record) for record in done)]
+        body.append(table(("backend, workers", *headings(done)), rows(done)))
+        data = _data(done, shape)
+        body += _drawings(done, data)
     body += [f"<pre>{escape(line)}</pre>" for line in failures(records)]
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f"<style>{_STYLE}</style></head>\n<body>\n" + "\n".join(body) + "\n</body></html>\n"
-    )
+    body += ["<h2>Where this was measured</h2>", table((), environment(command), kind="wide")]
+    return document(f"motorpool bench {found.target}", body, data)
 
 
-def _about() -> str:
-    return (
-        f"{datetime.now(tz=UTC):%Y-%m-%d %H:%M} UTC, Motorpool {version('motorpool')}, "
-        f"{platform.python_implementation()} {platform.python_version()}, {platform.system()} "
-        f"{platform.release()}, {usable_cores()} cores"
-    )
-
-
-def _table(done: Sequence[Record]) -> str:
-    head = "".join(f"<th>{escape(t)}</th>" for t in ("backend, workers", *headings(done)))
-    lines = ("".join(f"<td>{escape(cell)}</td>" for cell in row) for row in rows(done))
-    return f"<table><tr>{head}</tr>" + "".join(f"<tr>{line}</tr>" for line in lines) + "</table>"
-
-
-def _times(done: Sequence[Record]) -> str:
-    return time_chart({r.case: (r.walls(warm=True), r.walls(warm=False)) for r in done})
-
-
-def _scaling(done: Sequence[Record]) -> list[str]:
-    """Only if there are several numbers of workers."""
-    lines: dict[str, list[tuple[int, Record]]] = {}
-    for record in done:
-        lines.setdefault(record.case.backend, []).append((record.case.max_workers, record))
-    if max(map(len, lines.values())) == 1:
-        return []
-    times = {
-        name: [(count, record.walls(warm=True)) for count, record in sorted(
-            line, key=lambda pair: pair[0])]
-        for name, line in lines.items()
+def _data(done: Sequence[Record], shape: Shape) -> dict[str, Any]:
+    """What the figures are drawn from; see `figure`."""
+    colours = busiest((record.median_run().bars for record in done), shape)
+    return {
+        "times": [
+            {"name": str(record.case), "kind": kind, **_ends(record.walls(warm=kind == "warm"))}
+            for record in done
+            for kind in ("warm", "cold")
+        ],
+        "scaling": {
+            "rows": [
+                {
+                    "name": record.case.backend, "workers": record.case.max_workers,
+                    **_ends(record.walls(warm=True)),
+                }
+                for record in sorted(done, key=lambda record: record.case.max_workers)
+            ],
+            "bounds": _bounds(done),
+        },
+        "slower": _slower(done),
+        "timelines": {
+            str(record.case): {"wall": run.wall, **timeline(run.bars, shape, colours)}
+            for record in done
+            for run in [record.median_run()]
+        },
     }  # fmt: skip
-    return ["<h2>Time by workers</h2>", scaling_chart(times)]
 
 
-def _time_line(record: Record) -> str:
-    run = record.median_run()
+def _drawings(done: Sequence[Record], data: Mapping[str, Any]) -> list[str]:
+    found = [
+        "<h2>Time by backend</h2>",
+        figure("times", "Median wall time of a run with workers up (warm), and of the first run of"
+               " a process (cold); lines are intervals of 95 %, or all that was seen of less than "
+               "six runs."),
+    ]  # fmt: skip
+    if len(data["scaling"]["bounds"]) > 1:
+        found += [
+            "<h2>Time by number of workers</h2>",
+            figure("scaling", "Median wall time with workers up; dashed, what no backend can beat:"
+                   " the longest path, or all work divided by the number of workers."),
+        ]  # fmt: skip
+    if data["slower"]:
+        found += [
+            "<h2>Which nodes take longer where</h2>",
+            figure("slower", "The nodes whose median time differs most between backends; it "
+                   "includes loading, saving, and waiting for a core."),
+        ]  # fmt: skip
+    found.append("<h2>Time lines</h2>")
+    for record in done:
+        found += [f"<h3>{escape(str(record.case))}</h3>", _time_line(record, record.median_run())]
+    return found
+
+
+def _time_line(record: Record, run: Measured) -> str:
     left_out = run.nodes - len(run.bars)
     more = f", without the {left_out} shortest nodes" if left_out else ""
-    text = escape(f"{record.case}: {seconds(run.wall)}, the median warm run{more}")
-    return f"<h3>{text}</h3>" + gantt_chart(run)
+    caption = (
+        f"The median warm run, {seconds(run.wall)}{more}: a row for each worker, a bar for each "
+        "node, coloured by function; those on the critical path have a frame."
+    )
+    return figure("timelines", caption, of=str(record.case))
+
+
+def _ends(found: Interval) -> dict[str, float]:
+    return {"median": found.median, "low": found.low, "high": found.high}
+
+
+def _bounds(done: Sequence[Record]) -> list[dict[str, float]]:
+    """The least that any backend needs, by number of workers."""
+    useful = useful_time(done)
+    run = min(done, key=lambda record: record.median("node_time")).median_run()
+    path = run.path * useful / run.node_time if run.node_time else 0.0
+    counts = sorted({record.case.max_workers for record in done})
+    return [{"workers": count, "seconds": max(path, useful / count)} for count in counts]
+
+
+def _slower(done: Sequence[Record]) -> list[dict[str, Any]]:
+    """Median time of those nodes that differ most between cases, the most first."""
+    times: dict[str, dict[str, float]] = {}
+    for record in done:
+        seen: dict[str, list[float]] = {}
+        for run in record.warm:
+            for bar in run.bars:
+                seen.setdefault(bar.node, []).append(bar.seconds)
+        for node, values in seen.items():
+            times.setdefault(node, {})[str(record.case)] = statistics.median(values)
+    apart = {node: max(found.values()) - min(found.values()) for node, found in times.items()}
+    most = sorted(apart, key=lambda node: -apart[node])[:_MOST_SLOWER]
+    return [
+        {"node": node, "name": name, "seconds": value}
+        for node in most
+        if apart[node] >= _LEAST_SLOWER
+        for name, value in times[node].items()
+    ]

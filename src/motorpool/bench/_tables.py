@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
+from motorpool._report.units import seconds, size, span
 from motorpool.bench._measures import one_worker_time
 from motorpool.bench._statistics import ENOUGH
-from motorpool.bench._units import seconds, size, span
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -18,6 +18,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from motorpool._report.bars import Shape
+from motorpool._report.page import command_line
 from motorpool._run.prepare import Preparation
 from motorpool.bench._advice import advise, warnings
 from motorpool.bench._comparison import Comparison, Suite, cases
@@ -30,7 +32,7 @@ from motorpool.bench._statistics import ENOUGH
 from motorpool.bench._tables import comparison_table, failures, suite_table
 from motorpool.bench._trials import OutOfTimeError, Trials
 from motorpool.cli import _completion as completion
-from motorpool.cli._parameters import Names, Numbers
+from motorpool.cli._parameters import Names, Numbers, OutputFile
 from motorpool.cli._signals import INTERRUPTED, TERMINATED, Signals, Terminated
 from motorpool.cli._target import load_catalog, load_pipeline
 
@@ -64,15 +66,15 @@ _WIDTH = 160
               help="Measure no longer than so many seconds, and show what there is.")  # fmt: skip
 @click.option("--yes-overwrite", is_flag=True,
               help="Let runs write over what cannot go elsewhere.")  # fmt: skip
-@click.option("--json", "json_file", type=click.Path(dir_okay=False, writable=True),
-              metavar="FILE", help="Write what was measured, as pyperf does.")  # fmt: skip
-@click.option("--html", "html_file", type=click.Path(dir_okay=False, writable=True),
-              metavar="FILE", help="Write a page with plots.")  # fmt: skip
+@click.option("--json", "json_file", type=OutputFile(), metavar="FILE",
+              help="Write what was measured, as pyperf does.")  # fmt: skip
+@click.option("--html", "html_file", type=OutputFile(), metavar="FILE",
+              help="Write a page with plots.")  # fmt: skip
 def bench(  # noqa: PLR0913, one argument an option
     *, target: str | None, catalog: str | None, backends: list[str] | None,
     max_workers: list[int] | None, repeat: int | None, suite: bool, graphs: list[str] | None,
     payloads: list[int] | None, time_limit: float | None, yes_overwrite: bool,
-    json_file: str | None, html_file: str | None,
+    json_file: Path | None, html_file: Path | None,
 ) -> int:  # fmt: skip
     """Run the pipeline in TARGET on each backend, and say which one is best for it.
 
@@ -87,23 +89,20 @@ def bench(  # noqa: PLR0913, one argument an option
         raise click.UsageError("--graphs and --payloads go with --suite.")
     if suite and html_file:
         raise click.UsageError("--html shows the runs of a pipeline; for --suite there is --json.")
-    for file in filter(None, (json_file, html_file)):
-        if not Path(file).absolute().parent.is_dir():
-            raise click.UsageError(f"There is no folder to write {file!r} to.")
     chosen = cases(backends or [], max_workers or [])
     with Trials(_TRIAL, time_limit) as trials:
         if suite:
             sizes = payloads or list(_PAYLOADS)
             return _bench_suite(trials, chosen, graphs, sizes, repeat or 3, json_file)
-        _check_target(str(target), catalog, overwrite=yes_overwrite)
+        shape = _check_target(str(target), catalog, overwrite=yes_overwrite)
         order = {"target": target, "catalog": catalog}
         comparison = Comparison(trials, order, chosen)
-        return _bench_target(comparison, str(target), repeat or ENOUGH, json_file, html_file)
+        return _bench_target(comparison, shape, repeat or ENOUGH, json_file, html_file)
 
 
 def _bench_target(
-    comparison: Comparison, target: str, repeat: int, json_file: str | None,
-    html_file: str | None,
+    comparison: Comparison, shape: Shape, repeat: int, json_file: Path | None,
+    html_file: Path | None,
 ) -> int:  # fmt: skip
     total = (1 + repeat) * len(comparison.records)
     code = _supervise(total, lambda tell: comparison.run(repeat, tell))
@@ -111,13 +110,13 @@ def _bench_target(
     done = ranked(records)
     _show(records, done, warnings(done, apart))
     if done and json_file:
-        Path(json_file).write_text(json.dumps(comparison_json(records, apart)))
+        json_file.write_text(json.dumps(comparison_json(records, apart)))
     if html_file and (done or not code):
-        Path(html_file).write_text(page(records, apart, target), encoding="utf-8")
+        html_file.write_text(page(comparison, shape, command_line()), encoding="utf-8")
     return code or (0 if done else 1)
 
 
-def _check_target(target: str, catalog: str | None, *, overwrite: bool) -> None:
+def _check_target(target: str, catalog: str | None, *, overwrite: bool) -> Shape:
     """A mistake is one now, and not once a trial; and no run may write over what is there."""
     pipeline, module = load_pipeline(target)
     if not list(pipeline.nodes):
@@ -134,6 +133,7 @@ def _check_target(target: str, catalog: str | None, *, overwrite: bool) -> None:
             f"Each run would write to {', '.join(refused)}, which cannot be moved to a temporary "
             "folder. Name another catalog with --catalog, or say --yes-overwrite."
         )
+    return Shape.of(pipeline)
 
 
 def _show(records: list[Record], done: list[Record], texts: list[str]) -> None:
@@ -152,7 +152,7 @@ def _show(records: list[Record], done: list[Record], texts: list[str]) -> None:
 
 def _bench_suite(
     trials: Trials, chosen: list[Case], graphs: list[str] | None, payloads: list[int],
-    repeat: int, json_file: str | None,
+    repeat: int, json_file: Path | None,
 ) -> int:  # fmt: skip
     unknown = sorted(set(graphs or ()) - set(PATTERNS))
     if unknown:
@@ -166,7 +166,7 @@ def _bench_suite(
         console.print(reason, soft_wrap=True, markup=False)
     figures = suite_json(suite.found)
     if json_file and figures["benchmarks"]:
-        Path(json_file).write_text(json.dumps(figures))
+        json_file.write_text(json.dumps(figures))
     return code
 
 

@@ -15,14 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from motorpool import ParallelRunner, registry
-from motorpool._pipeline.graph import Graph
+from motorpool._pipeline.graph import Graph, longest_chain
 from motorpool._protocol.failure import summary_of
+from motorpool._report.bars import Bar
 from motorpool._system.imports import need_modules
 from motorpool._system.libraries import libraries_of
 from motorpool._system.process import watch_parent
 from motorpool.bench._digest import digest_of
 from motorpool.bench._kept import keep_value
-from motorpool.bench._measures import Bar, Measured
+from motorpool.bench._measures import Measured
 from motorpool.bench._scratch import digest_of_files, in_scratch
 from motorpool.bench._suite import measure_graph
 from motorpool.cli._signals import INTERRUPTED, TERMINATED, Signals, Terminated
@@ -107,7 +108,7 @@ def _measure_run(
         Measured(
             wall=wall,
             node_time=summary.node_time,
-            bound=_bound(pipeline, line.events, workers),
+            path=_longest_path(pipeline, line.events),
             nodes=summary.completed,
             workers=workers,
             nbytes=sum(event.nbytes for event in line.events),
@@ -135,14 +136,13 @@ def _digest_of(dataset: Any, name: str, values: Path | None) -> str | None:
     return digest_of(value)
 
 
-def _bound(pipeline: Any, events: list[NodeCompleted], workers: int) -> float:
-    """Seconds that these nodes need on so many workers at least."""
+def _longest_path(pipeline: Any, events: list[NodeCompleted]) -> float:
+    """Seconds of the chain of nodes that takes the longest."""
     seconds = {event.node: event.seconds for event in events}
     nodes = list(pipeline.nodes)
     graph = Graph.from_pipeline(nodes, pipeline.node_dependencies)
     costs = [seconds.get(node.name, 0.0) for node in nodes]
-    paths = graph.path_lengths(range(len(nodes)), costs)
-    return max(max(paths, default=0.0), sum(costs) / workers)
+    return sum(costs[node] for node in longest_chain(graph.parents, costs))
 
 
 def _reason(error: BaseException) -> str:

@@ -10,6 +10,9 @@ from motorpool._protocol.failure import summary_of
 from motorpool.events import NodeSkipped, RunFinished, RunSummary
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from motorpool._report.recording import Recording
     from motorpool.events import Event
 
 
@@ -56,6 +59,48 @@ class SummaryFile:
             json.dump(event.summary.as_dict(), self._file, indent=2)
             self._file.write("\n")
             self._file.flush()
+
+
+class Files:
+    """The files that a run writes about itself.
+
+    Args:
+        events: For each event, or None.
+        summary: For the summary, or None.
+        report: For a page, or None.
+        trace: For a trace, or None.
+        target: What is run.
+
+    Attributes:
+        observers: What writes them.
+        pipeline: What is run; to be set before the run is over.
+    """
+
+    def __init__(
+        self, events: IO[str] | None, summary: IO[str] | None, report: Path | None,
+        trace: Path | None, target: str,
+    ) -> None:  # fmt: skip
+        self.observers: list[Any] = [EventFile(events)] if events else []
+        self.observers += [SummaryFile(summary)] if summary else []
+        self.pipeline: Any = None
+        self._report, self._trace, self._target = report, trace, target
+        if report or trace:  # which few runs need; all of `_report` takes 20 ms to import
+            from motorpool._report.recording import Recording  # noqa: PLC0415
+
+            self.observers.append(Recording(self._write))
+
+    def _write(self, run: Recording) -> None:
+        from motorpool._report.bars import Shape  # noqa: PLC0415, as above
+        from motorpool._report.page import command_line  # noqa: PLC0415
+        from motorpool._report.run_page import run_page  # noqa: PLC0415
+        from motorpool._report.trace import write_trace  # noqa: PLC0415
+
+        if self._trace is not None:
+            with self._trace.open("w", encoding="utf-8") as file:
+                write_trace(file, run)
+        if self._report is not None:
+            text = run_page(run, Shape.of(self.pipeline), self._target, command_line())
+            self._report.write_text(text, encoding="utf-8")
 
 
 class Outcome:

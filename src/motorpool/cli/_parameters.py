@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -58,6 +59,20 @@ class Assignment(click.ParamType):  # type: ignore[type-arg,unused-ignore]
         if not separator or not name:
             self.fail(f"{value!r} is not of the form name=value", param, ctx)
         return name, text
+
+
+class OutputFile(click.Path):
+    """A file that can be written, in a folder that is there."""
+
+    def __init__(self) -> None:
+        super().__init__(dir_okay=False, writable=True)
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """As a path."""
+        path = Path(str(super().convert(value, param, ctx)))
+        if not path.absolute().parent.is_dir():
+            self.fail(f"there is no folder to write {str(path)!r} to", param, ctx)
+        return path
 
 
 def selection(command: Callable[..., Any]) -> Callable[..., Any]:

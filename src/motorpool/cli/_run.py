@@ -20,9 +20,9 @@ from motorpool._system.imports import need_modules
 from motorpool._system.libraries import libraries_of
 from motorpool.cli import _completion as completion
 from motorpool.cli._configuration import with_parameters
-from motorpool.cli._observers import EventFile, Outcome, SummaryFile
+from motorpool.cli._observers import Files, Outcome
 from motorpool.cli._outputs import Outputs
-from motorpool.cli._parameters import Assignment, selection
+from motorpool.cli._parameters import Assignment, OutputFile, selection
 from motorpool.cli._signals import INTERRUPTED, TERMINATED, Signals, Terminated
 from motorpool.cli._target import load_catalog, load_pipeline
 from motorpool.errors import (
@@ -83,6 +83,10 @@ _BY_NAME = ("node_names", "from_nodes", "to_nodes")
 )
 @click.option("--summary-json", type=click.File("w", lazy=False), metavar="FILE",
               help="Write the summary, with the times of each node, as JSON.")  # fmt: skip
+@click.option("--report", type=OutputFile(), metavar="FILE",
+              help="Write a page about the run: a time line, and what took how long.")  # fmt: skip
+@click.option("--trace", type=OutputFile(), metavar="FILE",
+              help="Write Trace Event JSON, for Perfetto or chrome://tracing.")  # fmt: skip
 @click.option("--print", "printed", metavar="NAME", multiple=True,
               shell_complete=completion.outputs,
               help="Print an output after the run; may be given several times.")  # fmt: skip
@@ -95,8 +99,8 @@ def run(  # noqa: PLR0913, one argument an option
     tags: list[str] | None, only_missing_outputs: bool, resume: str | None,
     checkpoint: str | None, memory_limit: str | None, readonly_inputs: bool, no_fuse: bool,
     on_failure: Any, retries: int, retry_delay: float, timeout: float | None,
-    events: IO[str] | None, summary_json: IO[str] | None, printed: tuple[str, ...],
-    progress: bool | None,
+    events: IO[str] | None, summary_json: IO[str] | None, report: Path | None,
+    trace: Path | None, printed: tuple[str, ...], progress: bool | None,
 ) -> int:  # fmt: skip
     """Run the pipeline in TARGET.
 
@@ -107,9 +111,8 @@ def run(  # noqa: PLR0913, one argument an option
     place.warm_up()  # while the pipeline and the rest of this are imported
     outcome = Outcome()
     bars = _watching(show_bar=sys.stderr.isatty() if progress is None else progress)
-    observers: list[Any] = [outcome, *bars]
-    observers += [EventFile(events)] if events else []
-    observers += [SummaryFile(summary_json)] if summary_json else []
+    files = Files(events, summary_json, report, trace, target)
+    observers: list[Any] = [outcome, *bars, *files.observers]
     runner = ParallelRunner(
         place, max_workers, is_async, on_failure=on_failure, timeout=timeout,
         retries=Retry(retries, retry_delay), observers=observers, checkpoint=checkpoint,
@@ -121,6 +124,7 @@ def run(  # noqa: PLR0913, one argument an option
     pipeline = _chosen(
         pipeline, node_names=nodes, from_nodes=from_nodes, to_nodes=to_nodes, tags=tags
     )
+    files.pipeline = pipeline
     data = with_parameters(load_catalog(catalog, module), params)
     outputs = Outputs(pipeline, data, printed)
     runner._wants_results = bool(printed)  # noqa: SLF001, else none are loaded

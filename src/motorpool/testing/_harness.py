@@ -6,6 +6,7 @@ import base64
 import contextlib
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import cloudpickle
@@ -180,8 +181,8 @@ def children() -> set[psutil.Process]:
 
 def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
     """Look again and again until something holds; whether it does at last."""
-    pause = threading.Event()
-    for _ in range(int(seconds / 0.02)):
+    pause, end = threading.Event(), time.monotonic() + seconds
+    while time.monotonic() < end:  # a look may take long itself
         if condition():
             return True
         pause.wait(0.02)
