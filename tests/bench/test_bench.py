@@ -83,6 +83,18 @@ def test_bench_prints_table_and_advice_and_writes_files(bench, tmp_path):
         assert f'data-of="{case}"' in page
 
 
+def test_two_files_can_be_compared_by_pyperf(bench, tmp_path):
+    """Cold and warm apart, by backend and number of workers."""
+    for name in ("one.json", "two.json"):
+        bench("tried.py", "--backends", "sequential", "--repeat", "2", "--json", name)
+    done = subprocess.run(
+        [sys.executable, "-m", "pyperf", "compare_to", "-v", "one.json", "two.json"],
+        capture_output=True, text=True, timeout=LIMIT, cwd=tmp_path, check=True,
+    )  # fmt: skip
+    for kind in ("cold", "warm"):
+        assert f"sequential-1-{kind}" in done.stdout
+
+
 def test_backend_that_fails_is_a_row_with_the_reason(bench):
     """The others are measured all the same."""
     timed = PIPELINE.replace('"total")', '"total", timeout=300)')
@@ -226,6 +238,14 @@ def test_time_limit_ends_a_bench_with_what_there_is(bench):
     assert set(rows(done.stdout)) == {"sequential, 1"}
     assert re.search(r"^threads, \d+: not measured$", done.stdout, re.MULTILINE)
     assert done.stderr.splitlines()[-1] == "The time is up."
+
+
+def test_parameters_come_from_a_file(bench, tmp_path):
+    """As with `motorpool run`."""
+    (tmp_path / "params.yml").write_text("size: 3\n")
+    pipeline = PIPELINE.replace('work, "x"', 'work, "params:size"').replace('"x": 2', "")
+    bench("tried.py", "--backends", "sequential", "--repeat", "1", "--params", "params.yml",
+          pipeline=pipeline)  # fmt: skip
 
 
 def test_missing_input_is_reported_once_for_all_backends(bench):

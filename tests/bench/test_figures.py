@@ -302,6 +302,8 @@ def test_advice_mentions_cold_starts_where_another_backend_is_ahead():
     assert "b with 2 workers is ahead, with 3 s from a cold start against 5 s" in advise(
         [first, other]
     )
+    both = advise([first, record("b", [1.0] * 6, cold=[8.0] * 6)])
+    assert "from a cold start it is ahead of it, with 5 s against 8 s" in both
     other.cold = [run(4.95)] * 6
     assert "cold start" not in advise([first, other])
 

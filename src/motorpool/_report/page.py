@@ -14,7 +14,7 @@ import sys
 from datetime import UTC, datetime
 from html import escape
 from importlib import resources
-from importlib.metadata import version
+from importlib.metadata import packages_distributions, version
 from typing import TYPE_CHECKING, Any
 
 from motorpool._system.cgroup import memory_limit
@@ -76,12 +76,14 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, kind: str = "")
     )
 
 
-def environment(command: str) -> list[tuple[str, str]]:
+def environment(command: str, modules: Iterable[str] = ()) -> list[tuple[str, str]]:
     """Where and when the figures of a page were made.
 
     Args:
         command: What has made them.
+        modules: What was used; of those that come from distributions, the version is named.
     """
+    libraries = _versions(modules)
     return [
         ("command", command),
         ("date", f"{datetime.now(tz=UTC):%Y-%m-%d %H:%M} UTC"),
@@ -89,8 +91,16 @@ def environment(command: str) -> list[tuple[str, str]]:
         ("Python", f"{platform.python_implementation()} {platform.python_version()}"),
         ("system", f"{platform.system()} {platform.release()}, {platform.machine()}"),
         ("cores", f"{usable_cores()} that may be used"),
+        *([("libraries", libraries)] if libraries else []),
         *([("memory", f"{total / 2**30:.1f} GiB")] if (total := _memory()) else []),
     ]
+
+
+def _versions(modules: Iterable[str]) -> str:
+    known = packages_distributions()
+    tops = {module.partition(".")[0] for module in modules}
+    names = sorted({name for top in tops for name in known.get(top, ())} - {"motorpool"})
+    return ", ".join(f"{name} {version(name)}" for name in names)
 
 
 def command_line() -> str:

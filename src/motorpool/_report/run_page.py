@@ -10,6 +10,7 @@ from motorpool._protocol.failure import summary_of
 from motorpool._report.bars import Bar, busiest, timeline
 from motorpool._report.page import document, environment, figure, table
 from motorpool._report.units import seconds, size
+from motorpool._system.libraries import libraries_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,7 +57,7 @@ def run_page(run: Recording, shape: Shape, target: str, command: str) -> str:
         "<h2>Longest nodes</h2>",
         table(("node", *_TIMES, "waited", "passed on"), _longest(longest)),
         "<h2>Where this ran</h2>",
-        table((), environment(command), kind="wide"),
+        table((), environment(command, [summary.backend, *libraries_of(target)]), kind="wide"),
     ]
     return document(f"motorpool run {target}", body, {"timelines": {"run": drawn}})
 

@@ -45,7 +45,7 @@ def advise(records: Sequence[Record]) -> str:
     else:
         ratio = walls[done[1].case].median / walls[best.case].median
         text += f", {ratio:.2f} times as fast as the next, {_name(done[1].case)}"
-    text += f"; {_why(best, done)}{_cold(best, done)}."
+    text += f"; {_why(best, done)}{_cold(best, done, equal)}."
     if any(len(record.warm) < ENOUGH for record in done):
         text += f" With fewer than {ENOUGH} runs of each, take that as a hint."
     return text
@@ -93,9 +93,10 @@ def _runs(done: Sequence[Record]) -> str:
     return f"{least} run{'s' if least > 1 else ''}"
 
 
-def _costs(record: Record) -> tuple[int, bool]:
-    """What is preferred among equals: few workers, and no other process."""
-    return record.case.max_workers, record.case.backend != ONE_WORKER
+def _costs(record: Record) -> tuple[int, bool, float]:
+    """What is preferred among equals: few workers, no other process, a short start."""
+    cold = record.walls(warm=False).median
+    return record.case.max_workers, record.case.backend != ONE_WORKER, cold
 
 
 def _why(best: Record, done: Sequence[Record]) -> str:
@@ -124,8 +125,15 @@ def _because(record: Record, useful: float) -> str:
     return f"nodes take {run.node_time / useful:.2f} times as long beside each other"
 
 
-def _cold(best: Record, done: Iterable[Record]) -> str:
-    """Whether another one is better where each run has to start its workers."""
+def _cold(best: Record, done: Iterable[Record], equal: Sequence[Record]) -> str:
+    """Which one is better where each run has to start its workers."""
+    others = [record.walls(warm=False) for record in equal if record is not best]
+    if others and all(best.walls(warm=False).is_below(other) for other in others):
+        nearest = min(others)
+        return (
+            f"; from a cold start it is ahead of {'them' if len(others) > 1 else 'it'}, with "
+            f"{seconds(best.walls(warm=False).median)} against {seconds(nearest.median)}"
+        )
     first = min(done, key=lambda record: record.walls(warm=False).median)
     lowest, ours = first.walls(warm=False), best.walls(warm=False)
     if not lowest.is_below(ours):

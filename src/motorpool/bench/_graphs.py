@@ -1,7 +1,8 @@
 """Standard graphs of equal nodes, after Task Bench.
 
 Each is a grid of `width` columns and `steps` rows; a pattern says which columns of the row above a
-node waits for.
+node waits for. Two are no grids: the tree, and the pipeline, which looks as those of data
+engineers do: branches that part and meet.
 
 Source: E. Slaughter et al., Task Bench: A Parameterized Benchmark for Evaluating Parallel Runtime
 Performance, SC20, doi:10.1109/SC41405.2020.00066.
@@ -44,16 +45,7 @@ def tasks(pattern: str, width: int, steps: int) -> list[Task]:
         width: Number of columns.
         steps: Number of rows.
     """
-    if pattern == "tree":
-        return _tree(width * steps)
-    above = PATTERNS[pattern]
-    grid = []
-    for step in range(steps):
-        for column in range(width):
-            found = above(step, column, width) if step else []
-            parents = tuple(f"{step - 1}_{c}" for c in found if 0 <= c < width)
-            grid.append(Task(f"{step}_{column}", parents))
-    return grid
+    return PATTERNS[pattern](width, steps)
 
 
 def pipeline_of(graph: list[Task], iterations: int, nbytes: int) -> Pipeline:
@@ -93,9 +85,35 @@ def _nearest(step: int, column: int, width: int) -> list[int]:
     return [c for c in near if chance.random() < _SHARE]
 
 
-def _tree(count: int) -> list[Task]:
-    """A binary tree from the leaves to the root, of about so many nodes."""
-    row = [f"0_{i}" for i in range(max(1, (count + 1) // 2))]
+def _grid(above: Callable[[int, int, int], list[int]], width: int, steps: int) -> list[Task]:
+    grid = []
+    for step in range(steps):
+        for column in range(width):
+            found = above(step, column, width) if step else []
+            parents = tuple(f"{step - 1}_{c}" for c in found if 0 <= c < width)
+            grid.append(Task(f"{step}_{column}", parents))
+    return grid
+
+
+def _pipeline(width: int, steps: int) -> list[Task]:
+    """One node, branches of two, one node that joins them, and so on; of about as many nodes."""
+    found: list[Task] = []
+    above: list[str] = []
+    blocks = max(1, round(width * steps / (2 * width + 1)))
+    for step in range(3 * blocks + 1):
+        one, along = step % 3 == 0, step % 3 == 2  # noqa: PLR2004, the second of a branch
+        row = [
+            Task(f"{step}_{column}", (above[column],) if along else tuple(above))
+            for column in range(1 if one else width)
+        ]
+        found += row
+        above = [task.name for task in row]
+    return found
+
+
+def _tree(width: int, steps: int) -> list[Task]:
+    """A binary tree from the leaves to the root, of about as many nodes as a grid has."""
+    row = [f"0_{i}" for i in range(max(1, (width * steps + 1) // 2))]
     found = [Task(name, ()) for name in row]
     step = 0
     while len(row) > 1:
@@ -107,11 +125,12 @@ def _tree(count: int) -> list[Task]:
     return found
 
 
-PATTERNS: dict[str, Callable[[int, int, int], list[int]]] = {
-    "trivial": _trivial,
-    "chain": _chain,
-    "stencil": _stencil,
-    "fft": _fft,
-    "tree": _trivial,  # not a grid
-    "nearest": _nearest,
+PATTERNS: dict[str, Callable[[int, int], list[Task]]] = {
+    "trivial": partial(_grid, _trivial),
+    "chain": partial(_grid, _chain),
+    "stencil": partial(_grid, _stencil),
+    "fft": partial(_grid, _fft),
+    "tree": _tree,
+    "nearest": partial(_grid, _nearest),
+    "pipeline": _pipeline,
 }

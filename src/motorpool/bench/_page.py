@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from motorpool._report.bars import busiest, timeline
 from motorpool._report.page import document, environment, figure, table
 from motorpool._report.units import seconds
+from motorpool._system.libraries import libraries_of
 from motorpool.bench._advice import advise, warnings
 from motorpool.bench._measures import ranked, useful_time
 from motorpool.bench._tables import failures, headings, rows
@@ -42,7 +43,9 @@ def page(found: Comparison, shape: Shape, command: str) -> str:
         data = _data(done, shape)
         body += _drawings(done, data)
     body += [f"<pre>{escape(line)}</pre>" for line in failures(records)]
-    body += ["<h2>Where this was measured</h2>", table((), environment(command), kind="wide")]
+    modules = {record.case.backend for record in records} | libraries_of(found.target)
+    about = table((), environment(command, modules), kind="wide")
+    body += ["<h2>Where this was measured</h2>", about]
     return document(f"motorpool bench {found.target}", body, data)
 
 

@@ -32,6 +32,7 @@ from motorpool.bench._statistics import ENOUGH
 from motorpool.bench._tables import comparison_table, failures, suite_table
 from motorpool.bench._trials import OutOfTimeError, Trials
 from motorpool.cli import _completion as completion
+from motorpool.cli._configuration import with_parameters
 from motorpool.cli._parameters import Names, Numbers, OutputFile
 from motorpool.cli._signals import INTERRUPTED, TERMINATED, Signals, Terminated
 from motorpool.cli._target import load_catalog, load_pipeline
@@ -50,6 +51,8 @@ _WIDTH = 160
 @click.command()
 @click.argument("target", required=False, shell_complete=completion.targets)
 @click.option("--catalog", metavar="REF", help="Where the catalog is, if not beside the pipeline.")
+@click.option("--params", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+              help="YAML with the datasets `parameters` and `params:...`.")  # fmt: skip
 @click.option("--backends", type=Names(), help="By default all that are installed.",
               shell_complete=completion.backends)  # fmt: skip
 @click.option("-w", "--max-workers", type=Numbers(),
@@ -71,10 +74,10 @@ _WIDTH = 160
 @click.option("--html", "html_file", type=OutputFile(), metavar="FILE",
               help="Write a page with plots.")  # fmt: skip
 def bench(  # noqa: PLR0913, one argument an option
-    *, target: str | None, catalog: str | None, backends: list[str] | None,
-    max_workers: list[int] | None, repeat: int | None, suite: bool, graphs: list[str] | None,
-    payloads: list[int] | None, time_limit: float | None, yes_overwrite: bool,
-    json_file: Path | None, html_file: Path | None,
+    *, target: str | None, catalog: str | None, params: Path | None,
+    backends: list[str] | None, max_workers: list[int] | None, repeat: int | None, suite: bool,
+    graphs: list[str] | None, payloads: list[int] | None, time_limit: float | None,
+    yes_overwrite: bool, json_file: Path | None, html_file: Path | None,
 ) -> int:  # fmt: skip
     """Run the pipeline in TARGET on each backend, and say which one is best for it.
 
@@ -94,8 +97,8 @@ def bench(  # noqa: PLR0913, one argument an option
         if suite:
             sizes = payloads or list(_PAYLOADS)
             return _bench_suite(trials, chosen, graphs, sizes, repeat or 3, json_file)
-        shape = _check_target(str(target), catalog, overwrite=yes_overwrite)
-        order = {"target": target, "catalog": catalog}
+        shape = _check_target(str(target), catalog, params, overwrite=yes_overwrite)
+        order = {"target": target, "catalog": catalog, "params": params and str(params)}
         comparison = Comparison(trials, order, chosen)
         return _bench_target(comparison, shape, repeat or ENOUGH, json_file, html_file)
 
@@ -116,12 +119,14 @@ def _bench_target(
     return code or (0 if done else 1)
 
 
-def _check_target(target: str, catalog: str | None, *, overwrite: bool) -> Shape:
+def _check_target(
+    target: str, catalog: str | None, params: Path | None, *, overwrite: bool
+) -> Shape:
     """A mistake is one now, and not once a trial; and no run may write over what is there."""
     pipeline, module = load_pipeline(target)
     if not list(pipeline.nodes):
         raise click.UsageError(f"{target}: the pipeline has no nodes, so there is no difference.")
-    data = load_catalog(catalog, module)
+    data = with_parameters(load_catalog(catalog, module), params)
     Preparation(
         pipeline, data, only_missing_outputs=False, run_id=None, resume=False, runs=False,
         wants_results=True,

@@ -26,6 +26,7 @@ from motorpool.bench._kept import keep_value
 from motorpool.bench._measures import Measured
 from motorpool.bench._scratch import digest_of_files, in_scratch
 from motorpool.bench._suite import measure_graph
+from motorpool.cli._configuration import with_parameters
 from motorpool.cli._signals import INTERRUPTED, TERMINATED, Signals, Terminated
 from motorpool.cli._target import load_catalog, load_pipeline
 from motorpool.events import NodeCompleted
@@ -81,13 +82,15 @@ def _runs(order: dict[str, Any]) -> Iterator[tuple[Callable[..., dict[str, Any]]
     backend.warm_up()  # as `motorpool run` does
     pipeline, module = load_pipeline(order["target"])
     line, scratch = _TimeLine(), Path(order["scratch"])
+    params = Path(order["params"]) if order["params"] else None
     with ParallelRunner(
         backend, order["max_workers"], observers=[line], runs_folder=order["runs"]
     ) as runner:
 
         def run(values: Path | None = None) -> dict[str, Any]:
             shutil.rmtree(scratch, ignore_errors=True)
-            catalog, _ = in_scratch(pipeline, load_catalog(order["catalog"], module), scratch)
+            given = with_parameters(load_catalog(order["catalog"], module), params)
+            catalog, _ = in_scratch(pipeline, given, scratch)
             return _measure_run(runner, pipeline, catalog, line, values)
 
         yield run, line
