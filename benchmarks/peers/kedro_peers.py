@@ -19,6 +19,8 @@ class Kedro(Contender):
     """Kedro's runners."""
 
     runner = "ParallelRunner"
+    most = 200
+    why = "each node costs it so much that more of them take minutes"
 
     def prepare(self, graph: list[Task], iterations: int) -> Callable[[], object]:
         """A pipeline is made once and run often."""
@@ -65,9 +67,11 @@ class KedroThread(Kedro):
     """Threads."""
 
     runner = "ThreadRunner"
+    most = 1_000_000
 
 
 class KedroSequential(Kedro):
     """One node after the other."""
 
     runner = "SequentialRunner"
+    most = 1_000_000

@@ -135,9 +135,11 @@ def measured_apart(name: str) -> dict[str, float | str]:
     )
     try:
         output, errors = process.communicate(timeout=_ROUND)
-    except subprocess.TimeoutExpired:
+    except BaseException as error:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
+        if not isinstance(error, subprocess.TimeoutExpired):
+            raise
         return dict.fromkeys(titles(), f"not done after {_ROUND:.0f} s")
     if process.returncode:
         words = [line for line in errors.splitlines() if line.strip()] or [""]
