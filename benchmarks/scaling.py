@@ -4,7 +4,7 @@
 
 Each size is a process of its own, all in turn; the first run, which starts the workers, does
 not count.
-For the largest, the same with a progress bar and with an event file.
+For the largest, the same with a progress bar, with an event file and with a trace.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 SIZES = (1_000, 10_000, 100_000)
-WATCHERS = ("progress bar", "event file")
+WATCHERS = ("progress bar", "event file", "trace")
 
 
 def observers(name: str) -> list[Any]:
@@ -30,10 +30,12 @@ def observers(name: str) -> list[Any]:
     from rich.console import Console
 
     from motorpool._run.progress import TerminalProgress
-    from motorpool.cli._observers import EventFile
+    from motorpool.cli._observers import EventFile, Files
 
     if name == "progress bar":
         return [TerminalProgress(Console(file=io.StringIO(), force_terminal=True))]
+    if name == "trace":
+        return Files(None, None, None, Path("/dev/null"), "").observers
     return [EventFile(Path("/dev/null").open("w"))] if name == "event file" else []
 
 

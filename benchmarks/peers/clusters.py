@@ -139,8 +139,8 @@ class RayCompiled(Ray):
 
 
 def _semaphores() -> Iterator[Path]:
-    """Those of Ray's channels."""
-    return Path("/dev/shm").glob("sem.*-*")
+    """Those of Ray's channels, of which it removes none."""
+    return Path("/dev/shm").glob("sem.[ho][db][rj][0-9]*-*")  # hdr, obj, and a process id
 
 
 class _ByFutures(Contender):

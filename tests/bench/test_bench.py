@@ -244,8 +244,11 @@ def test_parameters_come_from_a_file(bench, tmp_path):
     """As with `motorpool run`."""
     (tmp_path / "params.yml").write_text("size: 3\n")
     pipeline = PIPELINE.replace('work, "x"', 'work, "params:size"').replace('"x": 2', "")
-    bench("tried.py", "--backends", "sequential", "--repeat", "1", "--params", "params.yml",
-          pipeline=pipeline)  # fmt: skip
+    done = bench("tried.py", "--backends", "sequential", "--repeat", "1", "--params", "params.yml",
+                 pipeline=pipeline)  # fmt: skip
+    assert set(rows(done.stdout)) == {"sequential, 1"}
+    done = bench("tried.py", "--backends", "sequential", pipeline=pipeline, code=2)
+    assert "params:size" in done.stderr
 
 
 def test_missing_input_is_reported_once_for_all_backends(bench):
@@ -275,6 +278,10 @@ def test_pipeline_without_nodes_is_refused(bench):
         (["trid.py"], "tried.py"),
         (["--suite", "--graphs", "star"], "There are no graphs ['star']"),
         (["tried.py", "--graphs", "tree"], "--graphs and --payloads go with --suite"),
+        (
+            ["--suite", "--yes-overwrite"],
+            "--params and --yes-overwrite go with a TARGET",
+        ),
     ],
 )
 def test_mistakes_are_reported_before_anything_runs(bench, arguments, said):

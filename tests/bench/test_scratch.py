@@ -142,6 +142,20 @@ def test_only_what_a_pipeline_writes_is_moved(tmp_path):
         assert found[name] is catalog[name]
 
 
+@pytest.mark.parametrize("confirms", ["given", "other"])
+def test_what_is_confirmed_where_it_is_read_is_refused(tmp_path, confirms):
+    """It notes down how far the pipeline has come, which a bench must not move on."""
+    nodes = [node(str, "given", "made", confirms=confirms), node(str, "made", "m")]
+    catalog = {"given": Text("given"), "other": Text("other"), "made": Text("made")}
+    found, refused = in_scratch(pipeline(nodes), catalog, tmp_path)
+    assert refused == [f"{confirms} (Text)"]
+    assert found[confirms] is catalog[confirms]
+    nodes = [node(str, "given", "made"), node(str, "made", "m", confirms="made")]
+    found, refused = in_scratch(pipeline(nodes), catalog, tmp_path)
+    assert not refused
+    assert found["made"] is not catalog["made"]
+
+
 def test_files_have_a_digest_by_their_bytes(tmp_path):
     """One file, or all in a folder; none if there is nothing."""
     dataset = Text(str(tmp_path / "a"))

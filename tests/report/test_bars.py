@@ -19,9 +19,10 @@ def test_bars_of_a_row_do_not_cover_each_other():
     assert lanes(bars[::-1]) == [0, 2, 0, 1, 0]
 
 
-def test_bars_that_overlap_by_the_skew_of_two_clocks_share_a_row():
-    """Less than a millisecond is no sign of another thread."""
-    assert lanes([Bar("a", 1, 0.0, 1.0005), Bar("b", 1, 1.0, 1.0)]) == [0, 0]
+def test_bars_that_overlap_by_a_step_of_the_clock_share_a_row():
+    """That is no sign of another thread; a tenth of a millisecond is."""
+    assert lanes([Bar("a", 1, 0.0, 1.0000005), Bar("b", 1, 1.0, 1.0)]) == [0, 0]
+    assert lanes([Bar("a", 1, 0.0, 1.0001), Bar("b", 1, 1.0, 1.0)]) == [0, 1]
 
 
 def test_longest_chain_is_by_cost():

@@ -22,6 +22,12 @@ def die_once(folder):
     return 1
 
 
+def nap(x):
+    """Let another thread run."""
+    time.sleep(0.0005)
+    return x
+
+
 def wait(x):
     """Take long enough for memory to be looked at."""
     time.sleep(0.6)
@@ -91,6 +97,16 @@ def test_trace_has_each_node_on_the_track_of_its_worker(traced, backend):
     names = {e["args"]["name"] for e in events if e["name"] == "process_name"}
     workers = {e["pid"] for e in found.values()} - {os.getpid()}
     assert names == {"driver", *(f"worker {i + 1}" for i in range(len(workers)))}
+
+
+def test_short_nodes_of_several_threads_do_not_overlap_on_a_track(traced):
+    """However short they are: what shows the trace would leave out those that do."""
+    nodes = [node(nap, "x", f"y{i}", name=f"n{i}") for i in range(200)]
+    events, _ = traced(nodes, {"x": 1}, "threads")
+    assert len(slices(events)) == 200
+    assert_nested(events)
+    tracks = {(e["pid"], e["tid"]) for e in slices(events).values()}
+    assert len(tracks) >= 2
 
 
 def test_trace_counts_nodes_and_memory(traced):

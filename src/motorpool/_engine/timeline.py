@@ -13,7 +13,7 @@ from motorpool._store import payload_size
 from motorpool._summary import NodeSummary, counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from motorpool._protocol.messages import Outcome
 
@@ -44,13 +44,17 @@ class Timeline(Sequence[NodeSummary]):
 
     def wait(self, node: int) -> float:
         """Seconds from when a node could have run until it did, earlier tries included."""
-        _, started, *_ = self._row(node)
-        ready = self._began
-        for parent in self._parents[node]:
-            pid, begin, seconds, *_ = self._row(parent)
-            if pid:
-                ready = max(ready, begin + seconds)
-        return max(0.0, started - ready)
+
+        def end_of(parent: int) -> float:
+            _, begin, seconds, *_ = self._row(parent)
+            return begin + seconds  # 0 if it has not run
+
+        return max(0.0, self._row(node)[1] - self._ready(node, end_of))
+
+    def _ready(self, node: int, end_of: Callable[[int], float]) -> float:
+        """When a node could have run: after the run had begun, and its last parent had ended."""
+        parents = self._parents[node]
+        return max(self._began, *map(end_of, parents)) if parents else self._began
 
     def rows(self) -> list[tuple[str, float, _Row]]:
         """Of each node that has run: its name, since when it waited, and its row; quickly.
@@ -59,12 +63,10 @@ class Timeline(Sequence[NodeSummary]):
         call and to save; and the bytes of its outputs. Moments are in seconds since the epoch.
         """
         rows = list(_ROW.iter_unpack(self._rows))
-        ends = [row[1] + row[2] if row[0] else 0.0 for row in rows]
-        end_of, began = ends.__getitem__, self._began
-        ready = [max(began, *map(end_of, p)) if p else began for p in self._parents]
+        end_of = [row[1] + row[2] for row in rows].__getitem__
         return [
-            (name, since, row)
-            for name, since, row in zip(self._names, ready, rows, strict=True)
+            (name, self._ready(node, end_of), row)
+            for node, (name, row) in enumerate(zip(self._names, rows, strict=True))
             if row[0]
         ]
 

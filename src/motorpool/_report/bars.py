@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from motorpool._pipeline.graph import Graph, longest_chain
@@ -9,11 +10,16 @@ from motorpool._pipeline.graph import Graph, longest_chain
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from motorpool.events import NodeCompleted, NodeSummary
+
 # Functions with a colour of their own; more are not told apart by eye.
 _MOST_COLOURS = 9
 _OTHERS = "others"
-# Begin and length of a node come from two clocks; so much (s) may two in one thread overlap.
-_SKEW = 1e-3
+# Bars that are drawn; shorter ones would be thinner than a pixel.
+_MOST_BARS = 5000
+# Begin and length of a node come from two clocks, and one has steps nearly as long as this (s): by
+# so much may two nodes of one thread seem to overlap.
+_SKEW = 1e-6
 
 
 class Bar(NamedTuple):
@@ -43,6 +49,19 @@ class Bar(NamedTuple):
     wait: float = 0.0
     nbytes: int = 0
 
+    @classmethod
+    def of(cls, node: NodeCompleted | NodeSummary, began: float) -> Self:
+        """That of a node that has run.
+
+        Args:
+            node: What is known of it.
+            began: When the run began, in seconds since the epoch.
+        """
+        return cls(
+            node.node, node.worker, node.started - began, node.seconds, node.imports, node.load,
+            node.call, node.save, node.wait, node.nbytes,
+        )  # fmt: skip
+
 
 class Shape(NamedTuple):
     """What a time line needs to know of a pipeline.
@@ -68,6 +87,16 @@ class Shape(NamedTuple):
         names = list(self.functions)
         chain = longest_chain(self.graph.parents, [seconds.get(name, 0.0) for name in names])
         return {names[node] for node in chain if names[node] in seconds}
+
+
+def longest(bars: Iterable[Bar]) -> list[Bar]:
+    """Those that are drawn, the longest first."""
+    return heapq.nlargest(_MOST_BARS, bars, key=lambda bar: bar.seconds)
+
+
+def without(left_out: int) -> str:
+    """What a caption says of the bars that are not drawn."""
+    return f", without the {left_out} shortest nodes" if left_out else ""
 
 
 def lanes(bars: Sequence[Bar]) -> list[int]:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from motorpool.events import Event
 
 # Least seconds between two looks at the memory of all processes; and how many times longer than
-# the last look took, so that looking is one part in a hundred of the driver's time.
-_INTERVAL, _TIMES = 0.2, 100
+# the last look took, so that looking is one part in fifty of the driver's time at most.
+_INTERVAL, _TIMES = 0.2, 50
 
 
 class Recording:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import heapq
 from html import escape
 from typing import TYPE_CHECKING
 
 from motorpool._protocol.failure import summary_of
-from motorpool._report.bars import Bar, busiest, timeline
+from motorpool._report.bars import Bar, busiest, longest, timeline, without
 from motorpool._report.page import document, environment, figure, table
 from motorpool._report.units import seconds, size
 from motorpool._system.libraries import libraries_of
@@ -19,8 +18,7 @@ if TYPE_CHECKING:
     from motorpool._report.recording import Recording
     from motorpool.events import NodeSummary
 
-# Nodes that are drawn, and that are listed; shorter ones would be thinner than a pixel.
-_MOST_BARS, _MOST_LISTED = 5000, 20
+_MOST_LISTED = 20
 _TIMES = ("time", "import", "load", "call", "save")
 
 
@@ -38,14 +36,11 @@ def run_page(run: Recording, shape: Shape, target: str, command: str) -> str:
         raise ValueError("The run is not over.")
     summary = finished.summary
     nodes = list(summary.nodes)
-    longest = heapq.nlargest(_MOST_BARS, nodes, key=lambda node: node.seconds)
-    bars = [_bar(node, run.began) for node in longest]
+    bars = longest(Bar.of(node, run.began) for node in nodes)
     drawn = {"wall": summary.wall_time, **timeline(bars, shape, busiest([bars], shape))}
-    left_out = len(nodes) - len(bars)
-    more = f", without the {left_out} shortest nodes" if left_out else ""
     caption = (
-        f"A row for each worker, a bar for each node{more}, coloured by function; those on the "
-        "critical path have a frame."
+        f"A row for each worker, a bar for each node{without(len(nodes) - len(bars))}, coloured "
+        "by function; those on the critical path have a frame."
     )
     body = [
         *_failures(run),
@@ -55,18 +50,11 @@ def run_page(run: Recording, shape: Shape, target: str, command: str) -> str:
         "<h2>By function</h2>",
         table(("function", "nodes", *_TIMES), _functions(nodes, shape)),
         "<h2>Longest nodes</h2>",
-        table(("node", *_TIMES, "waited", "passed on"), _longest(longest)),
+        table(("node", *_TIMES, "waited", "passed on"), _longest(bars)),
         "<h2>Where this ran</h2>",
         table((), environment(command, [summary.backend, *libraries_of(target)]), kind="wide"),
     ]
     return document(f"motorpool run {target}", body, {"timelines": {"run": drawn}})
-
-
-def _bar(node: NodeSummary, began: float) -> Bar:
-    return Bar(
-        node.node, node.worker, node.started - began, node.seconds, node.imports, node.load,
-        node.call, node.save, node.wait, node.nbytes,
-    )  # fmt: skip
 
 
 def _failures(run: Recording) -> list[str]:
@@ -95,12 +83,12 @@ def _functions(nodes: Sequence[NodeSummary], shape: Shape) -> list[list[str]]:
     return [[name, f"{row[0]:.0f}", *map(seconds, row[1:])] for name, row in ranked]
 
 
-def _longest(nodes: Sequence[NodeSummary]) -> list[list[str]]:
+def _longest(bars: Sequence[Bar]) -> list[list[str]]:
     return [
-        [node.node, *map(seconds, _times(node)), seconds(node.wait), size(node.nbytes)]
-        for node in nodes[:_MOST_LISTED]
+        [bar.node, *map(seconds, _times(bar)), seconds(bar.wait), size(bar.nbytes)]
+        for bar in bars[:_MOST_LISTED]
     ]
 
 
-def _times(node: NodeSummary) -> tuple[float, ...]:
+def _times(node: Bar | NodeSummary) -> tuple[float, ...]:
     return node.seconds, node.imports, node.load, node.call, node.save

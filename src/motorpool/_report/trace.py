@@ -11,6 +11,7 @@ from bisect import bisect_right as bisect
 from json.encoder import encode_basestring_ascii as quoted
 from typing import IO, TYPE_CHECKING, Any
 
+from motorpool._engine.timeline import Timeline
 from motorpool._protocol.failure import summary_of
 from motorpool._report.bars import Bar, lanes
 
@@ -50,14 +51,13 @@ def write_trace(file: IO[str], run: Recording) -> None:
 
 def _rows(nodes: Any) -> list[_Row]:
     """What is known of the nodes, as a `Timeline` has it."""
-    found: list[_Row] = nodes.rows() if hasattr(nodes, "rows") else []
-    return found
+    return nodes.rows() if isinstance(nodes, Timeline) else []
 
 
 def _slices(rows: Sequence[_Row], began: float) -> list[str]:
     """Nodes, as text: there may be 100,000, so that each step of this counts."""
     me, found = os.getpid(), []
-    threads = iter(_threads(rows, me))
+    threads = iter(_threads(rows, began, me))
     workers = {row[0] for _, _, row in rows}
     tracks = {pid: f'"pid":{pid},"tid":{pid}' for pid in workers}
     for name, since, row in rows:
@@ -65,34 +65,36 @@ def _slices(rows: Sequence[_Row], began: float) -> list[str]:
         begin = (started - began) * 1e6
         ts = int(begin)
         track = tracks[worker] if worker != me else f'"pid":{me},"tid":{next(threads)}'
-        text = (
-            f'{{"ph":"X","cat":"node","name":{quoted(name)},{track},"ts":{ts},'
-            f'"dur":{int(begin + seconds * 1e6) - ts}'
-        )
+        end = int(begin + seconds * 1e6)
+        text = f'{{"ph":"X","cat":"node","name":{quoted(name)},{track},"ts":{ts},"dur":{end - ts}'
         if seconds < _DETAIL:
             found.append(text + "}")
             continue
         wait = int(max(0.0, started - since) * 1e6)
         found.append(f'{text},"args":{{"waited us":{wait},"bytes":{row[7]}}}}}')
-        found += _parts(started - began, row[3:7], track)
+        found += _parts(begin, end, row[3:7], track)
     return found
 
 
-def _threads(rows: Sequence[_Row], pid: int) -> list[int]:
-    """Of the nodes of one process, the thread that each ran in, from 1."""
-    bars = [Bar(name, pid, row[1], row[2]) for name, _, row in rows if row[0] == pid]
-    return [lane + 1 for lane in lanes(bars)]
+def _threads(rows: Sequence[_Row], began: float, pid: int) -> list[int]:
+    """Of the nodes of one process, the thread that each ran in, from 1; no two overlap there."""
+    found = []
+    for name, _, row in rows:
+        if row[0] == pid:
+            ts = int((row[1] - began) * 1e6)
+            end = int((row[1] - began) * 1e6 + row[2] * 1e6)
+            found.append(Bar(name, pid, ts, end - ts))
+    return [lane + 1 for lane in lanes(found)]
 
 
-def _parts(begin: float, parts: Sequence[float], track: str) -> Iterator[str]:
-    """What a node's time went into, one after the other."""
+def _parts(begin: float, end: int, parts: Sequence[float], track: str) -> Iterator[str]:
+    """What a node's time (us) went into, one after the other, and not beyond its end."""
     for part, seconds in zip(_PARTS, parts, strict=True):
-        ts, end = int(begin * 1e6), int((begin + seconds) * 1e6)
+        ts = int(begin)
+        begin += seconds * 1e6
         if seconds >= _DETAIL / 10:
-            yield (
-                f'{{"ph":"X","cat":"{part}","name":"{part}",{track},"ts":{ts},"dur":{end - ts}}}'
-            )
-        begin += seconds
+            length = min(int(begin), end) - ts
+            yield f'{{"ph":"X","cat":"{part}","name":"{part}",{track},"ts":{ts},"dur":{length}}}'
 
 
 def _tracks(rows: Sequence[_Row], wall: float) -> Iterator[dict[str, Any]]:

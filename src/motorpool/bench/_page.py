@@ -6,7 +6,7 @@ import statistics
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from motorpool._report.bars import busiest, timeline
+from motorpool._report.bars import busiest, timeline, without
 from motorpool._report.page import document, environment, figure, table
 from motorpool._report.units import seconds
 from motorpool._system.libraries import libraries_of
@@ -103,8 +103,7 @@ def _drawings(done: Sequence[Record], data: Mapping[str, Any]) -> list[str]:
 
 
 def _time_line(record: Record, run: Measured) -> str:
-    left_out = run.nodes - len(run.bars)
-    more = f", without the {left_out} shortest nodes" if left_out else ""
+    more = without(run.nodes - len(run.bars))
     caption = (
         f"The median warm run, {seconds(run.wall)}{more}: a row for each worker, a bar for each "
         "node, coloured by function; those on the critical path have a frame."

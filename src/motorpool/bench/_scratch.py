@@ -141,19 +141,18 @@ def in_scratch(pipeline: Any, catalog: Any, folder: Path) -> tuple[Any, list[str
         A catalog to run it with, and what cannot go there: name and class, for people.
     """
     scratch, refused = Scratch(folder), []
-    given = set(pipeline.inputs())
-    names = {name for node in pipeline.nodes for name in (*node.inputs, *node.outputs)}
-    found = {}
-    for name in sorted(names):
-        if name not in catalog:
+    used = {name for node in pipeline.nodes for name in (*node.inputs, *node.outputs)}
+    confirmed = {n for node in pipeline.nodes for n in getattr(node, "confirms", None) or ()}
+    written = used - set(pipeline.inputs())
+    found = {name: catalog.get(name) for name in sorted(used | confirmed) if name in catalog}
+    for name in written | confirmed:
+        dataset = found.get(name)
+        if not is_dataset(dataset) or is_ephemeral(dataset):
             continue
-        dataset = catalog.get(name)
-        found[name] = dataset
-        if name in given or not is_dataset(dataset) or is_ephemeral(dataset):
-            continue
-        moved = scratch.moved(dataset)
+        # What is only read has to stay where it is, and so has what it notes down when confirmed.
+        moved = scratch.moved(dataset) if name in written else None
         if moved is None:
             refused.append(f"{name} ({type(dataset).__name__})")
         else:
             found[name] = moved
-    return found, refused
+    return found, sorted(refused)

@@ -83,20 +83,25 @@ class Trials:
                 env={**os.environ, "PYTHONHASHSEED": "0"}, text=True,
             )  # fmt: skip
             memory = PeakMemory(process.pid)
-            try:
-                with memory if order.get("memory") else contextlib.nullcontext():
-                    process.communicate(told, timeout=left)
-            except subprocess.TimeoutExpired:
-                _end(process)
-                raise OutOfTimeError from None
-            except BaseException:
-                _end(process)
-                raise
+            with memory if order.get("memory") else contextlib.nullcontext():
+                _communicate(process, told, left)
         shutil.rmtree(folders["scratch"], ignore_errors=True)
         if answer.exists():
             found: dict[str, Any] = json.loads(answer.read_text())
             return {**found, "peak_memory": memory.peak or found.get("peak_memory", 0)}
         return {"error": _last_words(process.returncode, log)}
+
+
+def _communicate(process: subprocess.Popen[str], told: str, left: float | None) -> None:
+    """Tell a trial what to do, and wait for it, for so many seconds; it does not outlive this."""
+    try:
+        process.communicate(told, timeout=left)
+    except subprocess.TimeoutExpired:
+        _end(process)
+        raise OutOfTimeError from None
+    except BaseException:
+        _end(process)
+        raise
 
 
 def _end(process: subprocess.Popen[str]) -> None:

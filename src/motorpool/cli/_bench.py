@@ -90,6 +90,8 @@ def bench(  # noqa: PLR0913, one argument an option
         raise click.UsageError("Name a TARGET, or --suite, and not both.")
     if not suite and (graphs or payloads):
         raise click.UsageError("--graphs and --payloads go with --suite.")
+    if suite and (catalog or params or yes_overwrite):
+        raise click.UsageError("--catalog, --params and --yes-overwrite go with a TARGET.")
     if suite and html_file:
         raise click.UsageError("--html shows the runs of a pipeline; for --suite there is --json.")
     chosen = cases(backends or [], max_workers or [])

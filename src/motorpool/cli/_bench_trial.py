@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from motorpool import ParallelRunner, registry
-from motorpool._pipeline.graph import Graph, longest_chain
 from motorpool._protocol.failure import summary_of
-from motorpool._report.bars import Bar
+from motorpool._report.bars import Bar, Shape, longest
 from motorpool._system.imports import need_modules
 from motorpool._system.libraries import libraries_of
 from motorpool._system.process import watch_parent
@@ -36,8 +35,6 @@ if TYPE_CHECKING:
 
     from motorpool.events import Event
 
-# On the time line of a larger pipeline, the shorter nodes would be thinner than a pixel.
-_MOST_BARS = 5000
 # A run that has taken longer (s) has found work for all of its workers.
 _SHORT = 1.0
 
@@ -106,26 +103,20 @@ def _measure_run(
     summary = result.summary
     line.peak_memory = summary.peak_memory
     workers = min(summary.max_workers, runner._get_required_workers_count(pipeline))  # noqa: SLF001
-    longest = sorted(line.events, key=lambda event: -event.seconds)[:_MOST_BARS]
+    bars = [Bar.of(event, began) for event in line.events]
+    critical = Shape.of(pipeline).critical_path(bars)
     return dataclasses.asdict(
         Measured(
             wall=wall,
             node_time=summary.node_time,
-            path=_longest_path(pipeline, line.events),
+            path=sum(bar.seconds for bar in bars if bar.node in critical),
             nodes=summary.completed,
             workers=workers,
-            nbytes=sum(event.nbytes for event in line.events),
+            nbytes=sum(bar.nbytes for bar in bars),
             digests={name: _digest_of(result[name], name, values) for name in sorted(result)},
-            bars=[_bar(event, began) for event in longest],
+            bars=longest(bars),
         )
     )
-
-
-def _bar(event: NodeCompleted, began: float) -> Bar:
-    return Bar(
-        event.node, event.worker, event.started - began, event.seconds, event.imports, event.load,
-        event.call, event.save, event.wait, event.nbytes,
-    )  # fmt: skip
 
 
 def _digest_of(dataset: Any, name: str, values: Path | None) -> str | None:
@@ -137,15 +128,6 @@ def _digest_of(dataset: Any, name: str, values: Path | None) -> str | None:
     if values is not None:
         keep_value(values, name, value)
     return digest_of(value)
-
-
-def _longest_path(pipeline: Any, events: list[NodeCompleted]) -> float:
-    """Seconds of the chain of nodes that takes the longest."""
-    seconds = {event.node: event.seconds for event in events}
-    nodes = list(pipeline.nodes)
-    graph = Graph.from_pipeline(nodes, pipeline.node_dependencies)
-    costs = [seconds.get(node.name, 0.0) for node in nodes]
-    return sum(costs[node] for node in longest_chain(graph.parents, costs))
 
 
 def _reason(error: BaseException) -> str:
