@@ -275,6 +275,13 @@ def test_advice_names_the_fastest_and_how_far_it_is_ahead():
     )
 
 
+def test_advice_blames_no_backend_for_a_lack_of_time():
+    """One that was not measured has not failed."""
+    failed, late = Record(Case("a", 2), error="it died"), Record(Case("b", 2))
+    assert advise([failed]) == "No backend has run the pipeline without a failure."
+    assert advise([failed, late]) == "Nothing was measured to the end."
+
+
 def test_advice_does_not_choose_between_equals():
     """Of those that are as fast, the fewest workers are taken; 2 % do not matter."""
     cases = [record("a", [1.0] * 6, workers=4), record("b", [1.02] * 6, workers=1),

@@ -29,6 +29,8 @@ def advise(records: Sequence[Record]) -> str:
         records: What is known of each case.
     """
     done = ranked(records)
+    if not done and not all(record.error for record in records):
+        return "Nothing was measured to the end."
     if not done:
         return "No backend has run the pipeline without a failure."
     walls = {record.case: record.walls(warm=True) for record in done}
