@@ -20,12 +20,16 @@ class Project:
         shutil.copytree(PROJECT, folder, ignore=shutil.ignore_patterns("__pycache__"))
         self.log = folder / "log"
 
+    def variables(self):
+        """The environment that it needs."""
+        return {
+            **os.environ, "DO_NOT_TRACK": "1", "COLUMNS": "200", "POOL_LOG": str(self.log),
+            "PYTHONPATH": str(self.folder / "plugin"),
+        }  # fmt: skip
+
     def start(self, *command, **variables):
         """Start a command in the project."""
-        env = {
-            **os.environ, "DO_NOT_TRACK": "1", "COLUMNS": "200", "POOL_LOG": str(self.log),
-            "PYTHONPATH": str(self.folder / "plugin"), **variables,
-        }  # fmt: skip
+        env = self.variables() | variables
         return subprocess.Popen(
             command, cwd=self.folder, env=env, text=True, start_new_session=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

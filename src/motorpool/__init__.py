@@ -80,4 +80,5 @@ def __getattr__(name: str) -> Any:
 
         module = import_module(_LAZY[name])
         return module if name == "events" else getattr(module, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    hint = "; runners of Kedro's are in motorpool.kedro" if name.endswith("Runner") else ""
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")

@@ -280,7 +280,7 @@ def test_pipeline_without_nodes_is_refused(bench):
         (["tried.py", "--graphs", "tree"], "--graphs and --payloads go with --suite"),
         (
             ["--suite", "--yes-overwrite"],
-            "--params and --yes-overwrite go with a TARGET",
+            "--yes-overwrite goes with a TARGET",
         ),
     ],
 )

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from kedro.io import CachedDataset
+from kedro.io import MemoryDataset as KedroMemoryDataset
 from kedro_datasets.matplotlib import MatplotlibDataset
 from kedro_datasets.pandas import CSVDataset
 from kedro_datasets.partitions import PartitionedDataset
@@ -140,6 +141,17 @@ def test_only_what_a_pipeline_writes_is_moved(tmp_path):
     assert found["made"] is not catalog["made"]
     for name in ("given", "end", "m"):
         assert found[name] is catalog[name]
+
+
+def test_cache_of_kedros_is_moved_though_it_passes_for_ephemeral(tmp_path):
+    """It writes to the file of the dataset within."""
+    kept = CachedDataset(CSVDataset(filepath=str(tmp_path / "kept.csv")))
+    found, refused = in_scratch(pipeline(node(str, "x", "kept")), {"x": 1, "kept": kept}, tmp_path)
+    assert not refused
+    assert found["kept"]._dataset._filepath != kept._dataset._filepath
+    in_memory = CachedDataset(KedroMemoryDataset())
+    found, _ = in_scratch(pipeline(node(str, "x", "m")), {"x": 1, "m": in_memory}, tmp_path)
+    assert found["m"] is in_memory
 
 
 @pytest.mark.parametrize("confirms", ["given", "other"])

@@ -78,6 +78,20 @@ def test_parameters_beside_a_catalog_of_the_module(run, folder):
     assert (done.returncode, done.stdout) == (0, "6\n"), done.stderr
 
 
+def test_parameters_on_the_command_line_are_typed_and_nested(run, folder):
+    """With : or = after the name; what comes behind the first of these is the value."""
+    (folder / "pipeline.py").write_text(
+        "from motorpool import node, pipeline\n"
+        "pipeline = pipeline(node(lambda *p: p, ['params:a.b', 'params:a.c', 'params:d'], 'all'))"
+    )
+    done = run(".", "--params", "a.b:1, a.c=0.5,d=x:y=z", "--print", "all")
+    assert (done.returncode, done.stdout) == (0, "(1, 0.5, 'x:y=z')\n"), done.stderr
+    for wrong in ("a", "a:1,=2", ",a:1,b c"):
+        done = run(".", "--params", wrong)
+        assert done.returncode == 2
+        assert f"--params: {wrong.strip(',').split(',')[-1]!r} is neither a file" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("catalog", "hidden", "message"),
     [
@@ -92,7 +106,7 @@ def test_parameters_beside_a_catalog_of_the_module(run, folder):
             "kedro kedro.io",
             "no class no.Such. Datasets of Kedro need pip",
         ),
-        (CATALOG, "omegaconf", "which OmegaConf fills in: pip install omegaconf"),
+        (CATALOG, "omegaconf", "OmegaConf has to be installed: pip install omegaconf"),
         (CATALOG, "yaml", "YAML has to be installed: pip install pyyaml"),
         ("cars: {type: '${missing}'}", "", "catalog.yml cannot be read: .*missing"),
     ],

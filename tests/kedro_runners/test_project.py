@@ -172,3 +172,12 @@ def test_sessions_with_many_runs_keep_their_workers(project):
     workers = re.findall(r"^before .* in ([0-9]+)$", project.log.read_text(), flags=re.MULTILINE)
     assert len(workers) == 8
     assert len(set(workers)) == 1
+
+
+def test_runner_that_is_not_kedros_is_refused_with_the_right_name(project):
+    """On a line, before anything starts."""
+    printed = project.run("--runner=motorpool.ParallelRunner", code=2)
+    assert "say --runner=motorpool.kedro.ParallelRunner" in printed
+    assert "Traceback" not in printed
+    printed = project.run("--runner=motorpool.LokyRunner", code=1)
+    assert "runners of Kedro's are in motorpool.kedro" in " ".join(printed.split())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from motorpool.catalog import RunCatalog
     from motorpool.events import Observer
 
+_KEDRO_COMMANDS = "kedro.framework.cli.project"
 OnFailure = Literal["stop", "continue", "kill"]
 
 
@@ -85,6 +87,10 @@ class AbstractRunner(AsyncRuns, ABC):
         progress: bool | Literal["auto"] = False,
         backends: Mapping[str, str | ExecutorBackend | Executor] | None = None,
     ) -> None:
+        if _KEDRO_COMMANDS in sys.modules:
+            from motorpool._run.checks import refuse_command  # noqa: PLC0415, as below
+
+            refuse_command(type(self).__name__, _KEDRO_COMMANDS)
         self._settings = RunSettings(
             is_async=is_async, on_failure=on_failure, retries=retries, timeout=timeout,
             observers=observers, runs_folder=runs_folder, checkpoint=checkpoint,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from motorpool._datasets.contract import dataset_exists, is_ephemeral, looks_like_dataset
@@ -195,3 +196,25 @@ def raise_problems(problems: Sequence[str], backends: Sequence[str]) -> None:
             f"This pipeline cannot run on {where}:\n{lines}",
             backend=backends[0] if len(backends) == 1 else None,
         )
+
+
+def refuse_command(runner: str, commands: str) -> None:
+    """Say which runner `kedro run` needs, if it is that command that makes one of ours.
+
+    Args:
+        runner: Name of the runner's class.
+        commands: The module with Kedro's commands.
+
+    Raises:
+        click.UsageError: If it is called from that module.
+    """
+    frame = sys._getframe(1)  # noqa: SLF001, the way to the caller's
+    while frame.f_back is not None and frame.f_code.co_name == "__init__":
+        frame = frame.f_back
+    if frame.f_globals.get("__name__") != commands:
+        return
+    import click  # noqa: PLC0415, as Kedro has done
+
+    raise click.UsageError(
+        f"motorpool.{runner} is no runner of Kedro's: say --runner=motorpool.kedro.{runner}"
+    )

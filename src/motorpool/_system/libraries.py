@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from motorpool._system.imports import is_installed
+from motorpool._system.kedro_project import WORKER_MODULES, project_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,8 +23,12 @@ def libraries_of(target: str) -> set[str]:
     """Names of the modules that the file of a target, and files beside it, import when loaded.
 
     Args:
-        target: As for `load_pipeline`; of one that is no file, nothing is known.
+        target: As for `load_pipeline`, or a Kedro project; of one that is no file, nothing is
+            known.
     """
+    project = project_of(target)
+    if project is not None:
+        return libraries_in(project.package).union(WORKER_MODULES)
     place, separator, _ = target.rpartition(":")
     path = Path(place if separator else target)
     path = path / "pipeline.py" if path.is_dir() else path
@@ -45,13 +50,16 @@ def libraries_of(target: str) -> set[str]:
 
 
 def libraries_in(folder: Path) -> set[str]:
-    """Names of the modules that the files of a package import when loaded.
+    """Names of the modules that the files of a Kedro project's package import when loaded.
+
+    Kedro's own are not among them: some set logging up, which is the driver's to do.
 
     Args:
         folder: The package.
     """
     names = {name for path in folder.rglob("*.py") for name in _imported_by(path)}
-    return {name for name in names if _is_library(name.partition(".")[0])}
+    tops = {name: name.partition(".")[0] for name in names}
+    return {name for name, top in tops.items() if top != "kedro" and _is_library(top)}
 
 
 def _imported_by(path: Path) -> Iterator[str]:

@@ -51,7 +51,7 @@ class Scratch:
             for name, value in attributes.items()
             if name.strip("_") in _NAMES and _is_path(value)
         }
-        inner = [v for v in attributes.values() if is_dataset(v) and not is_ephemeral(v)]
+        inner = _inner(dataset)
         for name, value in attributes.items():
             wraps = any(value is each for each in inner)
             new = self.moved(value) if wraps else _replaced(name, value, places)
@@ -74,6 +74,11 @@ def _attributes(dataset: Any) -> dict[str, Any]:
     slots = [name for kind in type(dataset).__mro__ for name in getattr(kind, "__slots__", ())]
     found = {name: getattr(dataset, name) for name in slots if hasattr(dataset, name)}
     return found | getattr(dataset, "__dict__", {})
+
+
+def _inner(dataset: Any) -> list[Any]:
+    """The datasets that one keeps its data in, as a cache does that passes for ephemeral."""
+    return [v for v in _attributes(dataset).values() if is_dataset(v) and not is_ephemeral(v)]
 
 
 def _is_path(value: Any) -> bool:
@@ -147,7 +152,7 @@ def in_scratch(pipeline: Any, catalog: Any, folder: Path) -> tuple[Any, list[str
     found = {name: catalog.get(name) for name in sorted(used | confirmed) if name in catalog}
     for name in written | confirmed:
         dataset = found.get(name)
-        if not is_dataset(dataset) or is_ephemeral(dataset):
+        if not is_dataset(dataset) or (is_ephemeral(dataset) and not _inner(dataset)):
             continue
         # What is only read has to stay where it is, and so has what it notes down when confirmed.
         moved = scratch.moved(dataset) if name in written else None

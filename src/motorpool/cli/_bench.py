@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import tempfile
 from pathlib import Path
@@ -32,10 +33,10 @@ from motorpool.bench._statistics import ENOUGH
 from motorpool.bench._tables import comparison_table, failures, suite_table
 from motorpool.bench._trials import OutOfTimeError, Trials
 from motorpool.cli import _completion as completion
-from motorpool.cli._configuration import with_parameters
+from motorpool.cli._open import open_target
 from motorpool.cli._parameters import Names, Numbers, OutputFile
 from motorpool.cli._signals import INTERRUPTED, TERMINATED, Signals, Terminated
-from motorpool.cli._target import load_catalog, load_pipeline
+from motorpool.cli._target_options import TargetOptions, target_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,10 +50,7 @@ _WIDTH = 160
 
 
 @click.command()
-@click.argument("target", required=False, shell_complete=completion.targets)
-@click.option("--catalog", metavar="REF", help="Where the catalog is, if not beside the pipeline.")
-@click.option("--params", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
-              help="YAML with the datasets `parameters` and `params:...`.")  # fmt: skip
+@target_options(required=False)
 @click.option("--backends", type=Names(), help="By default all that are installed.",
               shell_complete=completion.backends)  # fmt: skip
 @click.option("-w", "--max-workers", type=Numbers(),
@@ -74,8 +72,8 @@ _WIDTH = 160
 @click.option("--html", "html_file", type=OutputFile(), metavar="FILE",
               help="Write a page with plots.")  # fmt: skip
 def bench(  # noqa: PLR0913, one argument an option
-    *, target: str | None, catalog: str | None, params: Path | None,
-    backends: list[str] | None, max_workers: list[int] | None, repeat: int | None, suite: bool,
+    *, target: TargetOptions | None, backends: list[str] | None,
+    max_workers: list[int] | None, repeat: int | None, suite: bool,
     graphs: list[str] | None, payloads: list[int] | None, time_limit: float | None,
     yes_overwrite: bool, json_file: Path | None, html_file: Path | None,
 ) -> int:  # fmt: skip
@@ -90,17 +88,17 @@ def bench(  # noqa: PLR0913, one argument an option
         raise click.UsageError("Name a TARGET, or --suite, and not both.")
     if not suite and (graphs or payloads):
         raise click.UsageError("--graphs and --payloads go with --suite.")
-    if suite and (catalog or params or yes_overwrite):
-        raise click.UsageError("--catalog, --params and --yes-overwrite go with a TARGET.")
+    if suite and yes_overwrite:
+        raise click.UsageError("--yes-overwrite goes with a TARGET.")
     if suite and html_file:
         raise click.UsageError("--html shows the runs of a pipeline; for --suite there is --json.")
     chosen = cases(backends or [], max_workers or [])
     with Trials(_TRIAL, time_limit) as trials:
-        if suite:
+        if target is None:
             sizes = payloads or list(_PAYLOADS)
             return _bench_suite(trials, chosen, graphs, sizes, repeat or 3, json_file)
-        shape = _check_target(str(target), catalog, params, overwrite=yes_overwrite)
-        order = {"target": target, "catalog": catalog, "params": params and str(params)}
+        shape = _check_target(target, overwrite=yes_overwrite)
+        order = {"target": target.target, "options": dataclasses.asdict(target)}
         comparison = Comparison(trials, order, chosen)
         return _bench_target(comparison, shape, repeat or ENOUGH, json_file, html_file)
 
@@ -121,14 +119,15 @@ def _bench_target(
     return code or (0 if done else 1)
 
 
-def _check_target(
-    target: str, catalog: str | None, params: Path | None, *, overwrite: bool
-) -> Shape:
+def _check_target(target: TargetOptions, *, overwrite: bool) -> Shape:
     """A mistake is one now, and not once a trial; and no run may write over what is there."""
-    pipeline, module = load_pipeline(target)
+    found = open_target(target)
+    pipeline = found.pipeline
     if not list(pipeline.nodes):
-        raise click.UsageError(f"{target}: the pipeline has no nodes, so there is no difference.")
-    data = with_parameters(load_catalog(catalog, module), params)
+        raise click.UsageError(
+            f"{target.target}: the pipeline has no nodes, so there is no difference."
+        )
+    data = found.catalog()
     Preparation(
         pipeline, data, only_missing_outputs=False, run_id=None, resume=False, runs=False,
         wants_results=True,

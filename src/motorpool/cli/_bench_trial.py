@@ -25,9 +25,9 @@ from motorpool.bench._kept import keep_value
 from motorpool.bench._measures import Measured
 from motorpool.bench._scratch import digest_of_files, in_scratch
 from motorpool.bench._suite import measure_graph
-from motorpool.cli._configuration import with_parameters
+from motorpool.cli._open import Target, open_target
 from motorpool.cli._signals import INTERRUPTED, TERMINATED, Signals, Terminated
-from motorpool.cli._target import load_catalog, load_pipeline
+from motorpool.cli._target_options import TargetOptions
 from motorpool.events import NodeCompleted
 
 if TYPE_CHECKING:
@@ -77,29 +77,25 @@ def _runs(order: dict[str, Any]) -> Iterator[tuple[Callable[..., dict[str, Any]]
     backend = registry.resolve(order["backend"])
     need_modules(libraries_of(order["target"]))
     backend.warm_up()  # as `motorpool run` does
-    pipeline, module = load_pipeline(order["target"])
+    target = open_target(TargetOptions(**order["options"]))
     line, scratch = _TimeLine(), Path(order["scratch"])
-    params = Path(order["params"]) if order["params"] else None
     with ParallelRunner(
         backend, order["max_workers"], observers=[line], runs_folder=order["runs"]
     ) as runner:
 
         def run(values: Path | None = None) -> dict[str, Any]:
             shutil.rmtree(scratch, ignore_errors=True)
-            given = with_parameters(load_catalog(order["catalog"], module), params)
-            catalog, _ = in_scratch(pipeline, given, scratch)
-            return _measure_run(runner, pipeline, catalog, line, values)
+            return _measure_run(runner, target, scratch, line, values)
 
         yield run, line
 
 
 def _measure_run(
-    runner: ParallelRunner, pipeline: Any, catalog: Any, line: _TimeLine, values: Path | None
+    runner: ParallelRunner, target: Target, scratch: Path, line: _TimeLine, values: Path | None
 ) -> dict[str, Any]:
     line.events.clear()
-    began, clock = time.time(), time.perf_counter()
-    result = runner.run(pipeline, catalog)
-    wall = time.perf_counter() - clock
+    began, pipeline = time.time(), target.pipeline
+    result = target.run(runner, lambda found, catalog: in_scratch(found, catalog, scratch)[0])
     summary = result.summary
     line.peak_memory = summary.peak_memory
     workers = min(summary.max_workers, runner._get_required_workers_count(pipeline))  # noqa: SLF001
@@ -107,7 +103,7 @@ def _measure_run(
     critical = Shape.of(pipeline).critical_path(bars)
     return dataclasses.asdict(
         Measured(
-            wall=wall,
+            wall=summary.wall_time,
             node_time=summary.node_time,
             path=sum(bar.seconds for bar in bars if bar.node in critical),
             nodes=summary.completed,

@@ -34,23 +34,43 @@ def tags(context: click.Context, _option: click.Parameter, begun: str) -> list[s
     return _last(begun, {tag for node in _nodes_of(context) for tag in node.tags})
 
 
+def namespaces(context: click.Context, _option: click.Parameter, begun: str) -> list[str]:
+    """Namespaces of the nodes of the target."""
+    found = {getattr(node, "namespace", None) for node in _nodes_of(context)}
+    return _last(begun, found - {None})
+
+
+def pipelines(context: click.Context, _option: click.Parameter, begun: str) -> list[str]:
+    """Names of the pipelines of a Kedro project."""
+    target = _loaded(context, whole=True)
+    return _last(begun, getattr(target, "names", ()))
+
+
 def outputs(context: click.Context, _option: click.Parameter, begun: str) -> list[str]:
     """Names of what the nodes of the target write."""
     return _last(begun, [name for node in _nodes_of(context) for name in node.outputs])
 
 
 def _nodes_of(context: click.Context) -> list[Any]:
-    from motorpool.cli._target import load_pipeline  # noqa: PLC0415, where a target is there
+    found = _loaded(context)
+    return [] if found is None else list(found.pipeline.nodes)
+
+
+def _loaded(context: click.Context, *, whole: bool = False) -> Any:
+    """The target, with the pipeline that is chosen so far; None if there is none yet."""
+    from motorpool.cli._open import open_target  # noqa: PLC0415, where a target is there
+    from motorpool.cli._target_options import TargetOptions  # noqa: PLC0415, as above
 
     # An option without its value, which is what is completed, leaves the others unread.
     others = (word for word in context.args if not word.startswith("-"))
     target = context.params.get("target") or next(others, None)
     if target is None:
-        return []
+        return None
+    pipeline = None if whole else context.params.get("pipeline")
     # Whatever is wrong with it is said when it is run; what it prints is no choice.
     with contextlib.suppress(Exception, SystemExit), contextlib.redirect_stdout(io.StringIO()):
-        return list(load_pipeline(target)[0].nodes)
-    return []
+        return open_target(TargetOptions(target=target, pipeline=pipeline))
+    return None
 
 
 def _last(begun: str, known: Any) -> list[str]:

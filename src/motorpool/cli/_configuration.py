@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,7 +13,6 @@ from motorpool.catalog import DataCatalog
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
 SUFFIXES = frozenset({".yml", ".yaml"})
 
@@ -81,19 +82,47 @@ def read_catalog(path: Path) -> Any:
     return Layers(own, _kedros(path, others, _read(beside) if beside.is_file() else None), path)
 
 
-def with_parameters(catalog: Any, path: Path | None) -> Any:
+def parameters_from(text: str | None) -> dict[str, Any]:
+    """Parameters by name, nested.
+
+    Args:
+        text: A file of YAML, or `name=value,group.name:value`, or None for none.
+
+    Raises:
+        click.UsageError: If it is neither; says which part of it.
+    """
+    if text is None:
+        return {}
+    path = Path(text)
+    if path.suffix in SUFFIXES or path.is_file():
+        return _read(path)
+    pairs = [pair.strip() for pair in text.split(",") if pair.strip()]
+    for pair in pairs:
+        if not re.match(r"[^\s:=][^:=]*[:=]", pair):
+            raise click.UsageError(
+                f"--params: {pair!r} is neither a file of YAML nor of the form name=value."
+            )
+    from_pairs = _omegaconf(f"--params {text}").from_dotlist
+    try:
+        found = from_pairs([re.sub("[:=]", "=", pair, count=1) for pair in pairs])
+        return {str(name): value for name, value in _plain(found).items()}
+    except Exception as error:
+        raise click.UsageError(f"--params: {text!r} cannot be read: {error}") from error
+
+
+def with_parameters(catalog: Any, text: str | None) -> Any:
     """A catalog with the datasets of Kedro's for parameters: `parameters` and `params:a.b`.
 
     Args:
         catalog: Anything with `get(name)` and `in`.
-        path: A file of parameters, or None for none.
+        text: As for `parameters_from`.
 
     Raises:
-        click.UsageError: If the file cannot be read.
+        click.UsageError: If the parameters cannot be read.
     """
-    if path is None:
+    if text is None:
         return catalog
-    parameters = _read(path)
+    parameters = parameters_from(text)
     found: dict[str, Any] = {"parameters": parameters}
 
     def add(prefix: str, values: dict[str, Any]) -> None:
@@ -127,17 +156,30 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _resolved(path: Path, text: str) -> Any:
     """YAML with ${...} in it, which OmegaConf fills in."""
+    create = _omegaconf(f"{path} with ${{...}} in it").create
+    from omegaconf.errors import OmegaConfBaseException  # noqa: PLC0415, not everyone has it
+
     try:
-        from omegaconf import OmegaConf  # noqa: PLC0415, not everyone has it
-        from omegaconf.errors import OmegaConfBaseException  # noqa: PLC0415, as above
-    except ImportError as error:
-        raise click.UsageError(
-            f"{path} has ${{...}} in it, which OmegaConf fills in: pip install omegaconf."
-        ) from error
-    try:
-        return OmegaConf.to_container(OmegaConf.create(text), resolve=True)
+        return _plain(create(text))
     except OmegaConfBaseException as error:
         raise click.UsageError(f"{path} cannot be read: {error}") from error
+
+
+def _omegaconf(what: str) -> Any:
+    """The class that reads what plain YAML has no way to say."""
+    try:
+        from omegaconf import OmegaConf  # noqa: PLC0415, not everyone has it
+    except ImportError as error:
+        raise click.UsageError(
+            f"To read {what}, OmegaConf has to be installed: pip install omegaconf."
+        ) from error
+    return OmegaConf
+
+
+def _plain(found: Any) -> Any:
+    from omegaconf import OmegaConf  # noqa: PLC0415, as above
+
+    return OmegaConf.to_container(found, resolve=True)
 
 
 def _class_of(name: str) -> Any:

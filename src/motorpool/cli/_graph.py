@@ -13,20 +13,20 @@ from rich.tree import Tree
 from motorpool._pipeline.drawing import dot, mermaid, svg
 from motorpool._pipeline.graph import Graph
 from motorpool._summary import counted
-from motorpool.cli import _completion as completion
-from motorpool.cli._target import load_pipeline
+from motorpool.cli._open import open_target
+from motorpool.cli._target_options import TargetOptions, target_options
 
 
 @click.command()
-@click.argument("target", shell_complete=completion.targets)
+@target_options(data=False)
 @click.option("--format", "form", type=click.Choice(["tree", "mermaid", "dot", "svg", "json"]),
               default="tree", show_default=True, help="How to show it.")  # fmt: skip
 @click.option("-o", "--output", default="-",
               type=click.File("w", encoding="utf-8", errors="backslashreplace", lazy=False),
               metavar="FILE", help="Where to write it; default standard output.")  # fmt: skip
-def graph(target: str, form: str, output: IO[str]) -> None:
+def graph(target: TargetOptions, form: str, output: IO[str]) -> None:
     """Show the pipeline in TARGET: who reads what, and what can run side by side."""
-    pipeline, _ = load_pipeline(target)
+    pipeline = open_target(target).pipeline
     nodes = list(pipeline.nodes)
     index = Graph.from_pipeline(nodes, pipeline.node_dependencies)
     layers = index.layers([node.name for node in nodes])

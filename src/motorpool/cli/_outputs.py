@@ -23,26 +23,36 @@ class Outputs:
     """The outputs of a pipeline.
 
     Args:
-        pipeline: Ours or Kedro's.
-        catalog: The user's.
         wanted: Names of those to print.
-
-    Raises:
-        UsageError: If one of these is not to be had when the run is over.
     """
 
-    def __init__(self, pipeline: Any, catalog: Any, wanted: Sequence[str]) -> None:
+    def __init__(self, wanted: Sequence[str]) -> None:
+        self._wanted = wanted
+
+    def look(self, pipeline: Any, catalog: Any) -> Any:
+        """See what there will be.
+
+        Args:
+            pipeline: Ours or Kedro's.
+            catalog: The user's.
+
+        Returns:
+            The catalog.
+
+        Raises:
+            UsageError: If something that is to be printed is not to be had when the run is over.
+        """
         self._makers = {name: node.name for node in pipeline.nodes for name in node.outputs}
         self._catalog = RunCatalog(catalog, self._makers)
-        self._wanted = wanted
         kept = {n for n in self._makers if not is_ephemeral(self._catalog[n])}
         known = kept | set(pipeline.outputs())
-        if unknown := [name for name in wanted if name not in known]:
+        if unknown := [name for name in self._wanted if name not in known]:
             inner = [name for name in unknown if name in self._makers]
             text = unknown_names("output", unknown, known)
             hint = "" if not inner else " What other nodes read is gone by then, unless it is in "
             raise click.UsageError(f"--print: {text}{hint and hint + 'the catalog.'}")
         self._kept = sorted(kept)
+        return catalog
 
     def rows(self, result: dict[str, Any] | None, summary: RunSummary) -> list[tuple[str, str]]:
         """Lines for the summary.

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
-
-from motorpool.cli._completion import nodes, tags
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 class Names(click.ParamType):  # type: ignore[type-arg,unused-ignore]
@@ -73,16 +68,3 @@ class OutputFile(click.Path):
         if not path.absolute().parent.is_dir():
             self.fail(f"there is no folder to write {str(path)!r} to", param, ctx)
         return path
-
-
-def selection(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that choose nodes."""
-    for flag, text, choices in (
-        ("--nodes", "Run these nodes only.", nodes),
-        ("--from-nodes", "Run these nodes and everything after them.", nodes),
-        ("--to-nodes", "Run these nodes and everything before them.", nodes),
-        ("--tags", "Run nodes with one of these tags.", tags),
-    ):
-        option = click.option(flag, type=Names(), help=text, shell_complete=choices)
-        command = option(command)
-    return command

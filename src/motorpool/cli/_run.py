@@ -14,24 +14,24 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from motorpool import ParallelRunner, Retry, registry
+from motorpool._journal.folder import runs_folder
 from motorpool._protocol.failure import format_error, remote_traceback
-from motorpool._run.result import RESUME_HINT
 from motorpool._system.imports import need_modules
 from motorpool._system.libraries import libraries_of
 from motorpool.cli import _completion as completion
-from motorpool.cli._configuration import with_parameters
 from motorpool.cli._observers import Files, Outcome
+from motorpool.cli._open import folder_of, open_target
 from motorpool.cli._outputs import Outputs
-from motorpool.cli._parameters import Assignment, OutputFile, selection
+from motorpool.cli._parameters import Assignment, OutputFile
 from motorpool.cli._signals import INTERRUPTED, TERMINATED, Signals, Terminated
-from motorpool.cli._target import load_catalog, load_pipeline
+from motorpool.cli._target_options import TargetOptions, target_options
+from motorpool.cli._watching import Watching
 from motorpool.errors import (
     BackendError,
     MissingInputError,
     MotorpoolError,
     ResumeError,
     ValidationError,
-    unknown_names,
 )
 
 if TYPE_CHECKING:
@@ -44,21 +44,13 @@ _BY_NAME = ("node_names", "from_nodes", "to_nodes")
 
 
 @click.command()
-@click.argument("target", shell_complete=completion.targets)
-@click.option(
-    "--catalog",
-    metavar="REF",
-    help="Where the catalog is, if not beside the pipeline; a TARGET or YAML.",
-)
-@click.option("--params", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
-              help="YAML with the datasets `parameters` and `params:...`.")  # fmt: skip
+@target_options()
 @click.option("-b", "--backend", default="direct", show_default=True, help="Where to run.",
               shell_complete=completion.backends)  # fmt: skip
 @click.option("-w", "--max-workers", type=int, help="Number of workers; by default one a core.")
 @click.option("-o", "--backend-option", "options", type=Assignment(), multiple=True,
               help="An option of the backend; may be given several times.")  # fmt: skip
 @click.option("--async", "is_async", is_flag=True, help="Load and save with threads.")
-@selection
 @click.option("--only-missing-outputs", is_flag=True, help="Leave out what exists already.")
 @click.option("--resume", is_flag=False, flag_value="", metavar="[RUN_ID]",
               help="Run only what an earlier run of this pipeline has not done; the latest one, "
@@ -93,65 +85,48 @@ _BY_NAME = ("node_names", "from_nodes", "to_nodes")
 @click.option("--progress/--no-progress", default=None,
               help="Show a progress bar; by default on a terminal.")  # fmt: skip
 def run(  # noqa: PLR0913, one argument an option
-    *, target: str, catalog: str | None, params: Path | None, backend: str,
-    max_workers: int | None, options: tuple[tuple[str, str], ...], is_async: bool,
-    nodes: list[str] | None, from_nodes: list[str] | None, to_nodes: list[str] | None,
-    tags: list[str] | None, only_missing_outputs: bool, resume: str | None,
-    checkpoint: str | None, memory_limit: str | None, readonly_inputs: bool, no_fuse: bool,
-    on_failure: Any, retries: int, retry_delay: float, timeout: float | None,
+    *, target: TargetOptions, backend: str, max_workers: int | None,
+    options: tuple[tuple[str, str], ...], is_async: bool, only_missing_outputs: bool,
+    resume: str | None, checkpoint: str | None, memory_limit: str | None,
+    readonly_inputs: bool, no_fuse: bool, on_failure: Any, retries: int,
+    retry_delay: float, timeout: float | None,
     events: IO[str] | None, summary_json: IO[str] | None, report: Path | None,
     trace: Path | None, printed: tuple[str, ...], progress: bool | None,
 ) -> int:  # fmt: skip
     """Run the pipeline in TARGET.
 
-    TARGET is package.module:attr, file.py, file.py:attr, or a folder that holds pipeline.py.
+    TARGET is package.module:attr, file.py, file.py:attr, a folder that holds pipeline.py, or a
+    Kedro project.
     """
     place = registry.resolve(backend, dict(options))
-    need_modules(libraries_of(target))
+    need_modules(libraries_of(target.target))
     place.warm_up()  # while the pipeline and the rest of this are imported
     outcome = Outcome()
-    bars = _watching(show_bar=sys.stderr.isatty() if progress is None else progress)
-    files = Files(events, summary_json, report, trace, target)
-    observers: list[Any] = [outcome, *bars, *files.observers]
+    watching = Watching(target.target, show_bar=progress)
+    files = Files(events, summary_json, report, trace, target.target)
+    observers: list[Any] = [outcome, *watching.bars, *files.observers]
     runner = ParallelRunner(
         place, max_workers, is_async, on_failure=on_failure, timeout=timeout,
         retries=Retry(retries, retry_delay), observers=observers, checkpoint=checkpoint,
+        runs_folder=runs_folder(base=folder_of(target.target)) or False,
         memory_limit=memory_limit, readonly_inputs=readonly_inputs, fuse=not no_fuse,
     )  # fmt: skip
-    for bar in bars:
-        bar.say(f"importing {target}")
-    pipeline, module = load_pipeline(target)
-    pipeline = _chosen(
-        pipeline, node_names=nodes, from_nodes=from_nodes, to_nodes=to_nodes, tags=tags
-    )
-    files.pipeline = pipeline
-    data = with_parameters(load_catalog(catalog, module), params)
-    outputs = Outputs(pipeline, data, printed)
+    found = open_target(target)
+    watching.move_logs()
+    outputs = Outputs(printed)
     runner._wants_results = bool(printed)  # noqa: SLF001, else none are loaded
 
+    def look(pipeline: Any, catalog: Any) -> Any:
+        files.pipeline = pipeline
+        return outputs.look(pipeline, catalog)
+
     def work() -> RunResult:
-        return runner.run(
-            pipeline, data, only_missing_outputs=only_missing_outputs,
+        return found.run(
+            runner, look, only_missing_outputs=only_missing_outputs,
             resume=False if resume is None else resume or True,
         )  # fmt: skip
 
     return _supervise(work, outcome, outputs)
-
-
-def _chosen(pipeline: Any, **conditions: list[str] | None) -> Any:
-    """The part of a pipeline that was asked for, ours or Kedro's."""
-    wanted: dict[str, Any] = {n: value for n, value in conditions.items() if value is not None}
-    if not wanted:
-        return pipeline
-    try:
-        return pipeline.filter(**wanted)
-    except MotorpoolError:
-        raise
-    except Exception as error:
-        named = {n for key in _BY_NAME for n in wanted.get(key, ())}
-        unknown = sorted(named - {node.name for node in pipeline.nodes})
-        text = unknown_names("node", unknown, (n.name for n in pipeline.nodes)) if unknown else ""
-        raise click.UsageError(text or str(error)) from error
 
 
 def _supervise(work: Callable[[], RunResult], outcome: Outcome, outputs: Outputs) -> int:
@@ -210,28 +185,6 @@ def _runs_in_this_process(backend: str) -> bool:
 
 def _threads_are_left() -> bool:
     return any(not t.daemon for t in threading.enumerate() if t is not threading.main_thread())
-
-
-def _watching(*, show_bar: bool) -> list[Any]:
-    """Set up what people see of a run: a progress bar, or else log lines."""
-    bars: list[Any] = []
-    if show_bar:  # rich takes as long to import as a small run takes
-        from rich.console import Console  # noqa: PLC0415
-        from rich.logging import RichHandler  # noqa: PLC0415
-
-        from motorpool._run.progress import TerminalProgress  # noqa: PLC0415
-
-        console = Console(stderr=True)
-        handler = RichHandler(console=console, show_path=False)
-        logging.basicConfig(format="%(name)s: %(message)s", handlers=[handler])
-        bars = [TerminalProgress(console)]
-        click.get_current_context().call_on_close(bars[0].close)
-    else:
-        logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-        logging.getLogger().setLevel(logging.INFO)
-    # What it would say of resuming is said here as a command.
-    logging.getLogger("motorpool").addFilter(lambda record: record.msg != RESUME_HINT)
-    return bars
 
 
 def _show_failure(error: BaseException) -> None:

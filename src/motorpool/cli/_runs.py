@@ -20,6 +20,7 @@ from motorpool._journal.reader import run_ids
 from motorpool._journal.records import list_runs, read_run
 from motorpool._journal.writer import remove_run
 from motorpool._summary import counted
+from motorpool.cli._open import folder_of
 from motorpool.errors import unknown_names
 
 if TYPE_CHECKING:
@@ -33,12 +34,13 @@ _COLOURS = {"complete": "green", "failed": "red", "killed": "red", "running": "c
 
 @click.group(invoke_without_command=True)
 @click.option("--folder", type=click.Path(file_okay=False), metavar="DIR",
-              help="Where journals are; default .motorpool/runs or $MOTORPOOL_RUNS.")  # fmt: skip
+              help="Where journals are; default .motorpool/runs, in a Kedro project that of the "
+              "project, or $MOTORPOOL_RUNS.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def runs(context: click.Context, folder: str | None, as_json: bool) -> None:
     """List earlier runs: what became of them, and what they can be resumed by."""
-    chosen = runs_folder(folder)
+    chosen = runs_folder(folder, folder_of("."))
     if chosen is None:
         raise click.UsageError("Runs keep no journals here: MOTORPOOL_RUNS says so. Use --folder.")
     context.obj = Path(chosen)
@@ -125,7 +127,7 @@ def _resolved(folder: Path, run_id: str) -> str:
 
 def _complete(context: click.Context, beginning: str) -> list[str]:
     parent = context.parent.params.get("folder") if context.parent is not None else None
-    chosen = runs_folder(parent)
+    chosen = runs_folder(parent, folder_of("."))
     ids = [] if chosen is None else run_ids(Path(chosen))
     return [run_id for run_id in ids if run_id.startswith(beginning)]
 

@@ -125,7 +125,7 @@ def _import(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except Exception as error:
-        text = f"{name} cannot be imported: {_where(error)}"
+        text = f"{name} cannot be imported: {where(error)}"
         if "relative import" in str(error):
             text += ". A file of a package is named as a module: package.module:attr"
         raise click.UsageError(text) from error
@@ -156,7 +156,7 @@ def _called(found: Any, name: str, target: str) -> Any:
     try:
         return found()
     except Exception as error:
-        raise click.UsageError(f"{target}: {name}() failed: {_where(error)}") from error
+        raise click.UsageError(f"{target}: {name}() failed: {where(error)}") from error
 
 
 def _is_library(filename: str) -> bool:
@@ -164,11 +164,11 @@ def _is_library(filename: str) -> bool:
     return filename.startswith(folders)
 
 
-def _where(error: Exception) -> str:
-    """An error in the user's own code, on one line."""
+def where(error: Exception) -> str:
+    """An error in the user's own code, on one line, with its place."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [f for f in frames if "importlib" not in f.filename and f.filename != __file__]
-    own = [f for f in own if not _is_library(f.filename)] or own
+    own = [f for f in own if not _is_library(f.filename)]
     place = f"{own[-1].filename}, line {own[-1].lineno}: " if own else ""
     if isinstance(error, SyntaxError):
         place = f"{error.filename}, line {error.lineno}: "

@@ -40,13 +40,12 @@ def package_name() -> str | None:
 
 
 def libraries() -> set[str]:
-    """Names of the modules that the project's files import, but for Kedro's own."""
+    """Names of the modules that the project's files import; see `libraries_in`."""
     name = package_name()
     spec = None if name is None else find_spec(name)
     if spec is None or spec.origin is None:
         return set()
-    found = libraries_in(Path(spec.origin).parent)
-    return {name for name in found if name.partition(".")[0] != "kedro"}
+    return libraries_in(Path(spec.origin).parent)
 
 
 def configure(package: str) -> None:

@@ -16,6 +16,7 @@ from motorpool import errors, registry
 from motorpool._options import option_types
 from motorpool._run.prepare import Preparation, new_run_id
 from motorpool._system.imports import need, need_modules
+from motorpool._system.kedro_project import WORKER_MODULES
 from motorpool.backend import worker_count
 from motorpool.kedro import _parameters, _project
 from motorpool.kedro._datasets import Datasets
@@ -37,8 +38,6 @@ _SYNCHRONOUS = (
     "performance gains. https://docs.kedro.org/en/stable/build/run_a_pipeline/"
     "#load-and-save-asynchronously"
 )
-# Takes a second to import; MemoryDataset looks for pandas at each value.
-_IN_EACH_WORKER = ("kedro.pipeline", "motorpool.kedro._host", "motorpool.kedro._project", "pandas")
 # What Kedro's own runner takes its start method from.
 _START_METHOD = "KEDRO_MP_CONTEXT"
 
@@ -61,6 +60,8 @@ class EngineRunner:
 
     _is_async: bool
     _max_workers: int
+    #: The run to go on from, as `motorpool.ParallelRunner.run` takes it.
+    _resume: str | bool = False
     #: The runner whose log lines people know; ours come from the same logger.
     _kedro_class: type[Any]
 
@@ -69,11 +70,9 @@ class EngineRunner:
     ) -> None:
         backend, settings, options = _parameters.read(backend, values)
         _add_start_method(backend, options)
-        self._is_async = settings.is_async
-        self._hooks_in_driver = settings.hooks == "driver"
         own = type(self)._get_executor  # noqa: SLF001
         kind = motorpool.ParallelRunner if own is EngineRunner._get_executor else _Engine
-        self._engine = kind(
+        engine = kind(
             backend, settings.max_workers, settings.is_async, on_failure=settings.on_failure,
             retries=settings.retries, timeout=settings.timeout,
             observers=observers, runs_folder=settings.runs_folder,
@@ -81,14 +80,21 @@ class EngineRunner:
             readonly_inputs=settings.readonly_inputs, fuse=settings.fuse, **options,
         )  # fmt: skip
         if kind is _Engine:
-            self._engine.factory = self._get_executor  # type: ignore[attr-defined]
-        self._max_workers = self._engine._all_workers()  # noqa: SLF001, ours as well
-        self._in_process = (
-            kind is not _Engine and self._engine._backend.capabilities.isolation.in_process  # noqa: SLF001
-        )
-        need_modules(_IN_EACH_WORKER)
+            engine.factory = self._get_executor  # type: ignore[attr-defined]
+        self._adopt(engine, is_async=settings.is_async, hooks_in_driver=settings.hooks == "driver")
+        engine.warm_up()  # the session has yet to load catalog and pipelines
+
+    def _adopt(
+        self, engine: motorpool.ParallelRunner, *, is_async: bool, hooks_in_driver: bool = False
+    ) -> None:
+        self._engine = engine
+        self._is_async = is_async
+        self._max_workers = engine._all_workers()  # noqa: SLF001, ours as well
+        is_ours = not isinstance(engine, _Engine)
+        in_process = is_ours and engine._backend.capabilities.isolation.in_process  # noqa: SLF001
+        self._hooks_in_driver = hooks_in_driver and not in_process
+        need_modules(WORKER_MODULES)
         need_modules(_project.libraries())
-        self._engine.warm_up()  # the session has yet to load catalog and pipelines
 
     def __del__(self) -> None:
         """Nothing to do: Kedro's own shuts a manager down here, which ours does not have."""
@@ -127,12 +133,10 @@ class EngineRunner:
         manager = None if isinstance(hook_manager, _NullPluginManager) else hook_manager
         datasets = _datasets_of(pipeline, catalog)
         need(datasets.types())
-        narrator = Narrator(self._logger)
-        prepared = Preparation(
-            pipeline, datasets, only_missing_outputs=False, run_id=run_id or new_run_id(),
-            resume=False, runs=self._engine._settings.runs_folder,  # noqa: SLF001, ours as well
-            wants_results=True, host=KedroHost(catalog, datasets, narrator),
-        )  # fmt: skip
+        narrator = self._narrator = Narrator(self._logger)
+        prepared = self._prepared(
+            pipeline, datasets, run_id, KedroHost(catalog, datasets, narrator)
+        )
         try:
             with self._hooks_of(manager, prepared.nodes, catalog) as hooks:
                 outcome = self._engine._run(prepared, hooks)  # noqa: SLF001, ours as well
@@ -141,6 +145,7 @@ class EngineRunner:
                     raise outcome
                 finally:
                     del outcome  # as in `AbstractRunner.run`
+            self._keep(outcome)
         except BaseException as error:
             refused = _refused(error)
             if narrator.started:
@@ -151,10 +156,23 @@ class EngineRunner:
                 raise DatasetError(f"{refused}: {error.__cause__}") from error.__cause__
             raise
 
+    def _prepared(
+        self, pipeline: Pipeline, datasets: Datasets, run_id: str | None, host: KedroHost
+    ) -> Preparation:
+        engine: Any = self._engine  # ours as well
+        return Preparation(
+            pipeline, datasets, only_missing_outputs=False, run_id=run_id or new_run_id(),
+            resume=self._resume, runs=engine._settings.runs_folder,  # noqa: SLF001, as above
+            wants_results=engine._wants_results, host=host,  # noqa: SLF001
+        )  # fmt: skip
+
+    def _keep(self, outcome: Any) -> None:
+        """For those who want more of a run than Kedro's own results; here, nothing."""
+
     @contextlib.contextmanager
     def _hooks_of(self, manager: Any, nodes: list[Any], catalog: Any) -> Iterator[Any]:
         """The hook manager for the engine: the caller's, or one that asks here."""
-        if manager is None or self._in_process or not self._hooks_in_driver:
+        if manager is None or not self._hooks_in_driver:
             yield manager
             return
         with Switchboard(manager, nodes, catalog) as switchboard:

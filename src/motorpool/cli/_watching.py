@@ -1,0 +1,80 @@
+"""What people see of a run while it runs: a progress bar, or else log lines."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from motorpool._run.result import RESUME_HINT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class Watching:
+    """A progress bar, or log lines; all of it on standard error.
+
+    Args:
+        target: What is about to be imported.
+        show_bar: Whether there is a bar; None for only on a terminal.
+
+    Attributes:
+        bars: Observers that draw it.
+    """
+
+    def __init__(self, target: str, *, show_bar: bool | None) -> None:
+        self.bars: list[Any] = []
+        self._handler: logging.Handler | None = None
+        if (
+            sys.stderr.isatty() if show_bar is None else show_bar
+        ):  # rich takes as long to import as a small run takes
+            from rich.console import Console  # noqa: PLC0415
+            from rich.logging import RichHandler  # noqa: PLC0415
+
+            from motorpool._run.progress import TerminalProgress  # noqa: PLC0415
+
+            console = Console(stderr=True)
+            self._handler = RichHandler(console=console, show_path=False)
+            logging.basicConfig(format="%(name)s: %(message)s", handlers=[self._handler])
+            self.bars = [TerminalProgress(console)]
+            self.bars[0].say(f"importing {target}")
+            click.get_current_context().call_on_close(self.bars[0].close)
+        else:
+            logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+            logging.getLogger().setLevel(logging.INFO)
+        # What it would say of resuming is said here as a command.
+        logging.getLogger("motorpool").addFilter(lambda record: record.msg != RESUME_HINT)
+
+    def move_logs(self) -> None:
+        """Move log lines that a project's own settings would write to standard output.
+
+        There, nothing but what --print asks for is; and lines beside a bar would be drawn over.
+        """
+        for logger in (logging.getLogger(), *_loggers()):
+            for handler in list(logger.handlers):
+                if handler is self._handler or not _is_on_terminal(handler):
+                    continue
+                if self._handler is not None:
+                    logger.removeHandler(handler)
+                    if self._handler not in logger.handlers:
+                        logger.addHandler(self._handler)
+                elif isinstance(handler, logging.StreamHandler):
+                    handler.setStream(sys.stderr)
+                else:
+                    handler.console.file = sys.stderr  # type: ignore[attr-defined]
+
+
+def _loggers() -> Iterable[logging.Logger]:
+    known = logging.root.manager.loggerDict.values()
+    return [logger for logger in known if isinstance(logger, logging.Logger)]
+
+
+def _is_on_terminal(handler: logging.Handler) -> bool:
+    """Whether a handler writes to standard output or error, by itself or by rich."""
+    stream = getattr(handler, "stream", None) or getattr(
+        getattr(handler, "console", None), "file", None
+    )
+    return stream in {sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__}
