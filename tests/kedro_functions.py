@@ -50,6 +50,27 @@ class OneProcess(Pickled):
     _SINGLE_PROCESS = True
 
 
+class Released(Pickled):
+    """Notes, in each process, what is released."""
+
+    released: ClassVar = []
+
+    def _release(self):
+        self.released.append(self._path.name)
+
+
+class HoldingNotes:
+    """Hooks that hold the catalog, as those of kedro-viz do."""
+
+    @hook_impl
+    def after_catalog_created(self, catalog):
+        self.catalog = catalog
+
+    @hook_impl
+    def before_node_run(self, node):
+        assert set(node.inputs) <= set(self.catalog)
+
+
 class ShoutingCatalog(DataCatalog):
     """A catalog class of the user's, which changes what it loads."""
 
@@ -201,6 +222,11 @@ def slow_mark(x, folder):
 
 def pid(x):
     return os.getpid()
+
+
+def parent(x):
+    """The process that this one was started from."""
+    return os.getppid()
 
 
 def letters(x):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from motorpool import MemoryDataset, Node
 from motorpool._pipeline.graph import Graph
 from motorpool._run.subset import resume_nodes
-from motorpool.errors import CyclicPipelineError
+from motorpool.errors import CyclicPipelineError, PipelineError
 
 
 @given(acyclic())
@@ -80,3 +80,10 @@ def test_resuming_from_the_named_nodes_runs_what_is_unfinished(parents, failed, 
         assert all(p in rerun or p in persistent for p in parents[i])
     if not unfinished:
         assert start == []
+
+
+def test_dependency_that_is_no_node_is_named():
+    """Whoever made the pipeline; without it, the node would never run."""
+    one = Node(str, "x", "y", name="one")
+    with pytest.raises(PipelineError, match="'one' waits for 'nobody', which is no node"):
+        Graph.from_pipeline([one], {one: {"nobody"}})

@@ -1,12 +1,14 @@
 """What is said of results and datasets, without loading them."""
 
 import tracemalloc
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 import pytest
+from functions import increment
 
-from motorpool import MemoryDataset, PickleDataset, node, pipeline
+from motorpool import DataCatalog, MemoryDataset, PickleDataset, node, pipeline
 from motorpool._datasets.describe import bytes_of, describe, describe_dataset, place_of
 
 
@@ -94,3 +96,28 @@ def test_datasets_in_a_few_words(tmp_path, monkeypatch):
     assert describe_dataset(MemoryDataset()) == "empty, in memory"
     assert place_of(object()) == "a object"
     assert [bytes_of(n) for n in (0, 999, 1000, 24_000_000)] == ["0 B", "999 B", "1 kB", "24 MB"]
+
+
+class Released(PickleDataset):
+    """Notes what is released, in the process where that is."""
+
+    released: ClassVar = []
+
+    def release(self):
+        self.released.append(self._path.name)
+
+
+def test_datasets_are_released_when_no_node_needs_them_any_more(any_backend, run, tmp_path):
+    """Under each of their names; inputs and outputs never."""
+    catalog = DataCatalog({
+        name: Released(tmp_path / file) for name, file in
+        (("a", "a"), ("b", "b"), ("t@x", "x"), ("t@y", "y"), ("end", "end"))
+    })  # fmt: skip
+    catalog["a"].save(1)
+    catalog["t@y"].save(2)
+    Released.released.clear()
+    pipe = pipeline(
+        [node(increment, "a", "b"), node(increment, "b", "t@x"), node(increment, "t@y", "end")]
+    )
+    assert run(any_backend, pipe, catalog)["end"].load() == 3
+    assert sorted(Released.released) == ["b", "x", "y"]

@@ -1,5 +1,6 @@
 """What a server of workers imports for all of them, and how it is known beforehand."""
 
+import importlib
 import json
 import os
 import subprocess
@@ -9,6 +10,7 @@ from functools import partial
 import pytest
 
 from motorpool._system import imports
+from motorpool._system.kedro_project import WORKER_MODULES
 from motorpool._system.libraries import libraries_of
 from motorpool._system.preload import VARIABLE
 
@@ -73,6 +75,32 @@ def test_libraries_of_a_target_are_read_and_not_imported(tmp_path):
     (tmp_path / "broken.py").write_text("import numpy\ndef (")
     assert libraries_of(str(tmp_path / "broken.py")) == set()
     assert libraries_of("no.such.module:x") == set()
+
+
+def test_libraries_of_a_kedro_project_are_those_of_its_package_and_its_catalogs(tmp_path):
+    """In any of its configurations, with the classes named in any way that Kedro takes."""
+    (tmp_path / "pyproject.toml").write_text('[tool.kedro]\npackage_name = "p"')
+    for name, text in (
+        ("src/p/nodes.py", "import sklearn.cluster\nfrom kedro.framework.project import settings"),
+        ("conf/base/catalog.yml", "a:\n  type: pandas.CSVDataset\nb: {type: 'json.JSONDataset'}"),
+        (
+            "conf/other/catalog/more.yml",
+            "c:\n  dataset:\n    type: kedro_datasets.text.TextDataset",
+        ),
+        (
+            "conf/base/catalog_wrong.yml",
+            "d:\n  type: no.Such\ne:\n  type: pandas.NoDataset\n  type: x",
+        ),
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    found = libraries_of(str(tmp_path))
+    assert found == {
+        *WORKER_MODULES, "sklearn.cluster", "kedro_datasets.pandas.csv_dataset",
+        "kedro_datasets.json.json_dataset", "kedro_datasets.text.text_dataset",
+    }  # fmt: skip
+    for name in found:
+        importlib.import_module(name)
 
 
 @pytest.mark.parametrize("backend", ["direct", "process", "multiprocess"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from typing import TYPE_CHECKING, Any
 
+from motorpool._datasets.contract import is_ephemeral, release_dataset
 from motorpool._datasets.describe import with_size
 from motorpool._engine.outputs import save_output
 from motorpool._engine.stretches import NO_NODE
@@ -205,8 +206,10 @@ class Shipped(TrackedTransport):
         return outcomes
 
     def release(self, name: str) -> bool:
-        """Remove a value from the store."""
+        """Remove a value from the store; let a dataset of the user's free what it holds here."""
         if name not in self._values:
+            if not is_ephemeral(self._catalog[name]):
+                release_dataset(self._catalog[name])
             return False
         self._makers.pop(name, None)
         self._store.release(self._values.pop(name))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from motorpool.errors import CyclicPipelineError
+from motorpool.errors import CyclicPipelineError, PipelineError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -55,11 +55,22 @@ class Graph:
 
     @classmethod
     def from_pipeline(cls, nodes: Sequence[Any], dependencies: Any) -> Graph:
-        """Build the graph from `pipeline.nodes` and `pipeline.node_dependencies`."""
+        """Build the graph from `pipeline.nodes` and `pipeline.node_dependencies`.
+
+        Raises:
+            PipelineError: If a node waits for something that is no node of the pipeline.
+        """
         index = {node: i for i, node in enumerate(nodes)}
-        return cls.from_parents(
-            sorted(index[parent] for parent in dependencies.get(node, ())) for node in nodes
-        )
+        parents: list[list[int]] = []
+        for node in nodes:
+            waits_for = dependencies.get(node, ())
+            if strange := [each for each in waits_for if each not in index]:
+                raise PipelineError(
+                    f"The node {node.name!r} waits for {strange[0]!r}, which is no node of the "
+                    "pipeline."
+                )
+            parents.append(sorted(index[parent] for parent in waits_for))
+        return cls.from_parents(parents)
 
     def layers(self, names: Sequence[str]) -> list[list[int]]:
         """Group the nodes by the length of the longest path that leads to them.

@@ -47,9 +47,11 @@ class Host(Protocol):
 
     Attributes:
         observer: Speaks of the run instead, in the driver.
+        keeps_order: Whether nodes that are ready run in the order of the pipeline.
     """
 
     observer: Observer
+    keeps_order: bool
 
     def view(self, catalog: NodeCatalog) -> NodeCatalog:
         """The catalog as nodes are to see it; in workers, asked for each node.

@@ -13,7 +13,7 @@ from motorpool._datasets.contract import is_ephemeral
 from motorpool._engine.scheduler import Lifetimes
 from motorpool._journal.folder import runs_folder
 from motorpool._journal.reader import find_run
-from motorpool._pipeline.graph import Graph
+from motorpool._pipeline.graph import Graph, untranscoded
 from motorpool._run.checks import check_inputs, check_kinds
 from motorpool._run.resume import ResumePlan, input_hashes, manifest_of
 from motorpool._run.subset import missing_outputs
@@ -108,8 +108,9 @@ class Preparation:
         """Who needs which dataset; what goes in and what comes out is never released."""
         inputs = [node.inputs for node in self.nodes]
         outputs = [node.outputs for node in self.nodes]
-        made = {name for names in outputs for name in names}
-        given = {name for names in inputs for name in names} - made
+        made = {untranscoded(name) for names in outputs for name in names}
+        read = {name for names in inputs for name in names}
+        given = {name for name in read if untranscoded(name) not in made}
         return Lifetimes(inputs, outputs, given | self.outputs)
 
 

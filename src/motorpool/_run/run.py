@@ -165,10 +165,11 @@ class Run:
             emit, prepared.run_id, names, self._journal, speaks=prepared.host is None
         )  # fmt: skip
         expected = self._history.expected(prepared.manifest, names, prepared.runs)
-        scheduler = Scheduler(
-            prepared.graph, self._stretches, urgency(prepared.graph, nodes, expected),
-            self._sites.lanes,
-        )  # fmt: skip
+        if prepared.host is not None and prepared.host.keeps_order:
+            order = list(range(len(nodes)))
+        else:
+            order = urgency(prepared.graph, nodes, expected)
+        scheduler = Scheduler(prepared.graph, self._stretches, order, self._sites.lanes)
         ledger = Ledger(
             nodes=nodes, scheduler=scheduler, stretches=self._stretches,
             lifetimes=prepared.lifetimes(), policy=self._policy, report=report,

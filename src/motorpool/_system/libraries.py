@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import re
 import sys
 from importlib.machinery import PathFinder
 from pathlib import Path
@@ -18,6 +19,10 @@ from motorpool._system.kedro_project import WORKER_MODULES, project_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_DATASETS = "kedro_datasets"
+# What a catalog of Kedro says of a dataset: module, and name of the class.
+_TYPE = re.compile(r"\btype:\s*['\"]?([\w.]+)\.(\w+)")
+
 
 def libraries_of(target: str) -> set[str]:
     """Names of the modules that the file of a target, and files beside it, import when loaded.
@@ -28,7 +33,7 @@ def libraries_of(target: str) -> set[str]:
     """
     project = project_of(target)
     if project is not None:
-        return libraries_in(project.package).union(WORKER_MODULES)
+        return {*WORKER_MODULES, *libraries_in(project.package), *datasets_in(project.path)}
     place, separator, _ = target.rpartition(":")
     path = Path(place if separator else target)
     path = path / "pipeline.py" if path.is_dir() else path
@@ -60,6 +65,32 @@ def libraries_in(folder: Path) -> set[str]:
     names = {name for path in folder.rglob("*.py") for name in _imported_by(path)}
     tops = {name: name.partition(".")[0] for name in names}
     return {name for name, top in tops.items() if top != "kedro" and _is_library(top)}
+
+
+def datasets_in(project: Path) -> set[str]:
+    """Names of the modules of the classes of kedro-datasets that a project's catalogs name.
+
+    Args:
+        project: The folder of a Kedro project; configuration elsewhere is not looked at.
+    """
+    spec = PathFinder.find_spec(_DATASETS)
+    if spec is None or not spec.submodule_search_locations:
+        return set()
+    root, found = Path(spec.submodule_search_locations[0]), set()
+    conf = project / "conf"
+    for file in conf.rglob("*.y*ml"):
+        if not any(part.startswith("catalog") for part in file.relative_to(conf).parts):
+            continue
+        with contextlib.suppress(OSError, UnicodeDecodeError):  # Kedro says what is wrong
+            for place, name in _TYPE.findall(file.read_text(encoding="utf-8")):
+                folder = root / place.removeprefix(f"{_DATASETS}.").replace(".", "/")
+                modules = [path.stem for path in folder.glob("*.py")]
+                inner = ".".join(folder.relative_to(root).parts)
+                found |= {
+                    f"{_DATASETS}.{inner}.{module}"
+                    for module in modules if module.replace("_", "") == name.lower()
+                }  # fmt: skip
+    return found
 
 
 def _imported_by(path: Path) -> Iterator[str]:

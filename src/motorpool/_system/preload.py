@@ -9,20 +9,16 @@ from __future__ import annotations
 import contextlib
 import importlib
 import json
+import logging
 import os
 import sys
-import threading
-from pathlib import Path
 
-from motorpool._system import process
+from motorpool._system import process, threads
 
 # Names of modules, and where to look for them; as JSON.
 VARIABLE = "MOTORPOOL_PRELOAD_MODULES"
 # With which users turn it off.
 _SWITCH, _OFF = "MOTORPOOL_PRELOAD", frozenset({"0", "false", "no", "off"})
-# Threads that see to it themselves that forks do them no harm: jemalloc's, which pyarrow brings
-# along (pthread_atfork in its background_thread.c).
-_HARMLESS = {"jemalloc_bg_thd"}
 
 
 def is_off() -> bool:
@@ -37,30 +33,20 @@ def _load() -> None:
     modules, path = json.loads(wanted)
     before, searched = dict(os.environ), list(sys.path)
     process.limit_threads(1)  # else numpy would start some
+    logging.disable()  # what libraries say when they are imported, they say in the driver as well
     sys.path += [entry for entry in path if entry not in sys.path]
     for name in modules:
         with contextlib.suppress(BaseException):  # a worker will say what is wrong with it
             importlib.import_module(name)
-        if _has_threads():
+        if threads.has_threads():
             left = [each for each in modules if each != name]
             os.environ.clear()
             os.environ.update(before, **{VARIABLE: json.dumps([left, path])})
             os.execv(sys.executable, sys.orig_argv)  # noqa: S606, this very process
+    logging.disable(logging.NOTSET)
     sys.path[:] = searched
     os.environ.clear()
     os.environ.update(before)
-
-
-def _has_threads() -> bool:
-    """Whether there are threads of Python, or any with a name of its own."""
-    if threading.active_count() > 1:
-        return True
-    names = set()
-    with contextlib.suppress(OSError):  # not Linux, or one has just ended
-        tasks = Path("/proc/self/task")
-        own = (tasks / str(os.getpid()) / "comm").read_text()
-        names = {(task / "comm").read_text() for task in tasks.iterdir()} - {own}
-    return not {name.strip() for name in names} <= _HARMLESS
 
 
 _load()

@@ -41,10 +41,9 @@ def usable_cores() -> int:
     """Number of cores that this process may use, the quota of its control group included."""
     from motorpool._system.cgroup import cpu_quota  # noqa: PLC0415, pathlib takes 6 ms
 
-    if hasattr(os, "sched_getaffinity"):
-        cores = len(os.sched_getaffinity(0))
-    else:
-        cores = os.cpu_count() or 1
+    if sys.platform == "win32" or not hasattr(os, "sched_getaffinity"):
+        return os.cpu_count() or 1  # no control groups either
+    cores = len(os.sched_getaffinity(0))
     quota = cpu_quota()
     return max(1, min(cores, math.ceil(quota)) if quota else cores)
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import copyreg
 from typing import TYPE_CHECKING, Any
 
 from kedro.io import CachedDataset, MemoryDataset, SharedMemoryDataset
 
-from motorpool._datasets.contract import Dataset
+from motorpool._datasets.contract import Dataset, looks_like_dataset
 from motorpool.catalog import MemoryDataset as StoredDataset
+from motorpool.kedro._host import PROXY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 
 class Shipped(Dataset):
@@ -40,19 +42,35 @@ class Shipped(Dataset):
         self.dataset.release()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        if isinstance(self.dataset, CachedDataset):
-            # Its own way empties the cache of this process, warns of it, and arrives as a cache
-            # that seems to be full.
-            state = dict(self.dataset.__dict__)
-            copy_mode = getattr(state.pop("_cache"), "_copy_mode", None)
-            return _with_empty_cache, (type(self.dataset), state, copy_mode)
+        if isinstance(self.dataset, CachedDataset):  # of a subclass, perhaps
+            make, arguments = _reduce_cached(self.dataset)
+            return _shipped, (make, *arguments)
         return Shipped, (self.dataset,)
 
 
-def _with_empty_cache(kind: type[Any], state: dict[str, Any], copy_mode: Any) -> Shipped:
+def _shipped(make: Callable[..., Any], *arguments: Any) -> Shipped:
+    return Shipped(make(*arguments))
+
+
+def _reduce_cached(dataset: Any) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    """How to pickle a dataset with a cache.
+
+    Its own way empties the cache of this process, warns of it, and arrives as a cache that seems
+    to be full.
+    """
+    state = dict(dataset.__dict__)
+    copy_mode = getattr(state.pop("_cache"), "_copy_mode", None)
+    return _with_empty_cache, (type(dataset), state, copy_mode)
+
+
+def _with_empty_cache(kind: type[Any], state: dict[str, Any], copy_mode: Any) -> Any:
     dataset: Any = object.__new__(kind)
     dataset.__dict__.update(state, _cache=MemoryDataset(copy_mode=copy_mode))
-    return Shipped(dataset)
+    return dataset
+
+
+# Hooks may hold a catalog, and are pickled with it.
+copyreg.pickle(CachedDataset, _reduce_cached)
 
 
 class Datasets:
@@ -64,8 +82,8 @@ class Datasets:
         written: Those that its nodes write.
 
     Attributes:
-        kinds: Name to name of its class, for those whose values the engine carries; None for
-            those that workers load and save themselves.
+        kinds: Name to name of its class, for those whose values the engine carries; None or PROXY
+            for those that workers load and save themselves.
     """
 
     def __init__(self, catalog: Any, names: Iterable[str], written: set[str]) -> None:
@@ -74,8 +92,9 @@ class Datasets:
         for name in names:
             dataset = catalog.get(name, fallback_to_runtime_pattern=True)
             self._found[name] = _taken(name, dataset, is_written=name in written)
-            ours = isinstance(self._found[name], Shipped)
-            self.kinds[name] = None if ours else type(dataset).__name__
+            kind = PROXY if looks_like_dataset(dataset) else None
+            shipped = isinstance(self._found[name], Shipped)
+            self.kinds[name] = kind if shipped else type(dataset).__name__
 
     def __contains__(self, name: object) -> bool:
         return name in self._found
@@ -105,10 +124,10 @@ def _taken(name: str, dataset: Any, *, is_written: bool) -> Any:
         if is_written:
             dataset.release()  # what is cached here will be out of date
         return Shipped(dataset)
-    if getattr(dataset, "_SINGLE_PROCESS", False):
+    if getattr(dataset, "_SINGLE_PROCESS", False) is True:  # what people test with has it all
         return dataset
     is_parameter = name == "parameters" or name.startswith("params:")
-    in_memory = bool(getattr(dataset, "_EPHEMERAL", False))
+    in_memory = getattr(dataset, "_EPHEMERAL", False) is True
     return dataset if in_memory and not (is_parameter and not is_written) else Shipped(dataset)
 
 

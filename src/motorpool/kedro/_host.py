@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from motorpool.kedro._datasets import Datasets
 
 
+#: Instead of the name of a class: a dataset that Kedro's catalogs would take for a value.
+PROXY = ""
+
+
 class KedroHost:
     """Kedro, as a run's host in the driver.
 
@@ -29,13 +33,16 @@ class KedroHost:
         catalog: The user's.
         datasets: Those that the run uses.
         observer: Speaks of the run.
+        keeps_order: Whether nodes that are ready run in the order of the pipeline.
 
     Attributes:
-        observer: The same.
+        observer, keeps_order: The same.
     """
 
-    def __init__(self, catalog: Any, datasets: Datasets, observer: Observer) -> None:
-        self.observer = observer
+    def __init__(
+        self, catalog: Any, datasets: Datasets, observer: Observer, *, keeps_order: bool
+    ) -> None:
+        self.observer, self.keeps_order = observer, keeps_order
         self._catalog = catalog
         self._kinds = datasets.kinds
 
@@ -97,7 +104,9 @@ class RemoteCatalog(LocalCatalog):
         self.saved: dict[str, Any] = {}
         self.inner: Any = None
         for name, kind in kinds.items():
-            if kind is None:
+            if kind == PROXY:
+                shown._datasets[name] = _Proxy(self, name)  # noqa: SLF001, as below
+            elif kind is None:
                 shown._lazy_datasets[name] = _Elsewhere(self, name)  # noqa: SLF001, not made yet
             else:
                 shown._datasets[name] = _in_memory(kind)(self, name)  # noqa: SLF001, says nothing
@@ -141,6 +150,23 @@ class _InMemory(AbstractDataset[Any, Any]):
 
     def save(self, data: Any) -> None:
         self._catalog.saved[self._name] = data
+
+    def _describe(self) -> dict[str, Any]:
+        return {}
+
+
+class _Proxy(AbstractDataset[Any, Any]):
+    """Stands for what passes for a dataset and is none of Kedro's, such as one of a manager's."""
+
+    def __init__(self, catalog: RemoteCatalog, name: str) -> None:
+        self._catalog = catalog
+        self._name = name
+
+    def load(self) -> Any:
+        return self._catalog.inner.dataset(self._name).dataset.load()
+
+    def save(self, data: Any) -> None:
+        self._catalog.inner.dataset(self._name).dataset.save(data)
 
     def _describe(self) -> dict[str, Any]:
         return {}

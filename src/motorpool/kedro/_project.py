@@ -13,10 +13,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from motorpool._system.libraries import libraries_in
+from motorpool._system.imports import is_installed
+from motorpool._system.kedro_project import find_project
+from motorpool._system.libraries import datasets_in, libraries_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_HOOKS = "kedro.hooks"
 
 
 @contextmanager
@@ -40,12 +44,16 @@ def package_name() -> str | None:
 
 
 def libraries() -> set[str]:
-    """Names of the modules that the project's files import; see `libraries_in`."""
+    """Names of the modules that the project's files, catalogs and plug-ins import."""
     name = package_name()
     spec = None if name is None else find_spec(name)
     if spec is None or spec.origin is None:
         return set()
-    return libraries_in(Path(spec.origin).parent)
+    package = Path(spec.origin).parent
+    project = find_project(package)
+    plugins = {entry.module for entry in entry_points(group=_HOOKS)}
+    found = libraries_in(package) | {name for name in plugins if is_installed(find_spec(name))}
+    return found if project is None else found | datasets_in(project.path)
 
 
 def configure(package: str) -> None:
@@ -94,7 +102,7 @@ def hooks_of_project(index: int) -> Any:
 
 def hooks_of_plugin(name: str) -> Any:
     """The object behind an entry point."""
-    (found,) = entry_points(group="kedro.hooks", name=name)
+    (found,) = entry_points(group=_HOOKS, name=name)
     return found.load()
 
 
@@ -103,7 +111,7 @@ def stand_in(plugin: Any) -> Any | None:
     for index, hooks in enumerate(project.settings.HOOKS):
         if hooks is plugin:
             return HooksOfProject(index)
-    for entry in entry_points(group="kedro.hooks"):
+    for entry in entry_points(group=_HOOKS):
         if entry.load() is plugin:
             return HooksOfPlugin(entry.name)
     return None

@@ -9,7 +9,7 @@ from kedro.framework.project import pipelines, settings
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
-from motorpool.kedro._runners import EngineRunner
+from motorpool.kedro._engine_runner import EngineRunner
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,6 +104,7 @@ class AdoptingRunner(EngineRunner):
     ) -> None:  # fmt: skip
         self._adopt(engine, is_async=engine._settings.is_async)  # noqa: SLF001, ours as well
         self._look, self._resume = look, resume
+        self._raises_one = False  # each failure is shown
 
     @property
     def has_started(self) -> bool:
@@ -121,6 +122,9 @@ class AdoptingRunner(EngineRunner):
     def _keep(self, outcome: Any) -> None:
         self.result = outcome
 
+    def _renew(self) -> None:
+        """Nothing: how workers start is chosen already."""
+
     def _suggest_resume_scenario(self, *_args: Any) -> None:
         """Nothing: the command line has a better way."""
 
@@ -135,6 +139,7 @@ class _InThreads(AdoptingRunner, kedro.runner.ThreadRunner):
     """For backends in this process."""
 
     _kedro_class = kedro.runner.ThreadRunner
+    _mentions_async = False
 
 
 def adopting(
