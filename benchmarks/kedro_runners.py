@@ -101,7 +101,11 @@ def timed(runner: Any, job: tuple[Any, Any]) -> float:
 
 
 def measure(job: tuple[Any, Any], repeat: int, *, parallel: bool) -> dict[str, float]:
-    """Seconds by runner, medians of interleaved rounds; a first run of ours starts workers."""
+    """Seconds by runner, medians of interleaved rounds.
+
+    A first run of ours starts workers, as forks of this process; "server" is one whose workers are
+    forked from a server that starts as well.
+    """
     found: dict[str, list[float]] = {}
     for _ in range(repeat):
         makers = {
@@ -115,6 +119,8 @@ def measure(job: tuple[Any, Any], repeat: int, *, parallel: bool) -> dict[str, f
         with ours.ParallelRunner(2) as runner:
             found.setdefault("ours, first", []).append(timed(runner, job))
             found.setdefault("ours, next", []).append(timed(runner, job))
+        with ours.ParallelRunner(2, start_method="forkserver") as runner:
+            found.setdefault("ours, server", []).append(timed(runner, job))
         for name, make in (
             ("our threads", lambda: ours.ThreadRunner(2)),
             ("our sequential", ours.SequentialRunner),

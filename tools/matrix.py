@@ -1,5 +1,7 @@
 """The whole suite on every Python that is here, once with the lowest dependencies, and installs.
 
+The tests of Kedro run on its newest version, its lowest, and one between.
+
     uv run just matrix [pytest's arguments]
 
 A release needs it green, as it needs `stress 20` and `soak 30`.
@@ -48,11 +50,20 @@ def lowest(arguments: list[str]) -> list[Stage]:
     ]
 
 
+def kedro(version: str) -> Stage:
+    """The tests of Kedro on a version between the lowest and the newest."""
+    tests = [*ALL, "tests/kedro_runners", "tests/test_kedro.py"]
+    return Stage(
+        name=f"tests kedro {version}",
+        commands=[["uv", "run", "--isolated", "--with", f"kedro=={version}", *tests]],
+    )
+
+
 def main(arguments: list[str]) -> int:
     """Run it."""
     stages = [stage for python in installed() for stage in suite(python, arguments)]
     install = Stage(name="install", commands=[["uv", "run", "python", "tools/install.py"]])
-    return run_all([*stages, *lowest(arguments), install])
+    return run_all([*stages, *lowest(arguments), kedro("1.6.*"), install])
 
 
 if __name__ == "__main__":

@@ -54,6 +54,13 @@ def test_run_from_below_is_that_of_the_sequential_runner(project, reference):
     assert journal.name in printed
 
 
+def test_hooks_in_the_driver_see_all_nodes(project, reference):
+    """The project's own object, which counts them."""
+    run(project, "run", ".", "-w", "2", "--hooks", "driver")
+    assert project.hooks() == reference[1]
+    assert "seen 12" in project.log.read_text()
+
+
 def test_failed_run_names_its_node_and_is_resumed(project):
     """By the command that it says; what has run does not run again."""
     _, said = run(project, "run", ".", "--pipeline", "fail", "-w", "1", code=1)
@@ -177,11 +184,13 @@ def test_target_is_the_project_or_a_script_within(tmp_path, monkeypatch):
     assert project_of(".") is None
 
 
-@pytest.mark.parametrize("flag", ["--pipeline", "--env"])
-def test_options_of_projects_need_one(tmp_path, capsys, flag):
+@pytest.mark.parametrize(
+    ("flag", "value"), [("--pipeline", "x"), ("--env", "x"), ("--hooks", "driver")]
+)
+def test_options_of_projects_need_one(tmp_path, capsys, flag, value):
     """And the line says which option, and what the target is."""
     (tmp_path / "plain.py").write_text("from motorpool import pipeline\npipeline = pipeline([])")
     with pytest.raises(SystemExit) as caught:
-        main(["run", str(Path(tmp_path, "plain.py")), flag, "x"])
+        main(["run", str(Path(tmp_path, "plain.py")), flag, value])
     assert caught.value.code == 2
     assert f"{flag} goes with a Kedro project" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """A real project, run by the real command line: one flag is changed, and nothing else."""
 
+import itertools
 import os
 import re
 import signal
@@ -11,16 +12,15 @@ from kedro_projects import KEDRO, Project
 
 OURS = "motorpool.kedro.ParallelRunner"
 START_METHODS = ("fork", "forkserver", "spawn")
-# Each start method and each backend once; what the two have to do with each other, the kit tests.
+OF_SEVERAL_METHODS = ("direct", "process", "multiprocess", "pebble")
+OF_ONE = ("loky", "executorlib", "threads")
 WAYS = [
-    "backend=direct,start_method=forkserver", "backend=loky,hooks=driver",
-    *(
-        pytest.param(way, marks=pytest.mark.matrix)
-        for way in (
-            "backend=direct,start_method=fork", "backend=direct,start_method=spawn",
-            "backend=process,start_method=forkserver", "backend=multiprocess,start_method=fork",
-        )
-    ),
+    *itertools.product(OF_SEVERAL_METHODS, START_METHODS, ["workers"]),
+    *itertools.product(OF_ONE, [""], ["workers"]),
+    *itertools.product(["direct", "loky"], [""], ["driver"]),
+]
+IN_THE_GATE = [
+    ("direct", "forkserver", "workers"), ("process", "fork", "workers"), ("loky", "", "driver"),
 ]  # fmt: skip
 
 with_parameters = pytest.mark.skipif(
@@ -43,19 +43,27 @@ def reference(tmp_path_factory):
     return of.outputs(), of.hooks()
 
 
-@with_parameters
-@pytest.mark.parametrize("way", WAYS)
-def test_outputs_and_hooks_are_those_of_the_sequential_runner(project, reference, way):
+def marked(way):
+    """The whole product is for the matrix; Kedro 1.5 has no --runner-params."""
+    marks = [] if way in IN_THE_GATE else [pytest.mark.matrix]
+    return pytest.param(*way, marks=[*marks, with_parameters] if way[2] == "driver" else marks)
+
+
+@pytest.mark.parametrize(("backend", "start_method", "hooks"), list(map(marked, WAYS)))
+def test_outputs_and_hooks_are_those_of_the_sequential_runner(
+    project, reference, backend, start_method, hooks
+):
     """On each backend, however its workers start; the project is configured once a worker."""
-    workers = 1 if "spawn" in way else 2  # each imports all of it, for four seconds
-    printed = project.run(f"--runner={OURS}", f"--runner-params={way},max_workers={workers}")
+    parameters = [] if hooks == "workers" else [f"--runner-params=hooks={hooks}"]
+    runner = f"--runner=motorpool.kedro.{backend.capitalize()}Runner"
+    printed = project.run(runner, *parameters, KEDRO_MP_CONTEXT=start_method)
     assert project.outputs() == reference[0]
     assert project.hooks() == reference[1]
     assert "Completed 12 out of 12 tasks" in printed
     assert "Pipeline execution completed successfully" in printed
     assert printed.count("logging configuration") == 1  # the driver's, and no worker's
     assert printed.count("cleaning 4 rows") == 1
-    if "driver" in way:
+    if hooks == "driver" or backend == "threads":
         assert re.search(r"^seen 12 in", project.log.read_text(), flags=re.MULTILINE)
 
 
@@ -99,12 +107,28 @@ def test_parts_of_a_pipeline(project):
     assert "Skipping 1 nodes with existing outputs: eu.score" in printed
 
 
+BLOCK = f"""
+run:
+  runner: {OURS}
+  pipelines: fail
+  runner_params:
+    backend: {{name: direct, max_tasks_per_child: 100}}
+    on_failure: continue
+    retries: {{count: 1, delay: 0.1}}
+"""
+
+
 @with_parameters
-def test_failure_names_its_node_and_says_how_to_go_on(project):
-    """And the suggested command finishes the run."""
-    printed = project.run(
-        f"--runner={OURS}", "--pipelines=fail", "--runner-params=on_failure=continue", code=1
-    )
+@pytest.mark.parametrize("nested", [False, True])
+def test_failure_names_its_node_and_says_how_to_go_on(project, nested):
+    """With settings on the command line, and nested ones in a file."""
+    if nested:
+        (project.folder / "run.yml").write_text(BLOCK)
+        printed = project.run("--config=run.yml", code=1)
+        assert printed.count("ERROR    Node fail: fail(") == 2  # a try and a retry
+    else:
+        flat = "--runner-params=on_failure=continue,backend=process"
+        printed = project.run(f"--runner={OURS}", "--pipelines=fail", flat, code=1)
     assert "ValueError: this node always fails" in printed
     assert "in node 'fail'" in printed
     assert '--from-nodes "fail"' in printed

@@ -177,3 +177,47 @@ def test_what_a_manager_serves_is_there_for_all(any_backend, run):
             any_backend, pipeline([node(functions.set_item, "served", "done")]), {"served": served}
         )
         assert dict(served) == {"key": "value"}
+
+
+LAZY = """
+class Lazy:
+    @property
+    def __class__(self):
+        raise RuntimeError("working outside of a context")
+
+    def __getattr__(self, name):
+        raise RuntimeError("working outside of a context")
+
+settings = Lazy()
+
+def increment(x):
+    return x + (settings is not None)
+"""
+
+USES_LAZY = """
+import sys
+import lazy
+from motorpool import ParallelRunner, node, pipeline
+
+request = lazy.Lazy()
+
+def other(x):
+    return request
+
+def double(x):
+    return 2 * x
+
+pipe = pipeline([node(lazy.increment, "x", "y"), node(double, "y", "z")])
+print(ParallelRunner(sys.argv[1], runs_folder=False).run(pipe, {"x": 20})["z"].load())
+"""
+
+
+def test_proxies_that_stand_for_nothing_yet_are_not_asked(any_backend, tmp_path):
+    """Such as Flask's, beside the nodes' functions: they raise when they are asked for a class."""
+    (tmp_path / "lazy.py").write_text(LAZY)
+    (tmp_path / "main.py").write_text(USES_LAZY)
+    done = subprocess.run(
+        [sys.executable, "main.py", any_backend], cwd=tmp_path, text=True, capture_output=True,
+        timeout=300, check=False,
+    )  # fmt: skip
+    assert done.stdout == "42\n", done.stderr

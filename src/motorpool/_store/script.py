@@ -30,6 +30,7 @@ from motorpool._store.script_module import (
     ScriptModule,
     namespace,
 )
+from motorpool._system.imports import is_a
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -197,7 +198,7 @@ class Collector:
             self._variables = {
                 id(self._names[name]): name
                 for name in names
-                if name not in _OF_MODULES and not isinstance(self._names[name], _COPIED)
+                if name not in _OF_MODULES and not is_a(self._names[name], *_COPIED)
             }
         name = self._variables.get(id(obj))
         return name if name is not None and self._names.get(name) is obj else None

@@ -33,7 +33,7 @@ def need(things: Iterable[Any]) -> None:
             _needed.add(module.__name__)
         elif module is not None and module.__name__ != "__main__":
             todo += () if _is_pythons(module) else vars(module).values()  # a worker imports it all
-        elif isinstance(thing, FunctionType):
+        elif is_a(thing, FunctionType):
             todo += _used_by(thing)
 
 
@@ -47,6 +47,15 @@ def needed() -> list[str]:
     return sorted(_needed)
 
 
+def is_a(value: Any, *kinds: type) -> bool:
+    """What isinstance says, without asking the value for its class.
+
+    Proxies, such as Flask's and Dynaconf's, answer by making what they stand for, or by raising
+    because there is none yet.
+    """
+    return issubclass(type(value), kinds)
+
+
 def module_on_its_way(function: Any) -> str | None:
     """The module that workers would import for a function, if it is being imported here now."""
     function = _bare(function)
@@ -58,15 +67,16 @@ def module_on_its_way(function: Any) -> str | None:
 
 def _bare(thing: Any) -> Any:
     """The function that is called in the end."""
-    while isinstance(thing, functools.partial | MethodType):
-        thing = thing.func if isinstance(thing, functools.partial) else thing.__func__
-    return thing if isinstance(thing, FunctionType | type | ModuleType) else type(thing)
+    while is_a(thing, functools.partial, MethodType):
+        thing = thing.func if is_a(thing, functools.partial) else thing.__func__
+    return thing if is_a(thing, FunctionType, type, ModuleType) else type(thing)
 
 
 def _module_of(thing: Any) -> ModuleType | None:
-    if isinstance(thing, ModuleType):
-        return thing
-    if isinstance(thing, FunctionType | type):
+    if is_a(thing, ModuleType):
+        module: ModuleType = thing
+        return module
+    if is_a(thing, FunctionType, type):
         return sys.modules.get(thing.__module__ or "")
     return None
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any, NamedTuple
 
-from motorpool._system.imports import is_installed
+from motorpool._system.imports import is_a, is_installed
 
 _logger = logging.getLogger("motorpool")
 _NOT_USERS = (
@@ -137,18 +137,18 @@ def _contents(name: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in list(vars(sys.modules[name]).items()):
         found[key] = _mark(value)
-        if isinstance(value, type) and value.__module__ == name:
+        if is_a(value, type) and value.__module__ == name:
             found[key] = [id(value), *map(_mark, list(vars(value).values()))]
     return found
 
 
 def _mark(value: Any) -> Any:
     """Another one for a function whose code is another, or for another object."""
-    if isinstance(value, staticmethod | classmethod):
+    if is_a(value, staticmethod, classmethod):
         value = value.__func__
-    elif isinstance(value, property):
+    elif is_a(value, property):
         value = value.fget
-    return (id(value), value.__code__) if isinstance(value, FunctionType) else id(value)
+    return (id(value), value.__code__) if is_a(value, FunctionType) else id(value)
 
 
 def users_specs() -> dict[str, Any]:

@@ -40,7 +40,7 @@ class KedroTarget:
     def __init__(self, options: TargetOptions) -> None:
         folder = project_of(options.target)
         assert folder is not None  # noqa: S101, else it were no target for this class
-        self._name = options.target
+        self._name, self._hooks_in_driver = options.target, options.hooks == "driver"
         if options.catalog is not None:
             raise click.UsageError(
                 "--catalog: a Kedro project has its own catalog, which --env chooses."
@@ -72,7 +72,7 @@ class KedroTarget:
         only_missing_outputs: bool = False, resume: str | bool = False,
     ) -> RunResult:  # fmt: skip
         """Run it in a session of the project's; see `Target`."""
-        adopting = self._adopting(runner, look, resume)
+        adopting = self._adopting(runner, look, resume, hooks_in_driver=self._hooks_in_driver)
         try:
             self._project.run(
                 adopting, only_missing_outputs=only_missing_outputs, **self._conditions

@@ -78,9 +78,11 @@ class ModuleTarget:
     """
 
     def __init__(self, options: TargetOptions) -> None:
-        if options.pipeline or options.env:
-            flag = "--pipeline" if options.pipeline else "--env"
-            raise click.UsageError(f"{flag} goes with a Kedro project; {options.target} is none.")
+        for name in ("pipeline", "env", "hooks"):
+            if getattr(options, name):
+                raise click.UsageError(
+                    f"--{name} goes with a Kedro project; {options.target} is none."
+                )
         whole, self._module = load_pipeline(options.target)
         self.pipeline = part_of(whole, options)
         self._options = options

@@ -26,6 +26,7 @@ class TargetOptions:
             a Kedro project.
         pipeline: Of a project: names of its pipelines.
         env: Of a project: the environment of its configuration.
+        hooks: Of a project: "driver" to call its hooks in this process, where nodes run elsewhere.
         catalog: Like a target, or a file of YAML.
         params: A file of YAML, or `name=value,...`.
         nodes, from_nodes, to_nodes, tags, namespaces: Which nodes are meant.
@@ -34,6 +35,7 @@ class TargetOptions:
     target: str
     pipeline: list[str] | None = None
     env: str | None = None
+    hooks: str | None = None
     catalog: str | None = None
     params: str | None = None
     nodes: list[str] | None = None
@@ -60,6 +62,9 @@ def _of_pipeline(command: Command) -> Command:
 
 def _of_data(command: Command) -> Command:
     for option in (
+        click.option("--hooks", type=click.Choice(["workers", "driver"]),
+                     help="Of a Kedro project: where hooks of nodes and datasets are called; by "
+                     "default where the node runs."),
         click.option("--env", metavar="NAME", help="Of a Kedro project: which configuration."),
         click.option("--params", metavar="FILE|NAME=VALUE,...",
                      help="Parameters: YAML with the datasets `parameters` and `params:...`, or "

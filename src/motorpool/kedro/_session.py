@@ -90,6 +90,7 @@ class AdoptingRunner(EngineRunner):
         look: Is shown the pipeline and the catalog before anything starts, and returns the
             catalog, or the datasets to run with, by name.
         resume: As for `motorpool.ParallelRunner.run`.
+        hooks_in_driver: Whether hooks of nodes and datasets are called in this process.
 
     Attributes:
         has_started: Whether the checks are behind it, so that nodes may have run.
@@ -100,9 +101,10 @@ class AdoptingRunner(EngineRunner):
 
     def __init__(
         self, engine: motorpool.ParallelRunner, look: Callable[[Any, Any], Any],
-        resume: str | bool,
+        resume: str | bool, *, hooks_in_driver: bool,
     ) -> None:  # fmt: skip
-        self._adopt(engine, is_async=engine._settings.is_async)  # noqa: SLF001, ours as well
+        is_async = engine._settings.is_async  # noqa: SLF001, ours as well
+        self._adopt(engine, is_async=is_async, hooks_in_driver=hooks_in_driver)
         self._look, self._resume = look, resume
         self._raises_one = False  # each failure is shown
 
@@ -143,8 +145,10 @@ class _InThreads(AdoptingRunner, kedro.runner.ThreadRunner):
 
 
 def adopting(
-    engine: motorpool.ParallelRunner, look: Callable[[Any, Any], Any], resume: str | bool
-) -> AdoptingRunner:
+    engine: motorpool.ParallelRunner, look: Callable[[Any, Any], Any], resume: str | bool, *,
+    hooks_in_driver: bool,
+) -> AdoptingRunner:  # fmt: skip
     """A runner for sessions, of the class for which a session has the catalog that fits."""
     in_process = engine._backend.capabilities.isolation.in_process  # noqa: SLF001, ours as well
-    return (_InThreads if in_process else _InProcesses)(engine, look, resume)
+    kind = _InThreads if in_process else _InProcesses
+    return kind(engine, look, resume, hooks_in_driver=hooks_in_driver)
