@@ -77,6 +77,11 @@ def test_failed_run_names_its_node_and_is_resumed(project):
     again = {line.split()[1] for line in project.log.read_text().splitlines() if "after " in line}
     assert again.isdisjoint(done)
     assert len(again | done) == 11
+    # All is there now; to resume and to leave out what exists is to do nothing.
+    scores = ("run", ".", "--pipeline", "scores")
+    run(project, *scores)
+    _, said = run(project, *scores, "--resume", "--only-missing-outputs")
+    assert "nothing to do" in said
 
 
 def test_parameters_environment_and_several_pipelines(project):

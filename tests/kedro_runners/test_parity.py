@@ -21,7 +21,7 @@ from kedro.io import (
 from kedro.pipeline import node, pipeline
 from kedro.runner.parallel_runner import ParallelRunnerManager
 from kedro_datasets.json import JSONDataset
-from kedro_functions import HoldingNotes, Pickled, Released, error, shout
+from kedro_functions import HoldingNotes, Pickled, Released, error_together, shout
 
 from motorpool import kedro as ours
 from motorpool.errors import PipelineError, WorkerCountError
@@ -42,14 +42,15 @@ def test_repr_names_kedros_class(name):
     assert f"{theirs.__module__}.{name} object" in repr(getattr(ours, name)())
 
 
-def test_of_several_failures_the_first_is_raised(kind):
+@pytest.mark.parametrize("name", ["ParallelRunner", "ThreadRunner"])
+def test_of_several_failures_one_is_raised(name, tmp_path):
     """As itself, so that `except KeyError` goes on working; a note names all that failed."""
-    catalog = DataCatalog({"x": MemoryDataset("a")})
-    nodes = [node(error, "x", name, name=name) for name in "ab"]
-    with pytest.raises(KeyError, match="a") as caught:
-        kind().run(pipeline(nodes), catalog)
-    notes = [n for n in caught.value.__notes__ if "have failed" in n]
-    assert all("a" in n and "b" in n for n in notes)  # the second may not have begun
+    catalog = DataCatalog({"x": MemoryDataset("a"), "folder": MemoryDataset(str(tmp_path))})
+    nodes = [node(error_together, ["x", "folder"], each, name=each) for each in ("one", "two")]
+    with pytest.raises(KeyError) as caught:
+        getattr(ours, name)(max_workers=2).run(pipeline(nodes), catalog)
+    (note,) = [n for n in caught.value.__notes__ if "have failed" in n]
+    assert sorted(note.partition(": ")[2].split(", ")) == ["one", "two"]
 
 
 def test_input_without_data_is_kedros_error_before_anything_starts(kind, tmp_path):

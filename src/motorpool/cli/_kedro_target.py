@@ -72,11 +72,15 @@ class KedroTarget:
         only_missing_outputs: bool = False, resume: str | bool = False,
     ) -> RunResult:  # fmt: skip
         """Run it in a session of the project's; see `Target`."""
-        adopting = self._adopting(runner, look, resume, hooks_in_driver=self._hooks_in_driver)
+        both = only_missing_outputs and bool(resume)  # Kedro's own way would hide the run
+        adopting = self._adopting(
+            runner, look, resume, only_missing=both, hooks_in_driver=self._hooks_in_driver
+        )
         try:
             self._project.run(
-                adopting, only_missing_outputs=only_missing_outputs, **self._conditions
-            )
+                adopting, only_missing_outputs=only_missing_outputs and not both,
+                **self._conditions,
+            )  # fmt: skip
         except (MotorpoolError, click.ClickException):
             raise
         except Exception as error:

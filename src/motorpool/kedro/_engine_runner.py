@@ -79,6 +79,8 @@ class EngineRunner:
     _keeps_order = False
     #: The run to go on from, as `motorpool.ParallelRunner.run` takes it.
     _resume: str | bool = False
+    # Whether the engine leaves out what exists; Kedro's own way does not go with resuming.
+    _only_missing = False
     #: The runner whose log lines people know; ours come from the same logger.
     _kedro_class: type[Any]
 
@@ -219,7 +221,8 @@ class EngineRunner:
         engine: Any = self._engine  # ours as well
         try:
             return Preparation(
-                pipeline, datasets, only_missing_outputs=False, run_id=run_id or new_run_id(),
+                pipeline, datasets, only_missing_outputs=self._only_missing,
+                run_id=run_id or new_run_id(),
                 resume=self._resume, runs=engine._settings.runs_folder,  # noqa: SLF001, as above
                 wants_results=engine._wants_results, host=host,  # noqa: SLF001
             )  # fmt: skip

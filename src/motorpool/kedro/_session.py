@@ -90,6 +90,7 @@ class AdoptingRunner(EngineRunner):
         look: Is shown the pipeline and the catalog before anything starts, and returns the
             catalog, or the datasets to run with, by name.
         resume: As for `motorpool.ParallelRunner.run`.
+        only_missing: Whether to run only what is needed for outputs that do not exist.
         hooks_in_driver: Whether hooks of nodes and datasets are called in this process.
 
     Attributes:
@@ -101,11 +102,11 @@ class AdoptingRunner(EngineRunner):
 
     def __init__(
         self, engine: motorpool.ParallelRunner, look: Callable[[Any, Any], Any],
-        resume: str | bool, *, hooks_in_driver: bool,
+        resume: str | bool, *, only_missing: bool, hooks_in_driver: bool,
     ) -> None:  # fmt: skip
         is_async = engine._settings.is_async  # noqa: SLF001, ours as well
         self._adopt(engine, is_async=is_async, hooks_in_driver=hooks_in_driver)
-        self._look, self._resume = look, resume
+        self._look, self._resume, self._only_missing = look, resume, only_missing
         self._raises_one = False  # each failure is shown
 
     @property
@@ -145,10 +146,10 @@ class _InThreads(AdoptingRunner, kedro.runner.ThreadRunner):
 
 
 def adopting(
-    engine: motorpool.ParallelRunner, look: Callable[[Any, Any], Any], resume: str | bool, *,
-    hooks_in_driver: bool,
+    engine: motorpool.ParallelRunner, look: Callable[[Any, Any], Any], resume: str | bool,
+    **settings: bool,
 ) -> AdoptingRunner:  # fmt: skip
     """A runner for sessions, of the class for which a session has the catalog that fits."""
     in_process = engine._backend.capabilities.isolation.in_process  # noqa: SLF001, ours as well
     kind = _InThreads if in_process else _InProcesses
-    return kind(engine, look, resume, hooks_in_driver=hooks_in_driver)
+    return kind(engine, look, resume, **settings)
