@@ -295,3 +295,12 @@ def zeros(n):
     import numpy as np
 
     return np.zeros(n)
+
+
+#: Taken by a handler of log records, for a test.
+LOCK = threading.Lock()
+
+
+def can_lock(x):
+    """Whether this process can have it; a copy of it that is taken is never given back."""
+    return LOCK.acquire(timeout=10)

@@ -1,8 +1,11 @@
 """What pools of processes have in common."""
 
+import logging
 import os
 import subprocess
 import sys
+import threading
+import time
 
 import functions
 import pytest
@@ -36,6 +39,39 @@ def test_semaphores_are_given_back_before_the_interpreter_ends(backend):
         capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (0, "given back\n", "")
+
+
+class SlowHandler(logging.Handler):
+    """Writes to something with a lock of its own, as rich's console is, and takes its time."""
+
+    def emit(self, record):
+        with functions.LOCK:
+            time.sleep(0.02)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+@pytest.mark.parametrize("backend", ["direct", "process", "multiprocess", "pebble"])
+def test_no_thread_is_within_a_handler_when_a_worker_is_forked(backend):
+    """The worker would have its lock taken for ever."""
+    handler, ended = SlowHandler(), threading.Event()
+    logger = logging.getLogger("slow")
+    logging.getLogger().addHandler(handler)
+
+    def log():
+        while not ended.is_set():
+            logger.error("again")
+
+    thread = threading.Thread(target=log)
+    thread.start()
+    try:
+        for _ in range(3):
+            with ParallelRunner(backend, max_workers=1, start_method="fork") as runner:
+                pipe = pipeline([node(functions.can_lock, "x", "y")])
+                assert runner.run(pipe, {"x": 1})["y"].load()
+    finally:
+        ended.set()
+        thread.join()
+        logging.getLogger().removeHandler(handler)
 
 
 @pytest.mark.parametrize("backend", ["loky", "multiprocess", "mpi", "executorlib"])

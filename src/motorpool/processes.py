@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from motorpool._system import imports, preload
 from motorpool._system.process import interrupts_deferred
 from motorpool._system.starting import interpreter_variables, starting_processes
+from motorpool._system.threads import handlers_held
 from motorpool.errors import BackendError
 
 if TYPE_CHECKING:
@@ -198,6 +199,7 @@ def _prepared(method: StartMethod, package: ModuleType) -> Iterator[None]:
     with (
         starting_processes(package.__name__),
         interrupts_deferred(forking=method == "fork"),
+        handlers_held(forking=method == "fork"),
         _telling(method),
     ):
         yield
