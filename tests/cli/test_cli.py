@@ -335,3 +335,45 @@ def test_summary_says_what_was_skipped_and_why(motorpool, folder):
     assert re.search(r"nodes +1 of 4 completed", done.stderr)
     text = " ".join(done.stderr.split())
     assert "skipped one, two: it needs the node 'bad', which failed" in text
+
+
+LOGS = """
+import logging, sys
+from logging.config import dictConfig
+from motorpool import DataCatalog, node, pipeline
+
+CONSOLE = {{"class": {handler!r}{stream}}}
+dictConfig({{
+    "version": 1, "disable_existing_loggers": False,
+    "handlers": {{"own": CONSOLE, "all": CONSOLE}},
+    "loggers": {{"chatty": {{"level": "INFO", "handlers": ["own"], "propagate": False}}}},
+    "root": {{"level": "INFO", "handlers": ["all"]}},
+}})
+
+def shout(x):
+    logging.getLogger("chatty").info("of its own")
+    logging.getLogger("other").info("of the root")
+    return x
+
+pipeline = pipeline(node(shout, "x", "y"))
+catalog = DataCatalog({{"x": 41}})
+"""
+
+
+@pytest.mark.parametrize("flag", ["--progress", "--no-progress"])
+@pytest.mark.parametrize(
+    ("handler", "stream"),
+    [
+        ("logging.StreamHandler", ', "stream": "ext://sys.stdout"'),
+        ("rich.logging.RichHandler", ""),
+    ],
+)
+def test_log_lines_of_a_projects_own_settings_go_to_standard_error(
+    motorpool, folder, flag, handler, stream
+):
+    """Each once, beside a bar as well; standard output has what --print asks for."""
+    (folder / "pipeline.py").write_text(LOGS.format(handler=handler, stream=stream))
+    done = motorpool("run", ".", "--print", "y", flag)
+    assert (done.returncode, done.stdout) == (0, "41\n"), done.stderr
+    assert done.stderr.count("of its own") == 1
+    assert done.stderr.count("of the root") == 1

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # How many problems to report at once.
 _MOST_PROBLEMS = 20
 
+_ALSO_FOR_KEDRO = ("ParallelRunner", "ThreadRunner", "SequentialRunner")
+
 
 def check_kinds(pipeline: Any, catalog: Any) -> None:
     """Check that a pipeline and a catalog are what they are passed as.
@@ -215,6 +217,8 @@ def refuse_command(runner: str, commands: str) -> None:
         return
     import click  # noqa: PLC0415, as Kedro has done
 
+    name = runner if runner in _ALSO_FOR_KEDRO else _ALSO_FOR_KEDRO[0]
     raise click.UsageError(
-        f"motorpool.{runner} is no runner of Kedro's: say --runner=motorpool.kedro.{runner}"
+        f"{runner} is a runner of Motorpool's, and none of Kedro's: say "
+        f"--runner=motorpool.kedro.{name}"
     )

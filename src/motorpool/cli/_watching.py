@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from motorpool._run.result import RESUME_HINT
+from motorpool._system.kedro_project import project_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,9 +29,8 @@ class Watching:
     def __init__(self, target: str, *, show_bar: bool | None) -> None:
         self.bars: list[Any] = []
         self._handler: logging.Handler | None = None
-        if (
-            sys.stderr.isatty() if show_bar is None else show_bar
-        ):  # rich takes as long to import as a small run takes
+        shows = sys.stderr.isatty() if show_bar is None else show_bar
+        if shows:  # rich takes as long to import as a small run takes
             from rich.console import Console  # noqa: PLC0415
             from rich.logging import RichHandler  # noqa: PLC0415
 
@@ -44,7 +44,8 @@ class Watching:
             click.get_current_context().call_on_close(self.bars[0].close)
         else:
             logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-            logging.getLogger().setLevel(logging.INFO)
+            if project_of(target) is None:  # a project has settings of its own
+                logging.getLogger().setLevel(logging.INFO)
         # What it would say of resuming is said here as a command.
         logging.getLogger("motorpool").addFilter(lambda record: record.msg != RESUME_HINT)
 
@@ -53,17 +54,16 @@ class Watching:
 
         There, nothing but what --print asks for is; and lines beside a bar would be drawn over.
         """
-        for logger in (logging.getLogger(), *_loggers()):
-            for handler in list(logger.handlers):
-                if handler is self._handler or not _is_on_terminal(handler):
-                    continue
-                if self._handler is not None:
+        root = logging.getLogger()
+        for logger in (root, *_loggers()):
+            for handler in [h for h in logger.handlers if _is_on_terminal(h)]:
+                if self._handler is not None and handler is not self._handler:
                     logger.removeHandler(handler)
-                    if self._handler not in logger.handlers:
-                        logger.addHandler(self._handler)
+                    place = root if logger.propagate else logger  # once for each line
+                    place.addHandler(self._handler)  # which does nothing if it is there
                 elif isinstance(handler, logging.StreamHandler):
                     handler.setStream(sys.stderr)
-                else:
+                elif self._handler is None:
                     handler.console.file = sys.stderr  # type: ignore[attr-defined]
 
 
@@ -74,7 +74,7 @@ def _loggers() -> Iterable[logging.Logger]:
 
 def _is_on_terminal(handler: logging.Handler) -> bool:
     """Whether a handler writes to standard output or error, by itself or by rich."""
-    stream = getattr(handler, "stream", None) or getattr(
-        getattr(handler, "console", None), "file", None
-    )
-    return stream in {sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__}
+    own = getattr(handler, "stream", None)
+    stream = own or getattr(getattr(handler, "console", None), "file", None)
+    terminal = (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__)
+    return stream is not None and any(stream is each for each in terminal)
