@@ -7,26 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from kedro_projects import Project
 
 from motorpool._system.kedro_project import project_of
 from motorpool.cli import main
 
 MOTORPOOL = (sys.executable, "-m", "motorpool")
-
-
-@pytest.fixture
-def project(tmp_path):
-    """A copy of the project."""
-    return Project(tmp_path / "kp")
-
-
-@pytest.fixture(scope="session")
-def reference(tmp_path_factory):
-    """What Kedro's SequentialRunner makes of it."""
-    of = Project(tmp_path_factory.mktemp("reference") / "kp")
-    of.run("--runner=SequentialRunner")
-    return of.outputs(), of.hooks()
 
 
 def run(project, *arguments, code=0, below=""):

@@ -1,10 +1,12 @@
 """What people's own tests, scripts and plug-ins find as with Kedro's runners."""
 
+import gc
 import multiprocessing
 import os
 import re
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import kedro.runner
@@ -239,3 +241,16 @@ def test_workers_are_forked_where_kedros_are_and_no_thread_is_missed(tmp_path):
     assert printed[2:5] == [usual, "False", "False"]  # the kept worker is there already
     assert printed[5:7] == ["False", "True"]
     assert printed[7:] == ["False", usual, usual, "False"]
+
+
+def test_runner_goes_when_the_last_name_for_it_does(kind):
+    """Not at the next collection of garbage: a server makes one for each request."""
+    runner = kind()
+    runner.run(pipeline([node(increment, "x", "y")]), DataCatalog({"x": MemoryDataset(1)}))
+    gone = weakref.ref(runner)
+    gc.disable()
+    try:
+        del runner
+        assert gone() is None
+    finally:
+        gc.enable()

@@ -8,7 +8,7 @@ import signal
 import kedro
 import pytest
 from functions import wait_until
-from kedro_projects import KEDRO, Project
+from kedro_projects import KEDRO
 
 OURS = "motorpool.kedro.ParallelRunner"
 START_METHODS = ("fork", "forkserver", "spawn")
@@ -27,20 +27,6 @@ with_parameters = pytest.mark.skipif(
     tuple(map(int, kedro.__version__.split(".")[:2])) < (1, 6),
     reason="Kedro 1.5 has no --runner-params",
 )
-
-
-@pytest.fixture
-def project(tmp_path):
-    """A copy of the project."""
-    return Project(tmp_path / "kp")
-
-
-@pytest.fixture(scope="session")
-def reference(tmp_path_factory):
-    """What Kedro's SequentialRunner makes of it."""
-    of = Project(tmp_path_factory.mktemp("reference") / "kp")
-    of.run("--runner=SequentialRunner")
-    return of.outputs(), of.hooks()
 
 
 def marked(way):

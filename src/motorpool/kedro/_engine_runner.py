@@ -94,8 +94,9 @@ class EngineRunner:
         workers = settings.max_workers
         if workers is not None:
             workers = self._validate_max_workers(workers)
-        own = type(self)._get_executor  # noqa: SLF001
-        kind = motorpool.ParallelRunner if own is EngineRunner._get_executor else _Engine
+        is_ours = type(self)._get_executor is EngineRunner._get_executor  # noqa: SLF001
+        kind = motorpool.ParallelRunner if is_ours else _Engine
+        factory = None if is_ours else self._get_executor
         start = self._start_method = StartMethod(backend, options)
 
         def make() -> motorpool.ParallelRunner:
@@ -107,8 +108,8 @@ class EngineRunner:
                 readonly_inputs=settings.readonly_inputs, fuse=settings.fuse,
                 **options, **start.options,
             )  # fmt: skip
-            if kind is _Engine:
-                engine.factory = self._get_executor  # type: ignore[attr-defined]
+            if factory is not None:
+                engine.factory = factory  # type: ignore[attr-defined]
             return engine
 
         self._make = make
