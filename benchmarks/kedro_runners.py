@@ -28,6 +28,7 @@ PROJECT = Path(__file__).parents[1] / "tests/kedro_project"
 sys.path.insert(0, str(PROJECT / "src"))
 
 import kedro.runner  # noqa: E402
+import psutil  # noqa: E402
 from kedro.io import DataCatalog, SharedMemoryDataCatalog  # noqa: E402
 from kedro.pipeline import node, pipeline  # noqa: E402
 from pool_test import nodes  # noqa: E402
@@ -36,6 +37,7 @@ from motorpool import kedro as ours  # noqa: E402
 
 ROWS = (10, 100, 1000)
 NODES_A_REGION = 5
+_RUNS_OF_CPU = 10
 
 
 def project(size: int) -> tuple[Any, Any]:
@@ -130,6 +132,21 @@ def measure(job: tuple[Any, Any], repeat: int, *, parallel: bool) -> dict[str, f
     return {name: statistics.median(seconds) for name, seconds in found.items()}
 
 
+def cpu_a_node(job: tuple[Any, Any], size: int) -> str:
+    """CPU time of a warm run of ours, of the driver and of both workers, as a line."""
+    with ours.ParallelRunner(2) as runner:
+        for _ in range(3):
+            timed(runner, job)
+        driver = psutil.Process()
+        processes = [driver, *driver.children(recursive=True)]
+        before = [sum(process.cpu_times()[:2]) for process in processes]
+        for _ in range(_RUNS_OF_CPU):
+            timed(runner, job)
+        after = [sum(process.cpu_times()[:2]) for process in processes]
+    taken = [1e6 * (b - a) / size / _RUNS_OF_CPU for a, b in zip(before, after, strict=True)]
+    return f"driver {taken[0]:.0f} us, workers {sum(taken[1:]):.0f} us"
+
+
 def print_row(title: str, size: int, found: dict[str, float]) -> None:
     """Milliseconds a node, and the ratio to the best of Kedro's."""
     best = min(found[name] for name in ("Sequential", "Thread", "Parallel") if name in found)
@@ -145,7 +162,8 @@ def main() -> None:
     parser.add_argument(
         "--without-parallel", action="store_true", help="leave Kedro's ParallelRunner out"
     )
-    options = parser.parse_args()
+    parser.add_argument("--cpu", action="store_true", help="also CPU a node of warm runs of ours")
+    options, lines = parser.parse_args(), []
     folder = Path(tempfile.mkdtemp(prefix="kedro-bench-"))
     with contextlib.chdir(folder), Path(os.devnull).open("w") as nowhere:
         shutil.copytree(PROJECT / "data", "data")
@@ -164,6 +182,9 @@ def main() -> None:
                 print("| | " + " | ".join(found) + " |\n|" + "---|" * (len(found) + 1))
                 header = True
             print_row(title, size, found)
+            if options.cpu:
+                lines.append(f"{title}: {cpu_a_node(job, size)}")
+        print("\n".join(["", *lines]))
     shutil.rmtree(folder)
 
 

@@ -74,6 +74,39 @@ def test_no_thread_is_within_a_handler_when_a_worker_is_forked(backend):
         logging.getLogger().removeHandler(handler)
 
 
+class StuckHandler(logging.Handler):
+    """Writes to something that does not answer."""
+
+    def __init__(self):
+        super().__init__()
+        self.begun, self.answered, self.left = (threading.Event() for _ in range(3))
+
+    def emit(self, record):
+        self.begun.set()
+        self.answered.wait(60)
+        self.left.set()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_fork_does_not_wait_for_a_handler_that_is_stuck():
+    """Nor for those that wait for each other."""
+    handler, logger = StuckHandler(), logging.getLogger("stuck")
+    logger.addHandler(handler)
+    logger.propagate = False
+    thread = threading.Thread(target=logger.error, args=["lost"])
+    thread.start()
+    try:
+        assert handler.begun.wait(60)
+        with ParallelRunner("direct", max_workers=1, start_method="fork") as runner:
+            pipe = pipeline([node(functions.identity, "x", "y")])
+            assert runner.run(pipe, {"x": 1})["y"].load() == 1
+        assert not handler.left.is_set()
+    finally:
+        handler.answered.set()
+        thread.join()
+        logger.removeHandler(handler)
+
+
 @pytest.mark.parametrize("backend", ["loky", "multiprocess", "mpi", "executorlib"])
 def test_backend_that_a_frozen_app_cannot_start_is_refused(backend, monkeypatch):
     """Its executable would run the app again, once for each worker."""

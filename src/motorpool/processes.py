@@ -20,9 +20,9 @@ from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any, Literal
 
 from motorpool._system import imports, preload
+from motorpool._system.loggers import handlers_held
 from motorpool._system.process import interrupts_deferred
 from motorpool._system.starting import interpreter_variables, starting_processes
-from motorpool._system.threads import handlers_held
 from motorpool.errors import BackendError
 
 if TYPE_CHECKING:

@@ -279,6 +279,10 @@ def test_pipeline_without_nodes_is_refused(bench):
         (["--suite", "--graphs", "star"], "There are no graphs ['star']"),
         (["tried.py", "--graphs", "tree"], "--graphs and --payloads go with --suite"),
         (
+            ["--suite", "--catalog", "c.yml", "--nodes", "a"],
+            "--catalog, --nodes: without a TARGET",
+        ),
+        (
             ["--suite", "--yes-overwrite"],
             "--yes-overwrite goes with a TARGET",
         ),

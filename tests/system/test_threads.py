@@ -52,6 +52,7 @@ def test_threads_with_a_name_of_their_own_count():
 def test_threads_of_openmp_count_once_it_has_run():
     """A fork would wait for them for ever; they have no name of their own."""
     code = (
+        "import os; os.environ['OMP_NUM_THREADS'] = '2'\n"
         "import numpy, sklearn.cluster\n"
         "sklearn.cluster.KMeans(4, n_init=1).fit(numpy.random.default_rng(1).random((5000, 3)))"
     )

@@ -8,6 +8,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from motorpool._protocol.spool import SpoolReader, SpoolWriter
+from motorpool._system.loggers import named_loggers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,18 +90,14 @@ def _handle(body: bytes) -> None:
 def levels() -> dict[str, int]:
     """Levels that are set in this process, by the logger's name; the root's is ''."""
     found = {"": logging.getLogger().level}
-    for name, logger in logging.Logger.manager.loggerDict.items():
-        if isinstance(logger, logging.Logger) and logger.level:
-            found[name] = logger.level
-    return found
+    return found | {name: each.level for name, each in named_loggers().items() if each.level}
 
 
 def redirect(writer: LogWriter, wanted: dict[str, int]) -> None:
     """Send all of this process's records to the writer, at the driver's levels."""
-    for logger in logging.Logger.manager.loggerDict.values():
-        if isinstance(logger, logging.Logger):
-            logger.handlers.clear()
-            logger.propagate = True
+    for logger in named_loggers().values():
+        logger.handlers.clear()
+        logger.propagate = True
     logging.getLogger().handlers[:] = [writer]
     for name, level in wanted.items():
         logging.getLogger(name or None).setLevel(level)

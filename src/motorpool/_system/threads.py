@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import sys
 import threading
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 # Threads that see to it themselves that forks do them no harm: jemalloc's, which pyarrow brings
 # along (pthread_atfork in its background_thread.c).
 _HARMLESS = frozenset({"jemalloc_bg_thd"})
-# So do those of OpenBLAS (pthread_atfork in its blas_server.c): in each copy of it one a core, but
-# for the one that calls. Those of OpenMP do not, and cannot be told from them by name.
-_BLAS = "openblas"
 _TASKS = "/proc/self/task"
 
 
@@ -28,13 +19,24 @@ def has_threads() -> bool:
 def may_fork() -> bool:
     """Whether a fork of this process can do without its threads; false where that is not known.
 
-    No thread of Python, none with a name of its own, and no more than OpenBLAS has.
+    No thread of Python, none with a name of its own, and no more than OpenBLAS has, which sees to
+    forks itself (pthread_atfork in its blas_server.c). OpenMP does not, and its have no names.
     """
     names = _names()
     if not names or has_threads():
         return False
     unnamed = names.count(_own_name()) - 1
-    return unnamed <= 0 or unnamed <= _blas_copies() * ((os.cpu_count() or 1) - 1)
+    return unnamed <= 0 or unnamed <= _threads_of_blas()
+
+
+def _threads_of_blas() -> int:
+    """In each copy of OpenBLAS as many as it uses, but for the one that calls."""
+    from threadpoolctl import threadpool_info  # noqa: PLC0415, 10 ms that few drivers need
+
+    return sum(
+        library["num_threads"] - 1 for library in threadpool_info()
+        if (library["internal_api"], library.get("threading_layer")) == ("openblas", "pthreads")
+    )  # fmt: skip
 
 
 def _own_name() -> str:
@@ -51,29 +53,9 @@ def _names() -> list[str]:
     return [name for name in names if name]
 
 
-def _blas_copies() -> int:
-    lines = _read("/proc/self/maps").splitlines()
-    return len({line.split()[-1] for line in lines if _BLAS in line.rpartition("/")[2]})
-
-
 def _read(path: str) -> str:
     try:
         with open(path, encoding="utf-8", errors="replace") as file:  # noqa: PTH123, as above
             return file.read()
     except OSError:  # a thread has just ended, or this is not Linux
         return ""
-
-
-@contextlib.contextmanager
-def handlers_held(*, forking: bool) -> Iterator[None]:
-    """Let no other thread be within a handler of log records while this process is copied.
-
-    A handler may have locks of its own, such as that of rich's console: the copy would have them
-    taken for ever, and a node that prints there would wait as long.
-    """
-    with contextlib.ExitStack() as held:
-        if forking and "logging" in sys.modules:
-            for handler in list(sys.modules["logging"].getLogger().handlers):
-                handler.acquire()
-                held.callback(handler.release)
-        yield

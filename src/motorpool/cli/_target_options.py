@@ -80,7 +80,7 @@ def target_options(*, required: bool = True, data: bool = True) -> Callable[[Com
     """Give a command the argument `target` and its options, as one `TargetOptions`.
 
     Args:
-        required: Whether there has to be a target; without one it is None, whatever the options.
+        required: Whether there has to be a target; without one it is None, and no option is taken.
         data: Whether the command is about data as well.
     """
 

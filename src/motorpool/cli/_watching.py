@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from motorpool._run.result import RESUME_HINT
 from motorpool._system.kedro_project import project_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from motorpool._system.loggers import named_loggers
 
 
 class Watching:
@@ -52,10 +50,11 @@ class Watching:
     def move_logs(self) -> None:
         """Move log lines that a project's own settings would write to standard output.
 
-        There, nothing but what --print asks for is; and lines beside a bar would be drawn over.
+        That is for what --print asks for, and for what nodes print; and lines beside a bar would
+        be drawn over.
         """
         root = logging.getLogger()
-        for logger in (root, *_loggers()):
+        for logger in (root, *named_loggers().values()):
             for handler in [h for h in logger.handlers if _is_on_terminal(h)]:
                 if self._handler is not None and handler is not self._handler:
                     logger.removeHandler(handler)
@@ -65,11 +64,6 @@ class Watching:
                     handler.setStream(sys.stderr)
                 elif self._handler is None:
                     handler.console.file = sys.stderr  # type: ignore[attr-defined]
-
-
-def _loggers() -> Iterable[logging.Logger]:
-    known = logging.root.manager.loggerDict.values()
-    return [logger for logger in known if isinstance(logger, logging.Logger)]
 
 
 def _is_on_terminal(handler: logging.Handler) -> bool:

@@ -70,7 +70,7 @@ class EngineRunner:
     _is_async: bool
     _max_workers: int
     #: Whether loading and saving with threads is of use; Kedro's runner in threads does without.
-    _mentions_async = True
+    _knows_async = True
     # Whether workers are kept for several runs, and whether the first of these has begun.
     _keeps = _has_run = False
     _start_method: StartMethod
@@ -88,7 +88,7 @@ class EngineRunner:
         self, backend: Any, observers: tuple[Observer, ...], values: dict[str, Any]
     ) -> None:
         backend, settings, options = _parameters.read(backend, values)
-        if settings.is_async and not self._mentions_async:
+        if settings.is_async and not self._knows_async:
             warnings.warn(_NOT_IN_THREADS, stacklevel=3)
             settings = dataclasses.replace(settings, is_async=False)
         workers = settings.max_workers
@@ -185,7 +185,7 @@ class EngineRunner:
         hook_manager: Any = None,
         run_id: str | None = None,
     ) -> None:
-        if not self._is_async and self._mentions_async:
+        if not self._is_async and self._knows_async:
             self._logger.info(_SYNCHRONOUS)
         self._renew()
         manager = None if isinstance(hook_manager, _NullPluginManager) else hook_manager

@@ -69,7 +69,7 @@ class ThreadRunner(EngineRunner, kedro.runner.ThreadRunner):
     """
 
     _kedro_class = kedro.runner.ThreadRunner
-    _mentions_async = False
+    _knows_async = False
 
     def __init__(
         self, max_workers: int | None = None, is_async: bool = False, **settings: Any

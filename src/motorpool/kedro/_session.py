@@ -142,7 +142,7 @@ class _InThreads(AdoptingRunner, kedro.runner.ThreadRunner):
     """For backends in this process."""
 
     _kedro_class = kedro.runner.ThreadRunner
-    _mentions_async = False
+    _knows_async = False
 
 
 def adopting(
