@@ -304,3 +304,8 @@ LOCK = threading.Lock()
 def can_lock(x):
     """Whether this process can have it; a copy of it that is taken is never given back."""
     return LOCK.acquire(timeout=10)
+
+
+def exit_if_set(variable):
+    """End this process, with 1 if a variable is set in it."""
+    sys.exit(variable in os.environ)

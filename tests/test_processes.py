@@ -13,7 +13,7 @@ import pytest
 from motorpool import ParallelRunner, node, pipeline
 from motorpool._system.starting import environment
 from motorpool.errors import BackendError
-from motorpool.processes import starting_processes
+from motorpool.processes import starting_processes, worker_context
 
 SCRIPT = """
 import time, weakref
@@ -39,6 +39,33 @@ def test_semaphores_are_given_back_before_the_interpreter_ends(backend):
         capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (0, "given back\n", "")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no server to fork from")
+def test_several_threads_may_start_workers_at_a_time(monkeypatch):
+    """While another one lends the seed: no thread may find a variable that is gone by then."""
+    monkeypatch.delenv("PYTHONHASHSEED", raising=False)
+    ended, context = threading.Event(), worker_context("forkserver")
+
+    def lend():
+        while not ended.is_set():
+            with starting_processes():
+                pass
+
+    thread = threading.Thread(target=lend)
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    thread.start()
+    try:
+        for _ in range(30):
+            process = context.Process(target=functions.exit_if_set, args=("PYTHONHASHSEED",))
+            process.start()
+            process.join()
+            assert process.exitcode == 0
+    finally:
+        ended.set()
+        thread.join()
+        sys.setswitchinterval(usual)
 
 
 class SlowHandler(logging.Handler):

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from motorpool._system import imports, preload
 from motorpool._system.loggers import handlers_held
 from motorpool._system.process import interrupts_deferred
-from motorpool._system.starting import interpreter_variables, starting_processes
+from motorpool._system.starting import environment, interpreter_variables, starting_processes
 from motorpool.errors import BackendError
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def _worker_process(process_class: Any, package: ModuleType, method: StartMethod
                 importlib.import_module(f"{package.__name__}.resource_tracker").ensure_running()
             if method == "forkserver" and self._target is not None:
                 # The server has the environment of the time when it started.
-                self._target = functools.partial(_in_environment, dict(os.environ), self._target)
+                self._target = functools.partial(_in_environment, environment(), self._target)
             # Until it returns, the process is not known, and could not be ended.
             with _prepared(method, package):
                 super().start()
@@ -133,12 +133,12 @@ def _worker_process(process_class: Any, package: ModuleType, method: StartMethod
 
 
 def _in_environment(
-    environment: dict[str, str], target: Callable[..., None], *args: Any, **kwargs: Any
+    variables: dict[bytes, bytes], target: Callable[..., None], *args: Any, **kwargs: Any
 ) -> None:
     """What a worker calls first: have the environment that its driver has."""
-    for name in os.environ.keys() - environment.keys():
-        del os.environ[name]
-    os.environ.update(environment)
+    for name in os.environb.keys() - variables.keys():
+        del os.environb[name]
+    os.environb.update(variables)
     target(*args, **kwargs)
 
 

@@ -21,7 +21,7 @@ from multiprocessing.connection import Listener
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from motorpool.processes import interpreter_variables
+from motorpool.processes import interpreter_variables, starting_processes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,7 +72,8 @@ class Job:
                 f"there is no command {command[0]!r}. Install an MPI, such as Debian's "
                 "openmpi-bin, or name its command with the option mpiexec."
             )
-        environment = {k: v for k, v in os.environ.items() if not _OF_A_RANK.match(k)}
+        with starting_processes():  # which other threads change it for
+            environment = {k: v for k, v in os.environ.items() if not _OF_A_RANK.match(k)}
         self._command = [*command, "-n", str(size), sys.executable, "-m", "motorpool_mpi._rank"]
         self._process = subprocess.Popen(  # noqa: S603, the user's own command
             self._command, stdin=subprocess.PIPE, stderr=subprocess.PIPE,
