@@ -136,8 +136,8 @@ from motorpool import ParallelRunner, node, pipeline
 from motorpool._engine.lane import Lane
 
 sent = []
-submit = Lane._submit
-Lane._submit = lambda self, nodes: (sent.append(len(nodes)), submit(self, nodes))[1]
+submit = Lane.submit
+Lane.submit = lambda self, unit: (sent.append(len(unit.nodes)), submit(self, unit))[1]
 
 def nothing(x):
     return x

@@ -19,8 +19,6 @@ from functions import append, hang, identity, increment
 
 from motorpool import DataCatalog, ParallelRunner, create_hook_manager, node, pipeline, registry
 from motorpool._backends.adapter import probe
-from motorpool._engine.deadlines import Deadlines
-from motorpool._protocol.status import Started
 from motorpool.errors import BackendError, NodeError, NodeTimeoutError, WorkerCrashedError
 from motorpool.events import NodeCompleted, NodeFailed, WorkerLost
 
@@ -230,19 +228,6 @@ def test_child_forked_by_a_node_sends_no_result(process_backend, run):
     nodes = [node(fork, "x", f"o{i}", name=f"n{i}") for i in range(3)]
     result = run(process_backend, pipeline(nodes), {"x": 1})
     assert [d.load() for d in result.values()] == [1, 1, 1]
-
-
-def test_half_written_start_stamp_is_no_timeout():
-    """A start time of zero is read as the time of submission, not as long ago."""
-
-    class Torn:
-        def running(self, node):
-            return Started(pid=1, time=0.0)
-
-    deadlines = Deadlines(Torn(), [3600.0])
-    deadlines.watch(0)
-    assert deadlines.due(time.monotonic()) == []
-    assert 3000 < deadlines.pause() <= 3600
 
 
 def test_future_cancelled_from_outside_is_a_failure():

@@ -11,7 +11,6 @@ import time
 import weakref
 from functools import partial
 from pathlib import Path
-from random import Random
 from typing import ClassVar
 
 import functions
@@ -19,9 +18,6 @@ import hook_functions
 import numpy as np
 import pytest
 from functions import add, append, identity, increment
-from graphs import acyclic
-from hypothesis import given
-from hypothesis import strategies as st
 
 from motorpool import (
     MemoryDataset,
@@ -31,9 +27,6 @@ from motorpool import (
     node,
     pipeline,
 )
-from motorpool._engine.scheduler import Scheduler, State
-from motorpool._engine.stretches import NO_NODE, Stretches
-from motorpool._pipeline.graph import Graph
 from motorpool.errors import NodeTimeoutError, WorkerCrashedError
 from motorpool.events import NodeCompleted, NodeFailed, NodeSkipped, NodeSubmitted, WorkerLost
 
@@ -52,39 +45,6 @@ def note_and_add(path, name):
         return x + 1
 
     return note
-
-
-@given(acyclic(), st.builds(Random, st.integers(0, 2**32)))
-def test_no_node_is_lost_whatever_workers_die(parents, random):
-    """Whatever is lost, also what was done already and whose value was with a worker."""
-    graph = Graph.from_parents(parents)
-    nodes = [node(add, [f"o{p}" for p in sorted(set(ps))] or None, f"o{i}", name=f"n{i}")
-             for i, ps in enumerate(parents)]  # fmt: skip
-    stretches = Stretches.of(
-        nodes, graph, stored=(), once=[True] * len(nodes), lanes=[0] * len(nodes)
-    )
-    scheduler = Scheduler(graph, stretches)
-    while scheduler.unfinished:
-        batch = scheduler.stretch(scheduler.pop())
-        for at, member in enumerate(batch):
-            assert all(
-                scheduler.states[p] is State.DONE or p == batch[at - 1] for p in parents[member]
-            )
-        done = random.randrange(len(batch) + 1)
-        for member in batch[:done]:
-            scheduler.done(member)
-        if done < len(batch):
-            for member in batch[:done][::-1]:
-                scheduler.undo(member)
-            for member in batch[done:]:
-                scheduler.requeue(member)
-            if random.random() < 0.5:  # try the rest alone, as a suspect is
-                again = scheduler.redo(batch[-1])
-                assert again == batch
-                for member in again:
-                    scheduler.done(member)
-    assert scheduler.nodes_in(State.DONE) == list(range(len(parents)))
-    assert all(stretches.before[f] == n for n, f in enumerate(stretches.following) if f != NO_NODE)
 
 
 def test_stretch_runs_in_one_worker_on_the_array_itself(process_backend, run):
@@ -374,21 +334,6 @@ def test_failure_in_a_batch_skips_only_what_depends_on_it(process_backend, run, 
     assert len(caught.value.exceptions) == 20
     assert {e.node for e in recorder.of(NodeSkipped)} == {f"next{i}" for i in range(1, 40, 2)}
     assert len(recorder.of(NodeCompleted)) == 140
-
-
-def test_suspect_whose_input_cannot_be_made_is_not_tried():
-    """The one before it has failed, or waits for its next try."""
-    graph = Graph.from_parents([[], [0]])
-    nodes = [node(increment, "x", "a", name="a"), node(increment, "a", "b", name="b")]
-    stretches = Stretches.of(nodes, graph, stored=(), once=[True, True], lanes=[0, 0])
-    for fate in ("failed", "running"):
-        scheduler = Scheduler(graph, stretches)
-        assert scheduler.stretch(scheduler.pop()) == [0, 1]
-        if fate == "failed":
-            scheduler.fail(0)
-            assert scheduler.is_cut_off(1)
-        assert scheduler.redo(1) == []
-        assert scheduler.states[1] is State.WAITING
 
 
 def test_failure_that_is_reported_twice_counts_once(run, recorder):

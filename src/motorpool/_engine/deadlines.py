@@ -1,98 +1,75 @@
-"""Which running node has how long, and whose time is up."""
+"""Which running task has how long, and whose time is up; from when a worker started it."""
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from motorpool._engine.pool import Pool
-    from motorpool._engine.transport import Transport
+    from motorpool._engine.state import TaskState
     from motorpool._protocol.status import Started
 
-# How long to wait, in seconds, before looking again whether a node with a deadline has started.
+# How long to wait, in seconds, before looking again whether a task with a deadline has started.
 _NOT_STARTED = 0.05
 
 
 class Deadlines:
-    """Knows which running node has how long.
-
-    A deadline counts from the moment when a worker starts the node, not from its submission.
+    """The tasks of a lane that are under way and have a time limit.
 
     Args:
-        transport: Knows when workers have started what.
-        limits: For each node, the seconds that it has, or None.
-
-    Attributes:
-        limits: The same.
-        killed: Process ids of workers that were ended for a deadline.
+        limits: For each task the seconds that it has, or None.
     """
 
-    def __init__(self, transport: Transport, limits: Sequence[float | None]) -> None:
-        self._transport = transport
+    def __init__(self, limits: Sequence[float | None]) -> None:
         self.limits = limits
-        self._watched: dict[int, float] = {}  # and when each was submitted
-        self._expired: set[int] = set()
+        #: Process ids of workers that were ended for a deadline.
         self.killed: set[int] = set()
+        self._any = any(limits)
+        self._watched: dict[int, TaskState] = {}
 
-    def watch(self, node: int) -> None:
-        """A node was submitted."""
-        if self.limits[node] is not None:
-            self._watched[node] = time.monotonic()
-            self._expired.discard(node)
+    @property
+    def watched(self) -> list[int]:
+        """The tasks."""
+        return list(self._watched)
+
+    def watch(self, task: TaskState, now: float) -> None:
+        """A task is sent off."""
+        if self._any and self.limits[task.index] is not None:
+            task.sent, task.timed_out = now, False
+            self._watched[task.index] = task
 
     def forget(self, node: int) -> None:
-        """A node has come back."""
+        """A task has come back."""
         if self._watched:
             self._watched.pop(node, None)
 
-    def pause(self) -> float | None:
-        """Seconds until there is something to look at; None if there will not be."""
-        if not self._watched:
-            return None
-        now = time.monotonic()
-        pauses = []
-        for node in self._watched:
-            deadline = self._deadline(node, self._transport.running(node))
-            pauses.append(_NOT_STARTED if deadline is None else deadline - now)
-        return max(0.0, min(pauses))
+    def pause(self, running: Mapping[int, Started], now: float) -> float | None:
+        """Seconds until there is something to look at; None if there will not be.
 
-    def _deadline(self, node: int, started: Started | None) -> float | None:
-        """When a running node's time is up.
-
-        A stamp may be read while it is written; no node has started before it was submitted.
+        Args:
+            running: Those of `watched` that a worker has started, and when.
+            now: Seconds of the same clock.
         """
-        if started is None:
-            return None
-        return max(started.time, self._watched[node]) + (self.limits[node] or 0.0)
+        pauses = [
+            self._deadline(task, running[node]) - now if node in running else _NOT_STARTED
+            for node, task in self._watched.items()
+        ]
+        return max(0.0, min(pauses)) if pauses else None
 
-    def due(self, now: float) -> list[Started]:
-        """The workers that are past a deadline; each is returned once."""
+    def overdue(self, running: Mapping[int, Started], now: float) -> list[int]:
+        """Process ids of the workers that are past a deadline; each is returned once."""
         found = []
-        for node in list(self._watched):
-            started = self._transport.running(node)
-            deadline = self._deadline(node, started)
-            if started is not None and deadline is not None and now >= deadline:
-                del self._watched[node]
-                self._expired.add(node)
+        for node, started in running.items():
+            if node in self._watched and now >= self._deadline(self._watched[node], started):
+                self._watched.pop(node).timed_out = True
                 self.killed.add(started.pid)
-                found.append(started)
+                found.append(started.pid)
         return found
 
-    def enforce(self, pool: Pool) -> None:
-        """End the workers of nodes that are past their deadline."""
-        for started in self.due(time.monotonic()):
-            pool.kill_worker(started.pid)
+    def _deadline(self, task: TaskState, started: Started) -> float:
+        """When a running task's time is up.
 
-    def has_expired(self, node: int | None) -> bool:
-        """Whether a node's worker was killed for its deadline."""
-        return node in self._expired
-
-    def take_expired(self, node: int) -> bool:
-        """The same, and forget it, for the node may be tried again."""
-        if node not in self._expired:
-            return False
-        self._expired.discard(node)
-        return True
+        A stamp may be read while it is written; no task has started before it was sent.
+        """
+        return max(started.time, task.sent) + (self.limits[task.index] or 0.0)

@@ -1,41 +1,42 @@
-"""The nodes of a run that go to one backend's workers: sent there, awaited, and what follows.
+"""The nodes of a run that go to one backend's workers: sent there, awaited, and told of.
 
-    ledger --next nodes-> transport --submit--> executor
-        ^                                          |  done callback
-        |                                          v
-        +--- completed, failed, lost --- lane <--- the engine's queue of futures
+    units -> transport --submit--> executor
+                                      |  done callback
+                                      v
+    events <--------- lane <--- the engine's queue of futures
 
-What follows from an outcome is in `ledger`, what to do when something breaks in `aftermath`.
+What follows from an event is the scheduler's; how workers have ended is found out by `recovery`.
 """
 
 from __future__ import annotations
 
-import itertools
 import time
 from concurrent.futures import BrokenExecutor
 from typing import TYPE_CHECKING, Any
 
 from motorpool._engine import breaches
-from motorpool._engine.aftermath import Aftermath
-from motorpool._engine.batches import Batches
 from motorpool._engine.deadlines import Deadlines
-from motorpool._engine.flights import Flights
+from motorpool._engine.lanes import LaneState
+from motorpool._engine.recovery import Recovery
+from motorpool._engine.sizes import Durations, UnitMaker
 from motorpool._engine.transport import POLL_INTERVAL
 from motorpool._engine.watchdog import Watchdog
 from motorpool._protocol.messages import MANY, OFTEN, Item
 from motorpool.backend import Isolation
-from motorpool.errors import MotorpoolError, WorkerCrashedError
+from motorpool.errors import MotorpoolError, NodeError, WorkerCrashedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
 
     from motorpool._engine.pool import Pool
+    from motorpool._engine.state import Unit
     from motorpool._engine.transport import Transport
+    from motorpool._engine.watchdog import Loss
     from motorpool._engine.work import Work
     from motorpool._protocol.messages import Outcome
 
-# A worker that has one envelope waiting never idles for the length of a round trip (50 us here).
+# A worker that has one unit waiting never idles for the length of a round trip (50 us here).
 _IN_FLIGHT_PER_WORKER = 2
 
 
@@ -48,45 +49,38 @@ class Lane:
         transport: How nodes get there.
         work: The run.
         on_done: Called with each future that is done.
+
+    Attributes:
+        number: The same.
     """
 
     def __init__(
         self, number: int, pool: Pool, transport: Transport, work: Work,
         on_done: Callable[[Future[Any]], None],
     ) -> None:  # fmt: skip
-        self._number, self._pool, self._transport = number, pool, transport
-        ledger, nodes = work.ledger, work.nodes
-        self._ledger, self._nodes = ledger, nodes
-        self._report, self._fetch, self._on_done = work.report, work.fetch, on_done
-        self._flights = Flights()
-        self._tickets = itertools.count(1)
-        self._deadlines = Deadlines(transport, work.policy.timeouts_of(nodes))
-        self._aftermath = Aftermath(
-            pool=pool, transport=transport, ledger=ledger, nodes=nodes,
-            policy=work.policy, report=work.report, flights=self._flights,
-            deadlines=self._deadlines,
+        self.number, self._pool, self._transport = number, pool, transport
+        self._scheduler, self._nodes, self._work = work.scheduler, work.nodes, work
+        self._report, self._on_done = work.report, on_done
+        self._futures: dict[Future[Any], Unit] = {}
+        isolation = pool.backend.capabilities.isolation
+        self._runs_here = isolation is Isolation.NONE
+        self._durations = Durations(work.nodes, work.expected)
+        maker = UnitMaker(
+            work.scheduler.table, work.stretches, self._durations, number, pool.max_workers,
+            # Of several nodes, only a status table shows which one broke a worker.
+            one_by_one=not (transport.tracks_starts or isolation.in_process),
         )  # fmt: skip
-        self._watchdog = Watchdog(pool, transport, self._flights)
-        self._recovery = self._aftermath.recovery
-        in_process = pool.backend.capabilities.isolation.in_process
-        self._runs_here = pool.backend.capabilities.isolation is Isolation.NONE
-        # Of several nodes, only a status table shows which one broke a worker.
-        tracked = transport.tracks_starts or in_process
-        self._batches = Batches(
-            nodes, ledger.scheduler, number, pool.max_workers, one_by_one=not tracked,
-            expected=work.expected,
-        )  # fmt: skip
-        self._limit = pool.max_workers * (1 if in_process else _IN_FLIGHT_PER_WORKER)
+        limit = pool.max_workers * (1 if isolation.in_process else _IN_FLIGHT_PER_WORKER)
+        deadlines = Deadlines(work.policy.timeouts_of(work.nodes))
+        self._state = LaneState(number, pool.max_workers, limit, maker, deadlines)
+        self._scheduler.lanes.append(self._state)
+        self._recovery = Recovery(number, pool, transport, work.scheduler, work.nodes)
+        self._watchdog = Watchdog(pool, transport, self._state)
 
     @property
     def is_busy(self) -> bool:
         """Whether something is under way."""
-        return bool(self._flights)
-
-    @property
-    def has_unstarted(self) -> bool:
-        """Whether workers have left nodes alone whose fate is open."""
-        return bool(self._aftermath.unstarted)
+        return bool(self._futures)
 
     def running(self) -> list[tuple[int, float | None]]:
         """The nodes that run, and since when (s, of `time.monotonic`).
@@ -94,79 +88,58 @@ class Lane:
         Where that is not known, those that may run, and None.
         """
         found: list[tuple[int, float | None]] = []
-        for nodes in filter(None, self._flights.each()):
+        for nodes in (list(unit.left) for unit in self._futures.values() if unit.left):
             if not self._transport.knows_running:
                 found.append((nodes[0], None))
                 continue
-            stamps = ((node, self._transport.running(node)) for node in nodes)
-            at = next(((node, s.time) for node, s in stamps if s is not None), None)
+            at = next(((n, s.time) for n, s in self._transport.started(nodes).items()), None)
             found += [] if at is None else [at]
         return found
 
-    def fill(self) -> None:
-        """Keep enough envelopes in flight; a suspect of a crash flies alone."""
-        if self._ledger.stopping:
-            self._aftermath.stop()
-        if self._aftermath.unstarted:
-            self._aftermath.let_go()
-        while not self._ledger.stopping and not self._aftermath.unstarted:
-            if len(self._flights) >= (1 if self._recovery.on_trial else self._limit):
-                break
-            nodes = self._next()
-            if not nodes:
-                break
-            self._submit(nodes)
-        waiting = len(self._flights) > self._pool.max_workers
-        self._transport.press(waiting=waiting or self._ledger.scheduler.ready(self._number) > 0)
+    # There
 
-    def _next(self) -> list[int]:
-        """The nodes of the next envelope; none if none is ready."""
-        while (suspect := self._recovery.next_suspect()) is not None:
-            if self._ledger.scheduler.is_cut_off(suspect):
-                self._ledger.give_up(suspect, "it needs a node that failed")
-            elif nodes := self._ledger.scheduler.redo(suspect):
-                return nodes
-            self._recovery.end_trial([suspect])  # nothing was tried
-        return self._batches.next()
-
-    def _submit(self, nodes: list[int]) -> None:
-        executor = self._pool.executor
-        needs = self._ledger.scheduler.needs(nodes)
-        items = [
-            Item(node, next(self._tickets), *self._ledger.begin(node), before)
-            for node, before in zip(nodes, needs, strict=True)
-        ]
-        problem = None if self._fetch is None else self._fetch(nodes)
+    def submit(self, unit: Unit) -> None:
+        """Send a unit off."""
+        nodes = unit.nodes
+        items = self._items(unit)
+        problem = None if self._work.fetch is None else self._work.fetch(nodes)
         if problem is not None:
-            self._not_sent(nodes, *problem)
+            self._recovery.unsent(unit, *problem)
             return
-        if self._runs_here:
-            self._announce(nodes[0])
+        if (
+            self._runs_here and self._report.progress_due() is not None
+        ):  # nothing is said meanwhile
+            self._report.progress(self._scheduler.counts, [(nodes[0], time.monotonic())])
+        executor = self._pool.executor
         try:
             future = breaches.submitted(
-                lambda: self._transport.submit(executor, items), *self._names(nodes[0])
+                lambda: self._transport.submit(executor, items), *self._recovery.names(nodes[0])
             )
         except BrokenExecutor as error:
-            self._aftermath.take_back(nodes)
+            self._scheduler.losses.not_taken(unit)
             self._recover(error)
             return
         except MotorpoolError as error:
-            self._not_sent(nodes, nodes[0], error)
+            self._recovery.unsent(unit, nodes[0], error)
             return
-        self._flights.add(future, {item.node: item.ticket for item in items})
+        self._futures[future] = unit
         future.add_done_callback(self._done)
-        for node in nodes:
-            self._deadlines.watch(node)
 
-    def _not_sent(self, nodes: list[int], node: int, error: BaseException) -> None:
-        """One of the nodes of an envelope fails, before any of them has started."""
-        self._aftermath.take_back([n for n in nodes if n != node], started=False)
-        self._aftermath.raised(node, error)
-
-    def _announce(self, node: int) -> None:
-        """Say that a node runs in this very thread, in which nothing can be said meanwhile."""
-        if self._report.progress_due() is not None:
-            self._report.progress(self._ledger.counts, [(node, time.monotonic())])
+    def _items(self, unit: Unit) -> list[Item]:
+        table, parents, gone = (
+            self._scheduler.table,
+            self._scheduler.table.graph.parents,
+            set[int](),
+        )
+        items = []
+        for node in unit.nodes:
+            task = table[node]
+            self._report.submitted(node, task.attempt)
+            needs = tuple([p for p in parents[node] if p in gone]) if gone else ()
+            may_stop = self._scheduler.retries.may_stop(task)
+            items.append(Item(node, unit.number, task.attempt, may_stop, needs))
+            gone.add(node)
+        return items
 
     def _done(self, future: Future[Any]) -> None:
         """Note how workers have ended, before their pool takes the others down; on its thread."""
@@ -174,122 +147,154 @@ class Lane:
             self._pool.witness(error)
         self._on_done(future)
 
-    def _names(self, node: int) -> tuple[str, str]:
-        return self._pool.backend.name, self._nodes[node].name
+    # Meanwhile
+
+    def press(self) -> None:
+        """Let workers know whether nodes wait for them."""
+        waiting = len(self._futures) > self._pool.max_workers
+        self._transport.press(waiting=waiting or self._scheduler.table.ready(self.number) > 0)
 
     def keep_house(self) -> bool:
         """What is due now and then, and not because of a future; true if that changed anything."""
-        self._deadlines.enforce(self._pool)
+        if watched := self._state.deadlines.watched:
+            now = time.monotonic()
+            self._scheduler.look_at_clock(self.number, self._transport.started(watched), now)
         if self._transport.tracks_starts and self._recovery.memory.is_due():
             self._recovery.memory.look(self._pool.worker_pids())
         changed = self._look(self._poll_interval())
         loss = self._watchdog.look()
         if loss is not None:
-            self._aftermath.lost(loss)
+            self._lost(loss)
         return changed or loss is not None
 
     def pause(self) -> float | None:
         """Seconds until there is something to look at, other than an outcome."""
+        deadlines = self._state.deadlines
+        watched = deadlines.watched
+        due = (
+            deadlines.pause(self._transport.started(watched), time.monotonic())
+            if watched
+            else None
+        )
         polling = self._poll_interval() if self._transport.tracks_starts else None
-        pauses = (self._deadlines.pause(), polling, self._watchdog.pause())
-        known = [pause for pause in pauses if pause is not None]
-        return min(known, default=None)
+        pauses = (due, polling, self._watchdog.pause())
+        return min((pause for pause in pauses if pause is not None), default=None)
 
     def _poll_interval(self) -> float:
         """Seconds between two looks at the outcomes that workers publish."""
-        return OFTEN if self._flights.most > MANY else POLL_INTERVAL
+        return OFTEN if self._state.most > MANY else POLL_INTERVAL
+
+    def stop(self) -> None:
+        """Start nothing more, and cancel what waits where workers cannot be told."""
+        self._transport.stop()
+        # A ProcessPoolExecutor that breaks leaves futures unanswered if others are cancelled.
+        if not (self._transport.tracks_starts and self._pool.backend.capabilities.restarts):
+            for future in list(self._futures):
+                future.cancel()
+
+    def resume(self) -> None:
+        """Start nodes again."""
+        self._transport.go_on()
+
+    def kill(self) -> None:
+        """End the workers, whatever they do."""
+        self._pool.kill()
+
+    def kill_worker(self, pid: int) -> None:
+        """End one worker."""
+        self._pool.kill_worker(pid)
+
+    # And back
 
     def land(self, future: Future[Any]) -> bool:
         """Deal with a future that is done; false if it is none of this lane's.
 
         As one that says that a signal has come, or of an executor that has been replaced.
         """
-        if self._flights.get(future) is None:
+        unit = self._futures.get(future)
+        if unit is None:
             return False
         error = None if future.cancelled() else future.exception()
-        if future.cancelled():
-            self._aftermath.cancelled(self._leave(future))
-        elif error is None:
-            self._returned(future)
-        elif not isinstance(error, BrokenExecutor):
-            self._call_failed(future, error)
-        elif self._aftermath.killed:
-            self._aftermath.give_up(self._leave(future))
-        else:
+        if isinstance(error, BrokenExecutor) and not self._scheduler.killed:
             self._recover(error)
+            return True
+        if error is not None and not isinstance(error, BrokenExecutor):
+            self._look()  # what its worker has published is not lost
+        del self._futures[future]
+        if future.cancelled():
+            self._cancelled(unit)
+        elif error is None:
+            self._returned(unit, future.result())
+        elif isinstance(error, BrokenExecutor):
+            self._scheduler.losses.lost([unit], None)
+        elif isinstance(error, WorkerCrashedError):
+            self._recovery.crashed(unit, error.pid, error.exitcode)
+        else:
+            self._recovery.call_failed(unit, error)
         return True
 
-    def _call_failed(self, future: Future[Any], error: BaseException) -> None:
-        """An envelope has no result, and the executor works on."""
-        self._look()  # what its worker has published is not lost
-        nodes = self._flights.land(future)
-        if isinstance(error, WorkerCrashedError):
-            self._aftermath.crashed(nodes, error.pid, error.exitcode)
-        else:
-            self._aftermath.call_failed(nodes, error)
-        for node in nodes:
-            self._deadlines.forget(node)
+    def _cancelled(self, unit: Unit) -> None:
+        text = "The executor cancelled the node; it may have been shut down from outside."
+        errors = {node: self._recovery.noted(node, NodeError(text)) for node in unit.left}
+        self._scheduler.losses.cancelled(unit, errors, time.monotonic())
 
-    def _leave(self, future: Future[Any]) -> list[int]:
-        """An envelope is over, and its worker lives; return what has no outcome."""
-        nodes = self._flights.land(future)
-        for node in nodes:
-            self._recovery.landed(node)
-            self._deadlines.forget(node)
-        return nodes
-
-    def _returned(self, future: Future[Any]) -> None:
-        result = future.result()
+    def _returned(self, unit: Unit, result: Any) -> None:
         if not isinstance(result, self._transport.result_type):
-            first, *others = self._leave(future)
-            self._aftermath.take_back(others)
-            self._aftermath.raised(first, breaches.wrong_result(*self._names(first), result))
+            node = next(iter(unit.left))
+            error = self._recovery.noted(
+                node, breaches.wrong_result(*self._recovery.names(node), result)
+            )
+            self._scheduler.losses.call_failed(unit, node, error, time.monotonic(), started=True)
             return
-        outcomes = self._transport.settle(result, self._flights.settle)
-        left = self._leave(future)
-        self._aftermath.take_back(left, started=False)  # first, for these may need what has failed
+        outcomes = self._transport.settle(result, self._scheduler.claim)
+        if not unit.left:
+            self._durations.note_unit(unit.nodes)
+        self._recovery.worked()
+        self._scheduler.returned(unit)  # first, for what is left may need what has failed
         for outcome in outcomes:
             self._settle(outcome)
 
     def _look(self, interval: float = 0.0) -> bool:
-        """Handle outcomes published ahead of their envelopes; return whether there were any."""
+        """Handle outcomes published ahead of their units; return whether there were any."""
         results = self._transport.poll(interval)
         for result in results:
-            for outcome in self._transport.settle(result, self._flights.settle):
+            for outcome in self._transport.settle(result, self._scheduler.claim):
                 self._settle(outcome)
         return bool(results)
 
     def _settle(self, outcome: Outcome) -> None:
         node = outcome.node
         self._pool.has_worked = True
-        self._recovery.landed(node)
-        self._deadlines.forget(node)
+        self._recovery.worked()
         if not outcome.ran:
-            self._aftermath.unstarted.append(node)
+            self._scheduler.unstarted(node)
             return
-        self._ledger.meter.add(outcome)
-        self._batches.measured(node, outcome.seconds)
-        starved = self._recovery.ran_alone(node)
+        self._work.meter.add(outcome)
+        self._durations.note(node, outcome.seconds)
         if isinstance(outcome.failure, BaseException):
-            self._aftermath.raised(node, outcome.failure, outcome.pid)
+            error = self._recovery.noted(node, outcome.failure, outcome.pid)
+            self._scheduler.failed(node, error, time.monotonic())
             return
-        self._ledger.completed(outcome)
-        if starved:
-            self._limit = self._recovery.fewer(self._limit, self._nodes[node].name)
+        attempt = self._scheduler.table[node].attempt
+        self._report.completed(outcome, attempt, self._work.meter.timeline)
+        handed = self._work.stretches.handed[node]
+        unstored = any(name not in outcome.outputs for name in handed) if handed else False
+        self._scheduler.completed(node, unstored=unstored)
 
     def _recover(self, error: BrokenExecutor) -> None:
         """A pool broke, and all that was in flight with it."""
         executor = self._pool.executor
-        for future in self._recovery.drain(self._flights.futures(), error):
+        for future in self._recovery.drain(list(self._futures), error):
             self.land(future)
         self._look()
-        self._aftermath.recover(executor, self._flights.clear())
+        self._futures.clear()
+        self._recovery.pool_broken(executor)
 
-    def stop(self) -> None:
-        """Start nothing more, whatever becomes of the run."""
-        self._transport.stop()
-        self._aftermath.cancel_queued()
-
-    def kill(self) -> None:
-        """End the workers, whatever they do."""
-        self._pool.kill()
+    def _lost(self, loss: Loss) -> None:
+        """An executor has lost nodes, or the death of the worker that was at one."""
+        if loss.dead is None or self._pool.backend.capabilities.restarts:
+            self._futures.clear()
+        else:
+            unit = self._scheduler.table[loss.nodes[0]].unit
+            self._futures = {f: u for f, u in self._futures.items() if u is not unit}
+        self._recovery.lost(loss)

@@ -12,6 +12,8 @@ from motorpool._pipeline.retry import Retry
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from motorpool._engine.state import TaskState
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
@@ -39,8 +41,8 @@ class Policy:
         return [self.timeout if each is None else float(each) for each in own]
 
 
-class Attempts:
-    """Counts the tries of each node, and keeps those that pause before the next one.
+class Retries:
+    """Says whether a failed task is tried again, and keeps those that pause before that.
 
     Args:
         nodes: The nodes.
@@ -48,39 +50,24 @@ class Attempts:
     """
 
     def __init__(self, nodes: Sequence[Any], policy: Policy) -> None:
-        self._policy = policy
+        self._goes_on = policy.on_failure == "continue"
         self._retries = policy.retries_of(nodes)
-        self._counts = [0] * len(nodes)
         self._pausing: list[tuple[float, int]] = []
 
-    def __getitem__(self, node: int) -> int:
-        """Which try of a node it is, from 1."""
-        return self._counts[node]
-
-    def begin(self, node: int) -> int:
-        """Count a try, and return its number."""
-        self._counts[node] += 1
-        return self._counts[node]
-
-    def may_stop(self, node: int) -> bool:
+    def may_stop(self, task: TaskState) -> bool:
         """Whether a failure of the present try stops the run, as far as is known."""
-        if self._policy.on_failure == "continue":
+        if self._goes_on:
             return False
-        retry = self._retries[node]
-        return self._counts[node] > retry.count or retry.on is not BaseException
+        retry = self._retries[task.index]
+        return task.attempt > retry.count or retry.on is not BaseException
 
-    def uncharge(self, node: int) -> None:
-        """Take a try back that was lost through no fault of the node."""
-        self._counts[node] -= 1
-
-    def pause_after(self, node: int, error: BaseException) -> float | None:
-        """Seconds to wait before a failed node is tried again; None if it is not."""
-        retry = self._retries[node]
-        count = self._counts[node]
+    def pause_after(self, task: TaskState, error: BaseException) -> float | None:
+        """Seconds to wait before a failed task is tried again; None if it is not."""
+        retry, count = self._retries[task.index], task.attempt
         return retry.pause(count) if count <= retry.count and retry.wants(error) else None
 
     def park(self, node: int, until: float) -> None:
-        """Keep a node until its pause is over (seconds, of the clock that `due` uses)."""
+        """Keep a task until its pause is over (seconds, of the clock that `due` uses)."""
         heapq.heappush(self._pausing, (until, node))
 
     @property
@@ -89,14 +76,14 @@ class Attempts:
         return self._pausing[0][0] if self._pausing else None
 
     def due(self, now: float) -> list[int]:
-        """Take out the nodes whose pause is over."""
+        """Take out the tasks whose pause is over."""
         found = []
         while self._pausing and self._pausing[0][0] <= now:
             found.append(heapq.heappop(self._pausing)[1])
         return found
 
     def drop(self) -> list[int]:
-        """Take out all nodes that pause."""
+        """Take out all tasks that pause."""
         found = [node for _, node in self._pausing]
         self._pausing.clear()
         return sorted(found)

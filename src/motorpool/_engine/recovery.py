@@ -1,159 +1,157 @@
-"""After a crash: which node did it, which are innocent, and which have to be tried alone.
+"""Finds out what became of workers that are lost, and gets new ones.
 
-Where an executor fails exactly the task whose worker died, there is nothing to find out. A pool
-with shared queues fails everything that was in flight, and takes its other workers down. Then the
-status table says who had started and not finished, and the exit codes, where the pool keeps them,
-whose worker died by itself: those are the culprits. Where there are no codes, all who had started
-are suspects, and are run again one by one, with nothing beside them: the pool that breaks again
-breaks for the node that is in it.
+What follows for the tasks is decided in `losses`.
 """
 
 from __future__ import annotations
 
-import logging
-import signal
-from collections import deque
+import time
 from concurrent.futures import wait
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from motorpool._engine.crash_errors import crash_error, memory_error, timeout_error
+from motorpool._engine.crash_errors import crash_error, end_of, memory_error, noted, timeout_error
+from motorpool._engine.lanes import Blame, Death
+from motorpool._engine.losses import ended_by_itself
 from motorpool._engine.memory import MemoryWatch
+from motorpool._system.activity import ends
+from motorpool._system.exceptions import add_note
 from motorpool.errors import BackendError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Sequence
     from concurrent.futures import BrokenExecutor, Executor, Future
+    from typing import Any
 
-    from motorpool._engine.deadlines import Deadlines
     from motorpool._engine.pool import Pool
+    from motorpool._engine.scheduler import Scheduler
+    from motorpool._engine.state import Unit
     from motorpool._engine.transport import Transport
+    from motorpool._engine.watchdog import Loss
     from motorpool._protocol.status import Started
     from motorpool.errors import NodeError
 
-_logger = logging.getLogger("motorpool")
-# How a worker ends that its pool takes down because another has died; or how it ended is unknown.
-_WITH_ITS_POOL = frozenset({None, -int(signal.SIGTERM)})
 # A broken executor fails its futures at once; one that does not in this time (s) never will.
 _DRAIN_TIME = 5.0
 # A pool that breaks so often without a single outcome in between is not worth another try.
 _MOST_RESTARTS = 3
 
 
-def ended_by_itself(exitcode: int | None) -> bool:
-    """Whether a worker is known to have ended, and not because its pool took it down."""
-    return exitcode not in _WITH_ITS_POOL
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Death:
-    """How a worker died in a node.
-
-    Attributes:
-        pid: Its process id, if known.
-        exitcode: Its exit code, negative for a signal, if known.
-        alone: Whether the node had nothing beside it.
-        limit: The node's timeout, if that is why its worker was ended.
-        starved: Whether the kernel did it, for want of memory.
-        cause: What the executor has said of it, if that is more.
-    """
-
-    pid: int | None
-    exitcode: int | None
-    alone: bool
-    cause: BaseException | None = None
-    limit: float | None
-    starved: bool
-
-
-@dataclass(slots=True)
-class Verdict:
-    """Who broke a pool.
-
-    Attributes:
-        guilty: Nodes that did it, each with its worker's process id and exit code if known.
-        innocent: Nodes that were lost with it and go back to the scheduler.
-        suspects: Nodes that will be tried alone.
-        alone: Whether the guilty one had nothing beside it.
-        starved: Whether the kernel killed one of the suspects' workers for want of memory.
-    """
-
-    guilty: list[tuple[int, int | None, int | None]] = field(default_factory=list)
-    innocent: list[int] = field(default_factory=list)
-    suspects: list[int] = field(default_factory=list)
-    alone: bool = False
-    starved: bool = False
-
-
 class Recovery:
-    """Finds culprits, and gets a new executor.
+    """Finds out how the workers of a lane have ended, and gets a new executor.
 
     Args:
+        number: The lane.
         pool: Where the executor comes from.
         transport: Knows what workers have started.
+        scheduler: Knows what is under way.
+        nodes: The nodes of the run.
 
     Attributes:
         memory: Knows whom the kernel has killed for want of memory.
     """
 
-    def __init__(self, pool: Pool, transport: Transport) -> None:
-        self._pool = pool
-        self._transport = transport
-        self._suspects: deque[int] = deque()
-        self._on_trial: int | None = None
+    def __init__(
+        self, number: int, pool: Pool, transport: Transport, scheduler: Scheduler,
+        nodes: Sequence[Any],
+    ) -> None:  # fmt: skip
+        self._number, self._pool, self._transport = number, pool, transport
+        self._scheduler, self._nodes = scheduler, nodes
         self._restarts = 0
-        self._tried_again: set[int] = set()
-        self._starved: set[int] = set()  # nodes that ran out of memory beside others
-        self.memory = MemoryWatch()
         self._reason = ""
+        self.memory = MemoryWatch()
 
-    @property
-    def on_trial(self) -> bool:
-        """Whether suspects are being tried, so that nothing may run beside them."""
-        return bool(self._suspects) or self._on_trial is not None
+    def worked(self) -> None:
+        """There was an outcome, so the executor works."""
+        self._restarts = 0
 
-    def next_suspect(self) -> int | None:
-        """The next node to try alone, if there is one."""
-        if not self._suspects:
-            return None
-        self._on_trial = self._suspects.popleft()
-        return self._on_trial
+    def names(self, node: int) -> tuple[str, str]:
+        """Names of the backend and of a node."""
+        return self._pool.backend.name, self._nodes[node].name
 
-    def drop_suspects(self) -> list[int]:
-        """Give up trying; return those that were still to be tried."""
-        dropped = list(self._suspects)
-        self._suspects.clear()
-        return dropped
+    def noted(self, node: int, error: BaseException, pid: int | None = None) -> BaseException:
+        """An exception, with the node, the backend and the worker in a note."""
+        backend, name = self.names(node)
+        return noted(error, name, backend, pid)
 
-    def end_trial(self, nodes: Sequence[int]) -> bool:
-        """End the trial of a suspect if it is among these nodes; whether it is."""
-        if self._on_trial is None or self._on_trial not in nodes:
-            return False
-        self._on_trial = None
-        return True
+    def unsent(self, unit: Unit, node: int, error: BaseException) -> None:
+        """One of the tasks of a unit fails, before any of them has started."""
+        self._scheduler.losses.unsent(unit, node, self.noted(node, error), time.monotonic())
 
-    def fewer(self, limit: int, name: str) -> int:
-        """A node had memory enough when it was alone, so there were too many at a time.
+    def call_failed(self, unit: Unit, error: BaseException) -> None:
+        """The call that runs a unit has failed, with an exception that is the executor's.
+
+        That is how a pool says that the worker died, or that it could not even begin.
+        """
+        started = self._transport.started(unit.left)
+        at = next(iter(started), None)
+        if at is not None:
+            pid = started[at].pid
+            if self._scheduler.table[at].timed_out or ends(pid):
+                self.crashed(unit, pid, self._pool.exitcode_of_dead(pid, error), error)
+                return
+        self.worked()
+        blamed = next(iter(unit.left)) if at is None else at
+        self._scheduler.losses.call_failed(
+            unit, blamed, self.noted(blamed, error), time.monotonic(), started=at is not None
+        )
+
+    def crashed(
+        self, unit: Unit, pid: int | None, exitcode: int | None,
+        cause: BaseException | None = None,
+    ) -> None:  # fmt: skip
+        """The worker of a unit has died.
 
         Args:
-            limit: How many may be in flight.
-            name: The node.
-
-        Returns:
-            How many from here on.
+            unit: What it had.
+            pid: The worker, if known.
+            exitcode: How it ended, negative for a signal, if known.
+            cause: What the executor has said of it, if that is more.
         """
-        fewer = max(1, min(limit, self._pool.max_workers) - 1)
-        _logger.warning(
-            "The node %r had enough memory when it ran alone. From here on, at most %d run at a "
-            "time; fewer workers would save what is run twice.", name, fewer,
-        )  # fmt: skip
-        return fewer
+        losses = self._scheduler.losses
+        culprit = losses.culprit(unit, self._at(unit), pid)
+        if self._scheduler.killed:
+            losses.lost([unit], pid)
+        elif culprit is None:
+            self.count_restart()
+            losses.lost([unit], pid)
+        else:
+            self.worked()
+            death = self._death(culprit, pid, exitcode, alone=unit.alone, cause=cause)
+            started = [node for node in unit.left if self._transport.may_have_started(node)]
+            losses.worker_died(unit, death, started, time.monotonic())
 
-    def landed(self, node: int) -> None:
-        """Note that a node is back from the workers: the executor works, and its trial is over."""
-        self._restarts = 0
-        if node == self._on_trial:
-            self._on_trial = None
+    def pool_broken(self, broken: Executor) -> None:
+        """An executor has broken, and all that was under way with it.
+
+        Raises:
+            BackendError: If it breaks again and again, or is not ours to replace.
+        """
+        if not self._scheduler.stopping:
+            blame = self._blame(broken)
+        else:  # nothing is run again
+            blame = Blame()
+            if self._pool.backend.capabilities.restarts:
+                self._replace(broken, ())
+        self._scheduler.losses.pool_broken(self._number, blame, time.monotonic())
+
+    def lost(self, loss: Loss) -> None:
+        """An executor has lost what is under way, or the death of a worker at a node."""
+        backend, losses, first = self._pool.backend, self._scheduler.losses, loss.nodes[0]
+        if loss.dead is None:
+            self._pool.distrust()
+            breaches = {n: loss.breach(backend.name, self._nodes[n].name) for n in loss.nodes}
+            errors = {node: self.noted(node, error) for node, error in breaches.items()}
+            losses.calls_lost(self._number, errors, time.monotonic())
+            return
+        code = self._pool.exitcode_of_dead(loss.dead.pid)
+        unit = self._scheduler.table[first].unit
+        assert unit is not None  # noqa: S101, it is under way
+        others = [u for u in self._scheduler.lanes[self._number].units.values() if u is not unit]
+        self._pool.distrust()
+        if backend.capabilities.restarts:
+            losses.lost(others, loss.dead.pid)
+        breach = loss.breach(backend.name, self._nodes[first].name)
+        self.crashed(unit, loss.dead.pid, code, breach)
 
     def drain(self, futures: list[Future[Any]], error: BrokenExecutor) -> list[Future[Any]]:
         """Wait for the futures of a broken executor; return those that succeeded before."""
@@ -161,53 +159,101 @@ class Recovery:
         finished = wait(futures, timeout=_DRAIN_TIME).done
         return [f for f in finished if not f.cancelled() and f.exception() is None]
 
-    def error(self, node: str, death: Death) -> NodeError:
-        """The error of a node whose worker died, or had to."""
-        error = self._error(node, death)
-        error.__cause__ = death.cause
-        return error
+    def _at(self, unit: Unit) -> int | None:
+        """The task of a unit that its worker was at when it died."""
+        left = list(unit.left)
+        if not self._transport.tracks_starts:  # then each travels alone
+            return left[0] if left else None
+        for stamp in (self._transport.running, self._transport.finished):
+            started = [node for node in left if stamp(node) is not None]
+            if started:
+                return started[-1]
+        return None
 
-    def _error(self, node: str, death: Death) -> NodeError:
-        backend, pid = self._pool.backend.name, death.pid
-        if death.limit is not None:
-            return timeout_error(node=node, backend=backend, pid=pid, limit=death.limit)
-        if death.starved:
-            return memory_error(
-                node=node, backend=backend, pid=pid, exitcode=death.exitcode, alone=death.alone,
-                figures=self.memory.figures(pid),
-            )  # fmt: skip
-        return crash_error(
-            node=node, backend=backend, pid=pid, exitcode=death.exitcode,
-            last_words=self._transport.last_words(pid),
-        )  # fmt: skip
+    def _death(
+        self, node: int, pid: int | None, exitcode: int | None, *, alone: bool,
+        cause: BaseException | None = None,
+    ) -> Death:  # fmt: skip
+        """A worker's death in a task, in words.
 
-    def try_alone(self, node: int, name: str) -> None:
-        """Memory ran out, maybe for its neighbours: run the node again with nothing beside it."""
-        _logger.warning(
-            "The kernel ended the worker of the node %r for want of memory. It is run again, "
-            "with nothing beside it.", name,
-        )  # fmt: skip
-        self._starved.add(node)
-        self._suspects.append(node)
+        Args:
+            node: The task.
+            pid: The worker, if known.
+            exitcode: How it ended, negative for a signal, if known.
+            alone: Whether the task had nothing beside it.
+            cause: What the executor has said of it, if that is more.
+        """
+        deadlines = self._scheduler.lanes[self._number].deadlines
+        limit = deadlines.limits[node] if self._scheduler.table[node].timed_out else None
+        starved = limit is None and self.memory.take_kill(exitcode)
+        error: NodeError
+        about: dict[str, Any] = {
+            "node": self._nodes[node].name, "backend": self._pool.backend.name, "pid": pid,
+        }  # fmt: skip
+        if limit is not None:
+            error = timeout_error(limit=limit, **about)
+        elif starved:
+            figures = self.memory.figures(pid)
+            error = memory_error(exitcode=exitcode, alone=alone, figures=figures, **about)
+        else:
+            words = self._transport.last_words(pid)
+            error = crash_error(exitcode=exitcode, last_words=words, **about)
+        error.__cause__ = cause
+        return Death(node=node, pid=pid, error=error, starved=starved)
 
-    def ran_alone(self, node: int) -> bool:
-        """Whether a node that has landed had been run alone, for want of memory."""
-        if node not in self._starved:
-            return False
-        self._starved.discard(node)
-        return True
-
-    def replace(self, broken: Executor) -> set[int]:
-        """Drop the executor, so that the next node gets a new one.
-
-        Returns:
-            Process ids of workers that had to be killed for it.
+    def _blame(self, broken: Executor) -> Blame:
+        """Replace an executor that has broken, and find out for whom it has.
 
         Raises:
             BackendError: If it breaks again and again, or is not ours to replace.
         """
-        self.count_restart()
-        return self._pool.replace(broken)
+        lost = self._scheduler.lanes[self._number].nodes()
+        stamps = self._stamps(lost)
+        killed = self._replace(broken, lost)  # and with it, wait until all workers are reaped
+        codes = {
+            node: None if stamp.pid in killed else self._pool.exitcode(stamp.pid, broken)
+            for node, stamp in stamps.items()
+        }
+        alone = any(unit.alone for unit in self._scheduler.lanes[self._number].units.values())
+        guilty, suspects = self._scheduler.losses.accuse(
+            self._number, codes, tracked=self._transport.tracks_starts
+        )
+        if guilty:
+            self._restarts = 0  # a task is charged, so this does not go on for ever
+        starved = bool(suspects) and self.memory.take_kill(None)
+        if suspects:
+            self.memory.forget()
+        deaths = [
+            self._death(
+                n, stamps[n].pid if n in stamps else None, codes.get(n), alone=alone
+            )
+            for n in guilty
+        ]  # fmt: skip
+        return Blame(deaths=deaths, suspects=suspects, starved=starved)
+
+    def _stamps(self, lost: Iterable[int]) -> dict[int, Started]:
+        """The tasks that workers were at.
+
+        If they were at none: those that had finished, for one may have cut its worker off from us.
+        """
+        for stamp in (self._transport.running, self._transport.finished):
+            stamps = {node: stamp(node) for node in lost}
+            if any(stamps.values()):
+                return {node: found for node, found in stamps.items() if found is not None}
+        return {}
+
+    def _replace(self, broken: Executor, lost: Sequence[int]) -> set[int]:
+        """Drop the executor, so that the next unit gets a new one.
+
+        Returns:
+            Process ids of workers that had to be killed for it.
+        """
+        try:
+            self.count_restart()
+            return self._pool.replace(broken)
+        except BackendError as error:  # it is not ours, or breaks again and again
+            self._name_running(lost, error)
+            raise
 
     def count_restart(self) -> None:
         """Note that workers had to be replaced.
@@ -224,64 +270,16 @@ class Recovery:
                 backend=self._pool.backend.name,
             )
 
-    def investigate(self, broken: Executor, lost: list[int], deadlines: Deadlines) -> Verdict:
-        """Say who did it, and replace the executor.
-
-        Args:
-            broken: The executor.
-            lost: What was in flight, and has no outcome.
-            deadlines: Knows whose worker we have killed ourselves.
-        """
-        running = {node: self._transport.running(node) for node in lost}
-        stamps = running if any(running.values()) else self._unreported(lost)
-        pids = {node: stamp.pid for node, stamp in stamps.items() if stamp is not None}
-        killed = self.replace(broken)  # and with it, wait until all of its workers are reaped
-        codes = {
-            pid: None if pid in killed else self._pool.exitcode(pid, broken)
-            for pid in pids.values()
-        }
-        alone = self._on_trial is not None and self._on_trial in lost
-        guilty = [node for node in lost if deadlines.has_expired(node)]
-        suspects: list[int] = []
-        if not guilty:
-            guilty, suspects = self._accused(lost, {n: codes[pid] for n, pid in pids.items()})
-        self._on_trial = None
-        starved = bool(suspects) and self.memory.take_kill(None)
-        if suspects:
-            self._suspects.extend(suspects)
-            self._starved.update(suspects if starved else ())
-            self.memory.forget()
-        if guilty:
-            self._restarts = 0  # a node is charged, so this does not go on for ever
-        known = {*guilty, *suspects}
-        return Verdict(
-            guilty=[(n, pids.get(n), codes.get(pids.get(n, -1))) for n in guilty],
-            innocent=[n for n in lost if n not in known],
-            suspects=suspects,
-            alone=alone,
-            starved=starved,
-        )
-
-    def _unreported(self, lost: list[int]) -> dict[int, Started | None]:
-        """No worker was at a node: one that had finished may have cut its worker off from us."""
-        return {node: self._transport.finished(node) for node in lost}
-
-    def _accused(
-        self, lost: list[int], codes: Mapping[int, int | None]
-    ) -> tuple[list[int], list[int]]:
-        """The guilty, or else the suspects, among what was lost.
-
-        Args:
-            lost: What was in flight, and has no outcome.
-            codes: Of the nodes that had started: how their workers ended, if known.
-        """
-        if self._on_trial is not None and self._on_trial in lost:
-            # One before it may have run again to give it input, and have broken the pool instead.
-            node = max(codes, default=self._on_trial)
-            if codes.get(node) in _WITH_ITS_POOL - {None} and node not in self._tried_again:
-                self._tried_again.add(node)  # a worker beside it may have died, which had no node
-                return [], [node]
-            return [node], []
-        candidates = list(codes) if self._transport.tracks_starts else list(lost)
-        guilty = [node for node in candidates if ended_by_itself(codes.get(node))]
-        return (guilty, []) if guilty else ([], candidates)
+    def _name_running(self, lost: Sequence[int], error: BackendError) -> None:
+        """Note what an executor ran when it broke, or only who broke it, if that is known."""
+        stamps = {node: self._transport.running(node) for node in lost}
+        running = {self._nodes[n].name: s.pid for n, s in stamps.items() if s is not None}
+        codes = {name: self._pool.exitcode(pid) for name, pid in running.items()}
+        died = {name: code for name, code in codes.items() if ended_by_itself(code)}
+        if died:
+            ends = [f"the worker that ran {n!r} died: {end_of(code)}" for n, code in died.items()]
+            add_note(error, f"It broke when {'; and '.join(ends)}")
+        elif running:
+            add_note(error, f"When it broke, it ran {', '.join(map(repr, running))}.")
+        known = list(died or running)
+        error.node = known[0] if len(known) == 1 else None

@@ -1,282 +1,294 @@
-"""Decides what may run next. A pure state machine: no processes, no clock, no I/O.
+"""Decides what runs next, and what follows when something has run or failed.
 
-    WAITING --all parents done--> READY --pop--> RUNNING --done--> DONE
-       |                            ^               |               |
-       |                            +---requeue-----+--fail--> FAILED
-       |                            +---undo: its output is lost----+
-       +---skip: a parent failed, or the run stops---> SKIPPED
+A pure state machine: no process, no clock, no I/O. What happens is told to it by methods that are
+named for events, here and in `losses`; what is to be done about it is in `actions`, in order, for
+the engine.
 
-Ready nodes leave by rank, see `priority`. What follows a node in its stretch leaves with it.
-Nodes of different lanes go to different workers: each lane has a queue of its own.
+    event                      what becomes of the tasks              actions
+    next_unit                  READY, WAITING, SUSPECTED -> SENT      ResumeWorkers
+    completed                  SENT -> DONE                           Release
+    failed                     SENT -> PAUSED or FAILED               TryFailed, Skipped, Release
+    unstarted                  SENT -> HELD
+    returned                   SENT -> READY, WAITING, SKIPPED        Skipped
+    tick                       PAUSED -> READY, WAITING
+    look_at_clock                                                     KillWorker
+    stop                       all but SENT and what is over          StopWorkers, Skipped, Release
+                               -> SKIPPED
+    losses.*                   SENT -> READY, SUSPECTED, FAILED       WorkerLost, Abandon, RunAlone
+
+Each unit that was sent is disposed of by exactly one of `returned` and the events of `losses`. An
+outcome counts only if `claim` says so: it may be of a try that is over, or have come before.
 """
 
 from __future__ import annotations
 
-import heapq
-from enum import IntEnum
-from typing import TYPE_CHECKING
+import itertools
+from typing import TYPE_CHECKING, Any
 
-from motorpool._engine.stretches import NO_NODE, Stretches
+from motorpool._engine import actions as do
+from motorpool._engine.losses import CUT_OFF, Losses
+from motorpool._engine.policy import Retries
+from motorpool._engine.state import State, Unit
+from motorpool._engine.stretches import NO_NODE
 
 if TYPE_CHECKING:
-    from collections import Counter
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from motorpool._pipeline.graph import Graph
-
-
-class State(IntEnum):
-    """Where a node is in its life.
-
-    RUNNING is all that is not in the scheduler's hands: sent off, in a pause before it is tried
-    again, or a suspect of a crash that waits to be tried alone.
-    """
-
-    WAITING = 0
-    READY = 1
-    RUNNING = 2
-    DONE = 3
-    FAILED = 4
-    SKIPPED = 5
-
-
-_IDLE = {State.READY, State.WAITING}
+    from motorpool._engine.lanes import LaneState
+    from motorpool._engine.lifetimes import Lifetimes
+    from motorpool._engine.policy import Policy
+    from motorpool._engine.stretches import Stretches
+    from motorpool._engine.tasks import TaskTable
+    from motorpool._protocol.status import Started
 
 
 class Scheduler:
-    """Keeps the state of every node of a run.
+    """One run.
 
     Args:
-        graph: The nodes, numbered in a topological order.
-        stretches: Which of them run one after the other in one worker; by default none.
-        order: All nodes, the most urgent first; by default as they are.
-        lanes: For each node its lane, from 0; by default they have one in common. A stretch has
-            nodes of one lane.
+        nodes: The nodes, in a topological order.
+        table: Their tasks.
+        stretches: Which tasks hand values to the next one in the same worker.
+        lifetimes: Who still needs which dataset.
+        policy: What to do when a node fails.
+
+    Attributes:
+        table: The same.
+        lanes: What is under way, by lane; the engine fills it.
+        actions: What is to be done; the engine does it, and clears the list.
+        losses: Takes the events of lost workers.
+        retries: Which tasks are tried again, and when.
+        failures: The error of each node that has failed for good.
+        stopping: Why nothing new is started, once that is so.
+        completed_count: Number of tasks that are done.
     """
 
     def __init__(
-        self, graph: Graph, stretches: Stretches | None = None,
-        order: Sequence[int] | None = None, lanes: Sequence[int] | None = None,
+        self, nodes: Sequence[Any], table: TaskTable, stretches: Stretches, lifetimes: Lifetimes,
+        policy: Policy,
     ) -> None:  # fmt: skip
-        count = len(graph.parents)
-        self._graph = graph
-        self._stretches = stretches or Stretches(count)
-        self._order = range(count) if order is None else order
-        self._rank = [0] * count
-        for rank, node in enumerate(self._order):
-            self._rank[node] = rank
-        self._missing = [len(parents) for parents in graph.parents]
-        self._lane = [0] * count if lanes is None else lanes
-        self._ready: list[list[int]] = [[] for _ in range(max(self._lane, default=0) + 1)]
-        for node in self._order:  # by rank, so each list is a heap
-            if not self._missing[node]:
-                self._ready[self._lane[node]].append(self._rank[node])
-        self.states = [State.WAITING if missing else State.READY for missing in self._missing]
-        self._unfinished = count
+        self.table = table
+        self.lanes: list[LaneState] = []
+        self.actions: list[do.Action] = []
+        self.failures: dict[int, BaseException] = {}
+        self.stopping = ""
+        self.completed_count = 0
+        self._names = [node.name for node in nodes]
+        self._stretches, self._lifetimes, self._policy = stretches, lifetimes, policy
+        self.retries = Retries(nodes, policy)
+        self._numbers = itertools.count(1)
+        self.losses = Losses(self)
 
     @property
-    def unfinished(self) -> int:
-        """Number of nodes that are neither done nor failed nor skipped."""
-        return self._unfinished
+    def counts(self) -> tuple[int, int, int]:
+        """Number of nodes that are through; of these, that have run, and that have failed."""
+        through = len(self._names) - self.table.unfinished
+        return through, self.completed_count, len(self.failures)
 
-    def ready(self, lane: int = 0) -> int:
-        """Number of nodes that are ready, or a few more: some may have been skipped since."""
-        return len(self._ready[lane])
+    @property
+    def killed(self) -> bool:
+        """Whether running tasks were ended with the run."""
+        return bool(self.stopping) and self._policy.on_failure == "kill"
 
-    def pop(self, lane: int = 0, wanted: Callable[[int], bool] | None = None) -> int | None:
-        """Take the next node of a lane to run, or None if none is ready.
+    # What goes out
 
-        Args:
-            lane: Which one.
-            wanted: Whether to take it; if it is not wanted, it stays the next one.
-        """
-        ready = self._ready[lane]
-        while ready:
-            node = self._order[ready[0]]
-            if self.states[node] is State.READY:  # else skipped since
-                if wanted is not None and not wanted(node):
-                    return None
-                heapq.heappop(ready)
-                self.states[node] = State.RUNNING
-                return node
-            heapq.heappop(ready)
-        return None
-
-    def stretch(self, node: int) -> list[int]:
-        """A running node, and what can follow it in the same worker, which runs from here on."""
-        found = [node]
-        node = self._stretches.following[node]
-        while node != NO_NODE and self.states[node] is State.WAITING:
-            self.states[node] = State.RUNNING
-            found.append(node)
-            node = self._stretches.following[node]
-        return found
-
-    def behind(self, wave: Iterable[int], within: Counter[int]) -> list[int]:
-        """Nodes of a lane that wait for nothing but what leaves together with some others of it.
+    def next_unit(self, number: int, now: float) -> Unit | None:
+        """There may be room for a unit: the next one of a lane, or None.
 
         Args:
-            wave: Running nodes that have been added to what leaves since the last call.
-            within: How many of its parents leave, for each node; brought up to date.
+            number: The lane.
+            now: Seconds, of the clock that workers use.
         """
-        found = []
-        for node in wave:
-            for child in self._graph.children[node]:
-                within[child] += 1
-                if (
-                    within[child] == self._missing[child]
-                    and self.states[child] is State.WAITING
-                    and self._lane[child] == self._lane[node]
-                ):
-                    found.append(child)
-        return found
-
-    def start(self, nodes: Iterable[int]) -> None:
-        """Nodes leave together with those that they wait for."""
+        lane = self.lanes[number]
+        if lane.held and not lane.units:
+            self._resume(lane)  # the failure that kept them was lost with its worker
+        if self.stopping or lane.held or len(lane.units) >= lane.limit_now:
+            return None
+        nodes, alone = self.losses.next_suspect(lane), True
+        if not nodes:
+            nodes, alone = lane.maker.make(), False
+        if not nodes:
+            return None
+        unit = Unit(next(self._numbers), number, nodes, alone=alone)
+        self.table.send(unit)
+        lane.units[unit.number] = unit
         for node in nodes:
-            self.states[node] = State.RUNNING
+            lane.deadlines.watch(self.table[node], now)
+        return unit
 
-    def needs(self, nodes: Sequence[int]) -> list[tuple[int, ...]]:
-        """For each of some nodes that leave together, those before it that it waits for."""
-        if len(nodes) == 1:
-            return [()]
-        gone: set[int] = set()
-        found = []
-        for node in nodes:
-            found.append(tuple(p for p in self._graph.parents[node] if p in gone))
-            gone.add(node)
-        return found
+    # What comes back
 
-    def redo(self, node: int) -> list[int]:
-        """A running node, after those that have to run again to give it input.
+    def claim(self, node: int, number: int) -> bool:
+        """Whether an outcome is the one that a unit has not had yet; it is had from now on."""
+        unit = self.table[node].unit
+        if unit is None or unit.number != number or node not in unit.left:
+            return False
+        del unit.left[node]
+        return True
 
-        Returns:
-            Nothing if it has to wait for another one; then it is no longer running.
+    def completed(self, node: int, *, unstored: bool = False) -> None:
+        """A task has run.
+
+        Args:
+            node: Which one.
+            unstored: Whether what the next one reads is nowhere but in their worker.
         """
-        found, todo = {node}, [node]
-        while todo:
-            for parent in self._graph.parents[todo.pop()]:
-                state = self.states[parent]
-                if state not in _IDLE and state is not State.DONE:
-                    self.requeue(node)
-                    return []
-                if state in _IDLE and parent not in found:
-                    found.add(parent)
-                    todo.append(parent)
-        self.start(found)
-        return sorted(found)
+        lane, task = self.landed(node), self.table[node]
+        self.table.done(node)
+        self.completed_count += 1
+        if task.starved:
+            task.starved = False
+            lane.limit = max(1, min(lane.limit, lane.workers) - 1)
+            self.actions.append(do.ReduceConcurrency(lane.number, node, lane.limit))
+        if unstored:
+            task.unstored = True
+        else:
+            self._release(node)
 
-    def requeue(self, node: int) -> None:
-        """Put a running node back among the ready ones, or those that wait."""
-        if self._missing[node]:
-            self.states[node] = State.WAITING
+    def failed(self, node: int, error: BaseException, now: float) -> None:
+        """A try of a task has failed: it is tried again, or fails for good, as the policy says."""
+        lane, task = self.landed(node), self.table[node]
+        task.starved = False
+        pause = None if self.stopping else self.retries.pause_after(task, error)
+        self.actions.append(do.TryFailed(node, task.attempt, error, pause is not None))
+        if pause is not None:
+            self.table.move(node, State.PAUSED)
+            self.retries.park(node, now + pause)
+            self.tick(now)
+            if self.retries.may_stop(task):
+                self._resume(lane)
             return
-        self.states[node] = State.READY
-        heapq.heappush(self._ready[self._lane[node]], self._rank[node])
+        self.failures[node] = error
+        name = self._names[node]
+        self.skip(self.table.fail(node), f"it needs the node {name!r}, which failed")
+        self._release(node)
+        if self._policy.on_failure != "continue":
+            self.stop(f"the node {name!r} failed")
 
-    def undo(self, node: int) -> None:
-        """Take a success back: what the node has made is lost, and it has to run again."""
-        self._unfinished += 1
-        for child in self._graph.children[node]:
-            self._missing[child] += 1
-            if self.states[child] is State.READY:
-                self.states[child] = State.WAITING
-        self.requeue(node)
+    def unstarted(self, node: int) -> None:
+        """A worker has left a task alone, for another has failed that may stop the run."""
+        lane = self.landed(node)
+        if self.stopping:
+            self.take_back(node, started=False)
+        else:
+            self.table.move(node, State.HELD)
+            lane.held.append(node)
 
-    def done(self, node: int) -> None:
-        """Note a success; children with no other parent to wait for become ready."""
-        self._finish(node, State.DONE)
-        for child in self._graph.children[node]:
-            self._missing[child] -= 1
-            if not self._missing[child] and self.states[child] is State.WAITING:
-                self.requeue(child)
+    def returned(self, unit: Unit) -> None:
+        """A unit is over, and its worker has not started what is left of it."""
+        self.requeue(self.close(unit), started=False)
 
-    def fail(self, node: int) -> list[int]:
-        """Note a failure; everything that depends on the node is skipped and returned."""
-        self._finish(node, State.FAILED)
-        return sorted(self._skip_below(node))
+    # The clock
 
-    def skip(self, node: int) -> list[int]:
-        """Note that a running node was given up; return it, and what depends on it."""
-        self._finish(node, State.SKIPPED)
-        return [node, *sorted(self._skip_below(node))]
+    def tick(self, now: float) -> None:
+        """Let tasks whose pause is over run again."""
+        for node in self.retries.due(now):
+            self.table.requeue(node)
 
-    def is_cut_off(self, node: int) -> bool:
-        """Whether a node waits for one that will not run."""
-        lost = {State.FAILED, State.SKIPPED}
-        return any(self.states[parent] in lost for parent in self._graph.parents[node])
-
-    def _skip_below(self, node: int) -> list[int]:
-        skipped, todo = [], [node]
-        while todo:  # what is skipped already has nothing but skipped nodes behind it
-            fresh = self._skip(self._graph.children[todo.pop()])
-            skipped += fresh
-            todo += fresh
-        return skipped
-
-    def stop(self) -> list[int]:
-        """Skip everything that is not running, and return it."""
-        return self._skip(range(len(self.states)))
-
-    def check_alive(self, *, stopping: bool = False) -> None:
-        """Check, with nothing on its way, that there is something to run.
+    def look_at_clock(self, number: int, running: Mapping[int, Started], now: float) -> None:
+        """End the workers of tasks that are past their deadline.
 
         Args:
-            stopping: Whether nothing new is started.
-
-        Raises:
-            RuntimeError: If the rest waits for something that will never come.
+            number: The lane.
+            running: Of the tasks that its `deadlines` watch, those that workers have started.
+            now: Seconds, of the clock that workers use.
         """
-        ready = State.READY in self.states and not stopping
-        if self._unfinished and not ready and State.RUNNING not in self.states:
-            raise RuntimeError(
-                f"{self._unfinished} nodes wait for nodes that will not run; please report this."
-            )
+        for pid in self.lanes[number].deadlines.overdue(running, now):
+            self.actions.append(do.KillWorker(number, pid))
 
-    def nodes_in(self, state: State) -> list[int]:
-        """All nodes in a state, in topological order."""
-        return [i for i, s in enumerate(self.states) if s is state]
+    # The end
 
-    def _skip(self, nodes: Iterable[int]) -> list[int]:
-        skipped = [n for n in nodes if self.states[n] in {State.WAITING, State.READY}]
-        for node in skipped:
-            self._finish(node, State.SKIPPED)
-        return skipped
+    def stop(self, reason: str) -> None:
+        """Skip everything that is not on its way, and say why."""
+        if self.stopping:
+            return
+        self.stopping = reason
+        for lane in self.lanes:
+            self.actions.append(do.StopWorkers(lane.number, self.killed))
+        for node in self.retries.drop():
+            self.skip(self.table.skip(node), f"{reason}, before it was tried again")
+        self.skip(self.table.skip_idle(), reason)
+        for lane in self.lanes:
+            waiting, lane.held = [*lane.held, *lane.suspects], []
+            lane.suspects.clear()
+            for node in waiting:
+                self.skip(self.table.skip(node), reason)
 
-    def _finish(self, node: int, state: State) -> None:
-        self.states[node] = state
-        self._unfinished -= 1
+    # What they have in common
 
+    def landed(self, node: int) -> LaneState:
+        """A task is under way no more."""
+        lane = self.lanes[self.table.lanes[node]]
+        lane.deadlines.forget(node)
+        if lane.on_trial == node:
+            lane.on_trial = None
+        return lane
 
-class Lifetimes:
-    """Counts who still needs each dataset.
+    def close(self, unit: Unit) -> list[int]:
+        """A unit is over; return its tasks without an outcome, for the caller to dispose of."""
+        self.lanes[unit.lane].units.pop(unit.number)
+        left = list(unit.left)
+        unit.left.clear()
+        for node in left:
+            self.landed(node)
+        return left
 
-    Args:
-        inputs: For each node, the names of the datasets that it reads.
-        outputs: For each node, the names of the datasets that it writes.
-        kept: Names that are never released: the pipeline's own inputs and outputs.
-    """
+    def requeue(self, nodes: Iterable[int], *, started: bool) -> list[int]:
+        """Let tasks run again at no charge; return those before them that have to, as well."""
+        return [u for node in nodes for u in self.take_back(node, started=started)]
 
-    def __init__(
-        self,
-        inputs: Sequence[Sequence[str]],
-        outputs: Sequence[Sequence[str]],
-        kept: Iterable[str],
-    ) -> None:
-        self._kept = frozenset(kept)
-        self._readers: dict[str, int] = {}
-        for names in inputs:
-            for name in names:
-                self._readers[name] = self._readers.get(name, 0) + 1
-        self._inputs, self._outputs = inputs, outputs
+    def take_back(self, node: int, *, started: bool) -> list[int]:
+        """A try was lost through no fault of the task; if the run is stopping, that is its end."""
+        if started:
+            self.abandon(node)
+        self.table[node].attempt -= 1
+        if self.stopping:
+            self.skip(self.table.skip(node), self.stopping)
+            return []
+        undone = self.undo_before(node)
+        if self.table.is_cut_off(node):  # since it left with the one before it
+            self.skip(self.table.skip(node), CUT_OFF)
+        else:
+            self.table.requeue(node)
+        return undone
 
-    def settle(self, node: int) -> list[str]:
-        """Note that a node will not read any more; return the datasets that no node needs now."""
-        free = []
-        for name in self._inputs[node]:
-            self._readers[name] -= 1
-            if not self._readers[name] and name not in self._kept:
-                free.append(name)
-        kept, readers = self._kept, self._readers
-        free += [o for o in self._outputs[node] if o not in kept and not readers.get(o)]
-        return free
+    def undo_before(self, node: int) -> list[int]:
+        """Those before a task whose values were with its worker only have to run again."""
+        undone = list(self._unstored_before(node))
+        for before in reversed(undone):
+            self.table[before].unstored = False
+            self.table[before].attempt -= 1
+            self.table.undo(before)
+            self.completed_count -= 1
+        return undone
+
+    def _unstored_before(self, node: int) -> Iterable[int]:
+        before = self._stretches.before[node]
+        while before != NO_NODE and self.table[before].unstored:
+            yield before
+            before = self._stretches.before[before]
+
+    def abandon(self, node: int) -> None:
+        """Give up what a try has left, and what it was handed by the tasks before."""
+        self.actions.append(do.Abandon(node))
+        for before in self._unstored_before(node):
+            self.actions.append(do.Abandon(before, handed=True))
+
+    def _release(self, node: int) -> None:
+        """Give back what a task has read, and those of its stretch whose values it had."""
+        for settled in [node, *self._unstored_before(node)]:
+            self.table[settled].unstored = False
+            if names := self._lifetimes.settle(settled):
+                self.actions.append(do.Release(names))
+
+    def skip(self, nodes: Iterable[int], reason: str) -> None:
+        """Tasks were skipped."""
+        for node in nodes:
+            self.actions.append(do.Skipped(node, reason))
+            self._release(node)
+
+    def _resume(self, lane: LaneState) -> None:
+        """Let a lane's workers start tasks again, and send again what they have left alone."""
+        held, lane.held = lane.held, []
+        self.actions.append(do.ResumeWorkers(lane.number))
+        self.requeue(held, started=False)

@@ -72,6 +72,11 @@ class Transport(ABC):
         """Which worker has started a node that it has not finished, if starts are tracked."""
         return None
 
+    def started(self, nodes: Iterable[int]) -> dict[int, Started]:
+        """Those of some nodes that workers are at, as far as that is known."""
+        stamps = ((node, self.running(node)) for node in nodes)
+        return {node: stamp for node, stamp in stamps if stamp is not None}
+
     def finished(self, node: int) -> Started | None:  # noqa: ARG002, for subclasses that track starts
         """Which worker has finished a node whose outcome is not here, if starts are tracked."""
         return None

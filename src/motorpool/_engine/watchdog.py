@@ -25,7 +25,7 @@ from motorpool._system.process import descendants
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from motorpool._engine.flights import Flights
+    from motorpool._engine.lanes import LaneState
     from motorpool._engine.pool import Pool
     from motorpool._engine.transport import Transport
     from motorpool._protocol.status import Started
@@ -67,16 +67,16 @@ class Loss(NamedTuple):
 
 
 class Watchdog:
-    """Watches over the envelopes of a lane.
+    """Watches over the units of a lane.
 
     Args:
         pool: Where the workers are.
         transport: Knows what runs.
-        flights: The envelopes.
+        state: What is under way.
     """
 
-    def __init__(self, pool: Pool, transport: Transport, flights: Flights) -> None:
-        self._pool, self._transport, self._flights = pool, transport, flights
+    def __init__(self, pool: Pool, transport: Transport, state: LaneState) -> None:
+        self._pool, self._transport, self._state = pool, transport, state
         self._next = 0.0
         self._seen: list[int] = []
         self._used: tuple[float, float] | None = None
@@ -86,7 +86,7 @@ class Watchdog:
 
     def pause(self) -> float | None:
         """Seconds until there is something to look at; None if nothing is under way."""
-        return _INTERVAL if self._flights else None
+        return _INTERVAL if self._state.units else None
 
     def look(self) -> Loss | None:
         """Return what is lost, if anything is; once."""
@@ -95,7 +95,7 @@ class Watchdog:
             return None
         was_away = now > self._next + _AWAY * _INTERVAL
         self._next = now + _INTERVAL
-        nodes = self._flights.nodes()
+        nodes = self._state.nodes()
         changed = not nodes or nodes != self._seen
         if changed or was_away or not self._transport.knows_running:
             self._seen, self._deaths = nodes, {}

@@ -7,27 +7,35 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from motorpool._engine.ledger import Ledger
+    from motorpool._engine.exchange import Values
     from motorpool._engine.policy import Policy
-    from motorpool._engine.recorder import Reporter
+    from motorpool._engine.recorder import Meter, Reporter
+    from motorpool._engine.scheduler import Scheduler
+    from motorpool._engine.stretches import Stretches
 
 
 class Work(NamedTuple):
     """What all lanes of a run have in common.
 
     Attributes:
-        ledger: What has become of each node.
         nodes: The nodes, in a topological order.
+        scheduler: Decides what becomes of each.
+        stretches: Which nodes hand values to the next one in the same worker.
         expected: Seconds that each took in an earlier run, or None.
         policy: What to do when a node fails.
         report: Calls the observers.
+        meter: Adds up what nodes have taken.
+        values: Holds the data.
         fetch: Brings what nodes read from where another lane has left it; returns a node for
             which that fails, and why. None where there is no other.
     """
 
-    ledger: Ledger
     nodes: Sequence[Any]
+    scheduler: Scheduler
+    stretches: Stretches
     expected: Sequence[float | None]
     policy: Policy
     report: Reporter
+    meter: Meter
+    values: Values
     fetch: Callable[[Sequence[int]], tuple[int, Exception] | None] | None

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from motorpool._datasets.contract import is_ephemeral
-from motorpool._engine.scheduler import Lifetimes
+from motorpool._engine.lifetimes import Lifetimes
 from motorpool._journal.folder import runs_folder
 from motorpool._journal.reader import find_run
 from motorpool._pipeline.graph import Graph, untranscoded

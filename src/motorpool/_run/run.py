@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from motorpool._engine.engine import Engine
-from motorpool._engine.ledger import Ledger
 from motorpool._engine.policy import Policy
 from motorpool._engine.priority import urgency
 from motorpool._engine.recorder import Meter, Reporter
-from motorpool._engine.scheduler import Scheduler, State
+from motorpool._engine.scheduler import Scheduler
+from motorpool._engine.state import State
 from motorpool._engine.stretches import Stretches
+from motorpool._engine.tasks import TaskTable
 from motorpool._engine.work import Work
 from motorpool._journal.writer import RunJournal, new_folder
 from motorpool._run.log_observer import LogObserver
@@ -122,12 +123,14 @@ class Run:
                 backend=self._sites.backend, max_workers=self._sites.max_workers,
             )
         )  # fmt: skip
-        engine = self._engine(transports, emit, cancellation)
+        work = self._work(transports, emit)
+        pools = [site.pool for site in self._sites.all]
+        engine = Engine(list(zip(pools, transports.all, strict=True)), work, cancellation)
         try:
             engine.run()
         finally:
-            summary = self._finish(engine, transports, emit)
-        failure = failure_of(engine.ledger.failures)
+            summary = self._finish(work, emit)
+        failure = failure_of(work.scheduler.failures)
         return failure or RunResult(transports.values.results(prepared.outputs), summary)
 
     def _open_journal(self) -> None:
@@ -156,9 +159,7 @@ class Run:
             journal.flush()
         self._journal = journal
 
-    def _engine(
-        self, transports: Transports, emit: Dispatcher, cancellation: Cancellation | None
-    ) -> Engine:
+    def _work(self, transports: Transports, emit: Dispatcher) -> Work:
         prepared, nodes = self._prepared, self._prepared.nodes
         names = [node.name for node in nodes]
         report = Reporter(
@@ -169,18 +170,13 @@ class Run:
             order = list(range(len(nodes)))
         else:
             order = urgency(prepared.graph, nodes, expected)
-        scheduler = Scheduler(prepared.graph, self._stretches, order, self._sites.lanes)
-        ledger = Ledger(
-            nodes=nodes, scheduler=scheduler, stretches=self._stretches,
-            lifetimes=prepared.lifetimes(), policy=self._policy, report=report,
-            values=transports.values, meter=Meter(names, prepared.graph.parents),
+        table = TaskTable(names, prepared.graph, order, self._sites.lanes)
+        scheduler = Scheduler(nodes, table, self._stretches, prepared.lifetimes(), self._policy)
+        return Work(
+            nodes=nodes, scheduler=scheduler, stretches=self._stretches, expected=expected,
+            policy=self._policy, report=report, meter=Meter(names, prepared.graph.parents),
+            values=transports.values, fetch=transports.fetch,
         )  # fmt: skip
-        work = Work(
-            ledger=ledger, nodes=nodes, expected=expected, policy=self._policy, report=report,
-            fetch=transports.fetch,
-        )  # fmt: skip
-        pools = [site.pool for site in self._sites.all]
-        return Engine(list(zip(pools, transports.all, strict=True)), work, cancellation)
 
     def _observers(self) -> Iterable[Observer]:
         if self._prepared.host is not None:
@@ -199,10 +195,10 @@ class Run:
         for observers in register() if register is not None else ():
             yield from observers
 
-    def _finish(self, engine: Engine, transports: Transports, emit: Dispatcher) -> RunSummary:
+    def _finish(self, work: Work, emit: Dispatcher) -> RunSummary:
         """Sum the run up for observers and the caller; done after a failure and Ctrl-C as well."""
-        prepared, scheduler, meter = self._prepared, engine.ledger.scheduler, engine.ledger.meter
-        done, failed = scheduler.nodes_in(State.DONE), scheduler.nodes_in(State.FAILED)
+        prepared, table, meter = self._prepared, work.scheduler.table, work.meter
+        done, failed = table.nodes_in(State.DONE), table.nodes_in(State.FAILED)
         unfinished = sorted(set(range(len(prepared.nodes))) - set(done))
         summary = RunSummary(
             run_id=prepared.run_id, backend=self._sites.backend,
@@ -222,7 +218,7 @@ class Run:
         names = [node.name for node in prepared.nodes]
         self._history.remember(prepared.manifest, names, meter.seconds)
         start = resume_nodes(prepared.nodes, prepared.graph, unfinished, prepared.catalog)
-        transports.values.poll()  # so that the last word is the run's
+        work.values.poll()  # so that the last word is the run's
         emit(RunFinished(run_id=prepared.run_id, summary=summary, resume_from=tuple(start)))
         if unfinished and prepared.host is None:
             suggest_resume(len(done), len(unfinished), start, summary.journal)

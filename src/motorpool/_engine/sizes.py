@@ -1,0 +1,179 @@
+"""How many tasks a unit has: as many short ones as make its journey worth while.
+
+How long a task will take is known from those of the same function that have run. A function of
+which nothing is known starts slowly: its first task travels alone, and each unit that has come
+back lets the next one have eight times as many, until they hold work of 2 ms.
+
+A unit of independent tasks holds a worker's share of those that are ready, so that nobody idles;
+what waits for nothing but tasks of the unit comes along. Longer tasks than four journeys travel
+alone: their journey is hidden by the unit that waits at each worker. (Granularity and its cost:
+arXiv 2602.20561.)
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from motorpool._engine.state import State
+from motorpool._engine.stretches import NO_NODE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from motorpool._engine.stretches import Stretches
+    from motorpool._engine.tasks import TaskTable
+
+# How much work (s) a unit should hold: ten times what a journey costs, and little enough for a
+# failure or an idle worker not to wait for long.
+_TARGET = 0.002
+# What a worker does around a task (s), whatever the task does.
+_AROUND = 20e-6
+# What a journey costs (s): there and back, with what the driver does in between.
+_JOURNEY = 200e-6
+# A task that takes so many journeys travels alone.
+_ALONE = 4
+# A unit may have so many times as many tasks of a function as have come back in one, and no more
+# than this.
+_GROWTH, _MOST = 8, 4096
+# A function that has become faster is believed after a few times; one that is slower, at once.
+_BELIEF = 0.3
+
+READY, WAITING = State.READY, State.WAITING
+
+
+class Durations:
+    """How long tasks take, by function.
+
+    Args:
+        nodes: The nodes.
+        expected: Seconds that each took in an earlier run, or None.
+    """
+
+    def __init__(self, nodes: Sequence[Any], expected: Sequence[float | None]) -> None:
+        numbers: dict[int, int] = {}
+        self._function = [
+            numbers.setdefault(id(getattr(node, "func", node)), len(numbers)) for node in nodes
+        ]
+        known: dict[int, list[float]] = {}
+        for function, seconds in zip(self._function, expected, strict=True):
+            if seconds is not None:
+                known.setdefault(function, []).append(seconds)
+        self._seconds = [median(known[f]) if f in known else None for f in range(len(numbers))]
+        self._cap = [_MOST if f in known else 1 for f in range(len(numbers))]
+        self._weight = [0.0] * len(numbers)
+        for function in range(len(numbers)):
+            self._weigh(function)
+
+    def weight(self, node: int) -> float:
+        """What a task counts in a unit, in seconds."""
+        return self._weight[self._function[node]]
+
+    @property
+    def usual(self) -> float:
+        """What a task counts on average."""
+        return sum(self._weight) / len(self._weight)
+
+    def note(self, node: int, seconds: float) -> None:
+        """A task has run for so long."""
+        function = self._function[node]
+        known = self._seconds[function]
+        if known is not None and seconds < known:
+            seconds = known + _BELIEF * (seconds - known)
+        self._seconds[function] = seconds
+        self._weigh(function)
+
+    def note_unit(self, nodes: Sequence[int]) -> None:
+        """All these tasks have come back from one journey."""
+        for function, count in Counter(map(self._function.__getitem__, nodes)).items():
+            if self._cap[function] < _MOST:
+                cap = max(self._cap[function], _GROWTH * count)
+                self._cap[function] = min(_MOST, cap)
+                self._weigh(function)
+
+    def _weigh(self, function: int) -> None:
+        seconds, cap = self._seconds[function], self._cap[function]
+        least = _TARGET / cap
+        self._weight[function] = _TARGET if seconds is None else max(seconds + _AROUND, least)
+
+
+class UnitMaker:
+    """Chooses the tasks of the next unit of a lane.
+
+    Args:
+        table: All tasks.
+        stretches: Which of them run one after the other in one worker.
+        durations: How long they take.
+        lane: Whose tasks travel.
+        workers: Number of workers.
+        one_by_one: Whether each task travels alone, as where there is no journey.
+
+    Attributes:
+        durations: The same.
+    """
+
+    def __init__(
+        self, table: TaskTable, stretches: Stretches, durations: Durations, lane: int,
+        workers: int, *, one_by_one: bool,
+    ) -> None:  # fmt: skip
+        self._table, self.durations, self._lane = table, durations, lane
+        self._following = stretches.following
+        self._workers, self._one_by_one = workers, one_by_one
+        linked = any(map(len, table.graph.parents))
+        # What is worth splitting off (s); of linked work, who reads a part waits for a journey.
+        self._least = _JOURNEY * (3 if linked else 1)
+        self._target = max(_TARGET, 2 * self._least)
+
+    def make(self) -> list[int]:
+        """The tasks of the next unit, in the order to run them in; none if none is ready."""
+        table, weight = self._table, self.durations.weight
+        ready = table.ready(self._lane)
+        share = min(self._target, ready * self.durations.usual / self._workers)
+        share = 0.0 if self._one_by_one else max(self._least, share)
+        chosen: dict[int, None] = {}
+        cost = 0.0
+        while cost < share or not chosen:
+            node = table.first(self._lane)
+            if node is None or (chosen and cost + weight(node) > 1.5 * share):
+                break
+            table.take(self._lane)
+            cost += self._add(self._stretch(node), chosen)
+            if weight(node) > _ALONE * _JOURNEY or len(chosen) >= _MOST:
+                break
+        if chosen and not self._one_by_one:
+            self._add_closed(chosen, cost)
+        return list(chosen)
+
+    def _stretch(self, node: int) -> list[int]:
+        """A task, and what follows it in the same worker."""
+        found = [node]
+        node = self._following[node]
+        while node != NO_NODE and self._table[node].state is WAITING:
+            found.append(node)
+            node = self._following[node]
+        return found
+
+    def _add(self, nodes: Sequence[int], chosen: dict[int, None]) -> float:
+        """Add tasks to the unit; return what they count."""
+        chosen.update(dict.fromkeys(nodes))
+        return sum(map(self.durations.weight, nodes))
+
+    def _add_closed(self, chosen: dict[int, None], cost: float) -> None:
+        """Add short tasks that wait for nothing but what is in the unit."""
+        table, weight, lanes = self._table, self.durations.weight, self._table.lanes
+        within: dict[int, int] = {}
+        todo = list(chosen)
+        for node in todo:  # it grows meanwhile
+            for child in table.graph.children[node]:
+                within[child] = within.get(child, 0) + 1
+                task = table[child]
+                if (
+                    within[child] == task.missing and task.state is WAITING
+                    and child not in chosen and lanes[child] == self._lane
+                    and weight(child) <= _ALONE * _JOURNEY
+                    and cost + weight(child) <= self._target and len(chosen) < _MOST
+                ):  # fmt: skip
+                    behind = self._stretch(child)
+                    cost += self._add(behind, chosen)
+                    todo += behind
