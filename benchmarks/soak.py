@@ -175,7 +175,7 @@ class Soak:
             log = (place / "log").read_text()
             if process.returncode == 0:
                 break
-            kept = any((place / ".motorpool/runs").glob("[!.]*/journal.jsonl"))
+            kept = any((place / ".motorpool/runs").glob("*.jsonl"))
             arguments = ["--resume"] if kept else []
         else:
             raise RuntimeError(f"it does not come to an end: {log[-300:]}")

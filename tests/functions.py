@@ -309,3 +309,9 @@ def can_lock(x):
 def exit_if_set(variable):
     """End this process, with 1 if a variable is set in it."""
     sys.exit(variable in os.environ)
+
+
+def slow_text(x):
+    """A text, after 0.1 s."""
+    time.sleep(0.1)
+    return str(x)

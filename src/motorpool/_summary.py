@@ -62,7 +62,8 @@ class RunSummary:
         wall_time: Seconds from the first check to the last outcome.
         node_time: Seconds spent in nodes, summed over workers, loading and saving included.
         peak_memory: Bytes; the sum of each process's own peak, so an upper bound.
-        journal: Folder of the run's journal, whose name is what to resume it by; None without.
+        journal: File of the run's journal, whose name without the suffix is what to resume it by;
+            None if there is none.
         call_time: Seconds spent in the nodes' functions, of `node_time`.
         nodes: Each node that has run, in topological order.
     """

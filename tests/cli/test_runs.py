@@ -92,7 +92,7 @@ def test_clean_leaves_what_can_be_resumed(runs, folder):
 
 def test_run_under_way_is_neither_cleaned_nor_taken_for_killed(runs, folder):
     """Its lock is held; one that was killed has none, and no end."""
-    journal = folder / "good" / "journal.jsonl"
+    journal = folder / "good.jsonl"
     lines = journal.read_text().splitlines()
     journal.write_text("\n".join(lines[:-2]) + '\n{"compl')  # as a kill leaves it
     assert [run.outcome for run in list_runs(folder)] == ["killed", "failed"]
@@ -112,5 +112,5 @@ def test_run_under_way_is_neither_cleaned_nor_taken_for_killed(runs, folder):
 
 def test_unreadable_journal_is_listed_as_such(folder):
     """And nothing else is lost."""
-    (folder / "good" / "pipeline.json").write_text("{")
+    (folder / "good.jsonl").write_text("{")
     assert [run.outcome for run in list_runs(folder)] == ["unreadable", "failed"]

@@ -97,10 +97,9 @@ def test_any_name_can_be_shown(shell, form):
 )
 def test_shell_completes_names(shell, tmp_path, words, choices):
     """Of commands, backends, nodes, tags, outputs and runs."""
-    run = tmp_path / ".motorpool" / "runs" / "20-a-run"
-    run.mkdir(parents=True)
-    for name in ("journal.jsonl", "lock", "pipeline.json"):
-        (run / name).write_text("")
+    runs = tmp_path / ".motorpool" / "runs"
+    runs.mkdir(parents=True)
+    (runs / "20-a-run.jsonl").write_text("")
     done = shell(
         "m", COMP_WORDS=" ".join(["m", *words]), COMP_CWORD=str(len(words)),
         _MOTORPOOL_COMPLETE="bash_complete", MOTORPOOL_RUNS=".motorpool/runs",

@@ -113,16 +113,16 @@ def test_second_run_starts_with_the_longest_nodes(tmp_path):
 def test_durations_are_forgotten_when_a_nodes_code_changes(tmp_path):
     """A journal of older code, of other nodes, or one that cannot be read is not used."""
     runs = tmp_path / "runs"
+    runs.mkdir()
     shape = [["n", [], ["o"], "code"], ["m", [], ["p"], "code"]]
     for number, rows in enumerate([shape, [["n", [], ["o"], "older"]], [["else", [], [], "c"]]]):
-        folder = runs / f"2026-0{number + 1}"
-        folder.mkdir(parents=True)
-        (folder / "pipeline.json").write_text(json.dumps(rows))
-        lines = [{"completed": row[0], "seconds": number + 0.5} for row in rows]
-        (folder / "journal.jsonl").write_text("\n".join(map(json.dumps, lines)) + '\n{"half')
-    (runs / "2026-09").mkdir()
+        head = {"journal": 2, "pipeline": rows}
+        lines = [head, *({"completed": row[0], "seconds": number + 0.5} for row in rows)]
+        text = "\n".join(map(json.dumps, lines)) + '\n{"half'
+        (runs / f"2026-0{number + 1}.jsonl").write_text(text)
+    (runs / "2026-09.jsonl").mkdir()
     assert History().expected(shape, ["n", "m"], runs) == [None, None]  # the newest is older code
-    (runs / "2026-02" / "journal.jsonl").unlink()
+    (runs / "2026-02.jsonl").unlink()
     assert History().expected(shape, ["n", "m"], runs) == [0.5, 0.5]
     assert History().expected(shape, ["n"], tmp_path / "nowhere") == [None]
     assert History().expected([], ["n"], None) == [None]

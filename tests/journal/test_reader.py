@@ -17,7 +17,7 @@ def journal(tmp_path):
     journal = RunJournal(tmp_path, "the run", MANIFEST, {"backend": "direct"})
     journal.completed("a", attempt=1, seconds=0.5, kept={"y": "/kept/y"})
     journal.close()
-    return journal.folder
+    return journal.path
 
 
 def test_run_is_read_as_it_was_written(journal, tmp_path):
@@ -31,8 +31,7 @@ def test_run_is_read_as_it_was_written(journal, tmp_path):
 
 def test_line_that_was_cut_ends_the_journal(journal, tmp_path):
     """What stands before it counts."""
-    path = journal / "journal.jsonl"
-    path.write_text(path.read_text() + '{"completed": "b", "atte')
+    journal.write_text(journal.read_text() + '{"completed": "b", "atte')
     assert set(find_run(tmp_path, None, MANIFEST).completed) == {"a"}
 
 
@@ -45,37 +44,32 @@ def test_line_that_was_cut_ends_the_journal(journal, tmp_path):
 )  # fmt: skip
 def test_line_that_is_no_record_ends_the_journal(journal, tmp_path, line):
     """As a disk may leave it: text that JSON takes, and no record of ours."""
-    path = journal / "journal.jsonl"
-    path.write_text(f"{path.read_text()}{line}\n" + '{"completed": "b"}\n')
+    journal.write_text(f"{journal.read_text()}{line}\n" + '{"completed": "b"}\n')
     assert set(find_run(tmp_path, None, MANIFEST).completed) == {"a"}
     assert durations(journal, ["a"]) == {"a": ("1", 0.5)}
 
 
 @pytest.mark.parametrize(
-    ("name", "text"),
+    "text",
     [
-        ("pipeline.json", ""),
-        ("pipeline.json", "{"),
-        ("pipeline.json", "[1, 2]"),
-        ("pipeline.json", '[["a", ["x"]]]'),
-        ("pipeline.json", "null"),
-        ("journal.jsonl", ""),
-        ("journal.jsonl", '{"journal": 99}\n'),
+        "", "{", "null", "[]", '{"journal": 99}', '{"journal": 99, "pipeline": []}',
+        '{"journal": 2}', '{"journal": 2, "pipeline": [1, 2]}',
+        '{"journal": 2, "pipeline": [["a", ["x"]]]}', '{"journal": 2, "pipeline": null}',
     ],
-)
-def test_damaged_run_is_an_error_that_names_the_folder(journal, tmp_path, name, text):
+)  # fmt: skip
+def test_damaged_run_is_an_error_that_names_the_file(journal, tmp_path, text):
     """Where it is asked for; where any run would do, there is none."""
-    (journal / name).write_text(text)
+    journal.write_text(text + "\n")
     with pytest.raises(ResumeError, match="the run"):
         find_run(tmp_path, "the run", MANIFEST)
     with pytest.raises(ResumeError, match="no journal in .* can be read"):
         find_run(tmp_path, None, MANIFEST)
-    assert durations(journal, ["a"]) in ({}, {"a": ("1", 0.5)})
+    assert durations(journal, ["a"]) == {}
 
 
 def test_undecodable_journal_is_an_error(journal, tmp_path):
     """Half a page of zeros and noise, as a file system may leave after a power failure."""
-    (journal / "journal.jsonl").write_bytes(b"\xff\xfe\x00" * 100)
+    journal.write_bytes(b"\xff\xfe\x00" * 100)
     with pytest.raises(ResumeError, match="cannot be read"):
         find_run(tmp_path, "the run", MANIFEST)
 
@@ -109,6 +103,8 @@ def test_missing_or_empty_runs_folder_is_an_error(tmp_path):
 def test_run_that_is_under_way_is_not_resumed(tmp_path):
     """Its lock says so."""
     journal = RunJournal(tmp_path, "alive", MANIFEST, {})
+    journal.begin()
+    journal.flush()
     try:
         with pytest.raises(ResumeError, match="'alive' is still under way"):
             find_run(tmp_path, None, MANIFEST)
@@ -119,9 +115,36 @@ def test_run_that_is_under_way_is_not_resumed(tmp_path):
 def test_run_ids_that_are_no_file_names_are_found(tmp_path):
     """Slashes, dots and empty ones; two of one id are told apart by their folders."""
     for run_id in ("a/b", "..", "", "twice", "twice"):
-        RunJournal(tmp_path, run_id, MANIFEST, {}).close()
+        journal = RunJournal(tmp_path, run_id, MANIFEST, {})
+        journal.begin()
+        journal.close()
     assert len(run_ids(tmp_path)) == 5
     for run_id in ("a/b", "..", "twice"):
         assert find_run(tmp_path, run_id, MANIFEST).head["run_id"] == run_id
     assert find_run(tmp_path, "twice", MANIFEST).run_id == "twice-2"
-    assert json.loads((tmp_path / "twice" / "pipeline.json").read_text()) == MANIFEST
+    assert run_ids(tmp_path)[-2:] == ["twice", "twice-2"]  # as they have begun
+    assert json.loads((tmp_path / "twice.jsonl").read_text())["pipeline"] == MANIFEST
+
+
+def test_short_run_that_is_complete_leaves_nothing(tmp_path):
+    """Others do: what fails, what is left out, what keeps values, and what takes longer."""
+    figures = {"completed": 2, "failed": 0, "skipped": 0, "wall_time": 0.01}
+
+    def run(name, *, kept=None, **changed):
+        journal = RunJournal(tmp_path, name, MANIFEST, {})
+        journal.completed("a", attempt=1, seconds=0.1, kept=kept or {})
+        if name == "long":
+            journal._begin_at = 0.0  # as if 50 ms had gone by
+        journal.flush()
+        journal.finished(**figures | changed)
+        path = journal.path
+        journal.close()
+        assert path == journal.path
+        assert (path is None) == (name == "short")
+
+    run("short")
+    run("failed", failed=1)
+    run("stopped", skipped=1)
+    run("keeps", kept={"y": "/kept/y"})
+    run("long")
+    assert sorted(run_ids(tmp_path)) == ["failed", "keeps", "long", "stopped"]

@@ -126,7 +126,8 @@ class Engine:
     def _pause(self, due: float | None) -> float | None:
         """Seconds until there is something to look at, other than an outcome."""
         waking = None if due is None else max(0.0, due - time.monotonic())
-        pauses = (waking, self._report.progress_due(), *(lane.pause() for lane in self._lanes))
+        dues = (waking, self._report.progress_due(), self._report.journal_due())
+        pauses = (*dues, *(lane.pause() for lane in self._lanes))
         known = [pause for pause in pauses if pause is not None]
         return min(known, default=None)
 

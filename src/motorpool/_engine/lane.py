@@ -106,10 +106,9 @@ class Lane:
         if problem is not None:
             self._recovery.unsent(unit, *problem)
             return
-        if (
-            self._runs_here and self._report.progress_due() is not None
-        ):  # nothing is said meanwhile
-            self._report.progress(self._scheduler.counts, [(nodes[0], time.monotonic())])
+        if self._runs_here:
+            seconds = self._durations.seconds(nodes)
+            self._report.before_blocking(self._scheduler.counts, nodes[0], seconds)
         executor = self._pool.executor
         try:
             future = breaches.submitted(

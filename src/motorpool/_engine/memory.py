@@ -33,7 +33,7 @@ class MemoryWatch:
         self._counted = self._kills = cgroup.oom_kills() or 0
         self._well: set[int] = set()
         self._missing_since: float | None = None
-        self._looked = 0.0
+        self._looked = time.monotonic()  # a run that is over by then need not be looked at
         self._held: dict[int, int] = {}
 
     def look(self, pids: Iterable[int]) -> None:

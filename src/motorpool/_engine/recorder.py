@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from motorpool._engine.timeline import Timeline
+from motorpool._journal.writer import BEGIN_AFTER
 from motorpool._store import payload_size
 from motorpool._system import process
 from motorpool.events import (
@@ -159,6 +160,26 @@ class Reporter:
                 seconds=tuple(None if since is None else now - since for _, since in known),
             )
         )  # fmt: skip
+
+    def before_blocking(
+        self, counts: tuple[int, int, int], node: int, seconds: float | None
+    ) -> None:
+        """Nodes will run in this very thread, in which nothing can be said or written meanwhile.
+
+        Args:
+            counts: As for `progress`.
+            node: The first of them.
+            seconds: How long they will take, if that is known.
+        """
+        if self.progress_due() is not None:
+            self.progress(counts, [(node, time.monotonic())])
+        if self._journal is not None and (seconds is None or seconds > BEGIN_AFTER):
+            self._journal.begin()
+            self._journal.flush()
+
+    def journal_due(self) -> float | None:
+        """Seconds until the journal is begun; None if it is there, or there is none."""
+        return None if self._journal is None else self._journal.pause()
 
     def flush(self) -> None:
         """Hand what is written down to the system."""

@@ -70,6 +70,11 @@ class Durations:
         """What a task counts in a unit, in seconds."""
         return self._weight[self._function[node]]
 
+    def seconds(self, nodes: Sequence[int]) -> float | None:
+        """How long some tasks will take; None if that is not known of one."""
+        known = [self._seconds[self._function[node]] for node in nodes]
+        return None if None in known else sum(filter(None, known))
+
     @property
     def usual(self) -> float:
         """What a task counts on average."""

@@ -44,6 +44,7 @@ class TrackedTransport(Transport):
         self._status = StatusTable(scratch / STATUS, nodes)
         self._logs = LogReader(scratch)
         self._outcomes = SpoolReader(scratch, OUTCOMES)
+        self._last_poll = time.monotonic()
 
     def _read_logs(self) -> None:
         if self._logs is not None:

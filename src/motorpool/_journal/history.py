@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from motorpool._journal.reader import durations
+from motorpool._journal.reader import SUFFIX, durations
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,7 +61,7 @@ class History:
     def _read(folder: Path, code: Mapping[str, str]) -> dict[str, tuple[str, float]]:
         """What the newest journal that knows these nodes says of them."""
         try:
-            runs = sorted(name for name in os.listdir(folder) if not name.startswith("."))  # noqa: PTH208, names will do
+            runs = sorted(name for name in os.listdir(folder) if name.endswith(SUFFIX))  # noqa: PTH208, names will do
         except OSError:
             return {}
         for run in reversed(runs[-_MOST_JOURNALS:]):

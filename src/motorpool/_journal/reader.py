@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +18,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _logger = logging.getLogger("motorpool")
-JOURNAL, PIPELINE, LOCK = "journal.jsonl", "pipeline.json", "lock"
+#: What ends the name of a journal; what stands before it is what to resume the run by.
+SUFFIX = ".jsonl"
+# The time of a run's beginning is among the first so many characters of its journal.
+_BEGINNING = 1000
 #: Version of the format.
-VERSION = 1
+VERSION = 2
 # Fields that are read, and what stands for them where they are not there.
 _FIELDS: dict[str, Any] = {"completed": "", "kept": {}, "seconds": 0.0}
 
@@ -28,7 +33,7 @@ class PastRun:
     """What a run has done.
 
     Attributes:
-        run_id: The run, as its folder is called.
+        run_id: The run, as its file is called.
         manifest: Its pipeline; see `RunJournal`.
         head: What was known of it at its start.
         completed: The nodes that ran, and where their in-memory outputs are kept, by name.
@@ -55,11 +60,14 @@ def find_run(folder: Path | None, wanted: str | None, manifest: list[list[Any]])
     """
     ids = run_ids(folder) if folder is not None else []
     if folder is None or not ids:
-        raise ResumeError(f"There is no run to resume: no journal in {folder}.")
+        raise ResumeError(
+            f"There is no run to resume: no journal in {folder}. Runs that were complete within "
+            "50 ms leave none."
+        )
     if wanted is None:
         run = _latest_like(folder, ids, manifest)
     elif (run_id := _id_of(folder, ids, wanted)) is not None:
-        run = _read(folder / run_id)
+        run = _read(path_of(folder, run_id))
     else:
         text = unknown_names("run", [wanted], ids[-5:])
         raise ResumeError(f"{text} Journals are in {folder}.")
@@ -74,7 +82,7 @@ def _latest_like(folder: Path, ids: list[str], manifest: list[list[Any]]) -> Pas
     latest = None
     for run_id in reversed(ids):
         with contextlib.suppress(ResumeError):
-            run = _read(folder / run_id)
+            run = _read(path_of(folder, run_id))
             if _structure(run.manifest) == _structure(manifest):
                 if latest is not None:
                     _logger.warning(
@@ -88,10 +96,10 @@ def _latest_like(folder: Path, ids: list[str], manifest: list[list[Any]]) -> Pas
 
 
 def _id_of(folder: Path, ids: list[str], wanted: str) -> str | None:
-    """The folder of a run: by its own name, or of the latest run that was given this id."""
+    """The name of a run's file: this one, or that of the latest run that was given this id."""
     for run_id in reversed(ids):
         with contextlib.suppress(ResumeError):
-            if _read(folder / run_id).head.get("run_id") == wanted:
+            if _read(path_of(folder, run_id)).head.get("run_id") == wanted:
                 return run_id
     return wanted if wanted in ids else None
 
@@ -121,21 +129,19 @@ def _structure(manifest: Iterable[list[Any]]) -> list[tuple[str, tuple[Any, ...]
     return sorted((name, (tuple(ins), tuple(outs))) for name, ins, outs, _ in manifest)
 
 
-def _read(folder: Path) -> PastRun:
+def _read(path: Path) -> PastRun:
     try:
-        run = PastRun(folder.name, json.loads((folder / PIPELINE).read_text()), {})
-        text = (folder / JOURNAL).read_text()
-        run.alive = is_alive(folder)
+        text = path.read_text()
+        head = json.loads(text.partition("\n")[0])
+        run = PastRun(path.stem, head["pipeline"], head, alive=is_alive(path))
         _structure(run.manifest)
     except (OSError, ValueError, TypeError, LookupError) as error:
-        raise ResumeError(f"The journal in {folder} cannot be read: {error}") from error
+        raise ResumeError(f"The journal {path} cannot be read: {error}") from error
+    if head.get("journal") != VERSION:
+        raise ResumeError(f"The journal {path} is of another version of Motorpool.")
     for record in records(text):
-        if "journal" in record:
-            run.head = record
-        elif "completed" in record:
+        if "completed" in record:
             run.completed[record["completed"]] = record.get("kept", {})
-    if run.head.get("journal") != VERSION:
-        raise ResumeError(f"The journal in {folder} is of another version of Motorpool.")
     return run
 
 
@@ -153,37 +159,53 @@ def records(text: str) -> Iterator[dict[str, Any]]:
         yield record
 
 
-def durations(folder: Path, wanted: Iterable[str]) -> dict[str, tuple[str, float]]:
+def durations(path: Path, wanted: Iterable[str]) -> dict[str, tuple[str, float]]:
     """A hash of the code of each node that a run has run, and how many seconds it took.
 
     Args:
-        folder: The run's.
+        path: The run's journal.
         wanted: Names of nodes; of a run that has none of them, nothing is read.
     """
     found: dict[str, tuple[str, float]] = {}
     # What can be read counts.
     with contextlib.suppress(OSError, ValueError, TypeError, LookupError):
-        code = {row[0]: row[3] for row in json.loads((folder / PIPELINE).read_text())}
-        if code.keys().isdisjoint(wanted):
-            return {}
-        for record in records((folder / JOURNAL).read_text()):
+        with path.open() as file:
+            code = {row[0]: row[3] for row in json.loads(file.readline())["pipeline"]}
+            if code.keys().isdisjoint(wanted):
+                return {}
+            text = file.read()
+        for record in records(text):
             if "completed" in record and "seconds" in record:
                 found[record["completed"]] = code[record["completed"]], record["seconds"]
     return found
 
 
+def path_of(folder: Path, run_id: str) -> Path:
+    """The journal of a run."""
+    return folder / f"{run_id}{SUFFIX}"
+
+
 def run_ids(folder: Path) -> list[str]:
     """All runs that have a journal, oldest first."""
-    found = []
+    names: list[str] = []
     with contextlib.suppress(OSError):
-        for entry in folder.iterdir():
-            if not entry.name.startswith(".") and (entry / JOURNAL).is_file():
-                with contextlib.suppress(OSError):
-                    found.append(((entry / LOCK).stat().st_mtime_ns, entry.name))
-    return [name for _, name in sorted(found)]
+        names = [n.removesuffix(SUFFIX) for n in os.listdir(folder) if n.endswith(SUFFIX)]  # noqa: PTH208, names will do
+    return sorted(names, key=lambda name: (_began(path_of(folder, name)), name))
 
 
-def is_alive(folder: Path) -> bool:
-    """Whether a run is still under way."""
-    with (folder / LOCK).open("r+") as file:
+def _began(path: Path) -> float:
+    """When a run has begun, in seconds since the epoch; 0 if its journal does not say."""
+    with contextlib.suppress(OSError, ValueError), path.open() as file:
+        found = re.search(r'"time": ([0-9.]+)', file.read(_BEGINNING))
+        return float(found[1]) if found else 0.0
+    return 0.0
+
+
+def is_alive(path: Path) -> bool:
+    """Whether a run is still under way.
+
+    Args:
+        path: Its journal.
+    """
+    with path.open("r+") as file:
         return not try_lock(file.fileno(), shared=True)

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from motorpool._journal.reader import JOURNAL, PIPELINE, is_alive, records, run_ids
+from motorpool._journal.reader import is_alive, path_of, records, run_ids
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,25 +67,26 @@ class RunRecord:
 
 def list_runs(folder: Path) -> list[RunRecord]:
     """All runs that have a journal, oldest first."""
-    return [read_run(folder / run_id) for run_id in run_ids(folder)]
+    return [read_run(path_of(folder, run_id)) for run_id in run_ids(folder)]
 
 
-def read_run(folder: Path) -> RunRecord:
+def read_run(path: Path) -> RunRecord:
     """A run, as far as its journal can be read.
 
     Args:
-        folder: The run's own.
+        path: The journal.
     """
-    run = RunRecord(folder.name)
+    run = RunRecord(path.stem)
     with contextlib.suppress(OSError, ValueError, TypeError, LookupError):
-        names = [row[0] for row in json.loads((folder / PIPELINE).read_text())]
+        text = path.read_text()
+        names = [row[0] for row in json.loads(text.partition("\n")[0])["pipeline"]]
         nodes = {name: NodeRecord(name) for name in names}
         over = False
-        for record in records((folder / JOURNAL).read_text()):
+        for record in records(text):
             over = over or "finished" in record
             _take(run, nodes, record)
         run.nodes = list(nodes.values())
-        run.outcome = _outcome(run, over=over, alive=is_alive(folder))
+        run.outcome = _outcome(run, over=over, alive=is_alive(path))
     return run
 
 

@@ -1,12 +1,11 @@
 """Writes down what a run does, so that another can go on where it ended.
 
-    .motorpool/runs/RUN_ID/pipeline.json    each node: name, inputs, outputs, a hash of its code
-                           journal.jsonl    a head, then a line for each outcome
-                           lock             made when the run began
+    .motorpool/runs/RUN_ID.jsonl    a head with the pipeline, then a line for each outcome
 
-The lock is held for as long as its run lives. Lines go to the system once for each round of the
-engine, so a driver that is killed loses the last few at most, and their nodes run again. A
-folder gets its final name when all of this is in it.
+A run that is over within 50 ms, with every node done, is not written down: a file costs more than
+such a run, and there is nothing to go on with. The file is locked for as long as its run lives.
+Lines go to the system once for each round of the engine, so a driver that is killed loses the last
+few at most, and their nodes run again.
 """
 
 from __future__ import annotations
@@ -16,31 +15,32 @@ import itertools
 import json
 import logging
 import os
-import secrets
 import time
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from motorpool._journal.reader import JOURNAL, LOCK, PIPELINE, VERSION, is_alive, run_ids
+from motorpool._journal.reader import VERSION, is_alive, path_of, run_ids
 from motorpool._protocol.failure import summary_of
 from motorpool._system.locks import try_lock, unlock
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 _logger = logging.getLogger("motorpool")
 _quoted = json.encoder.encode_basestring_ascii
-# Older ones are removed when a run begins, some at a time: a loop of runs must not fill a disk.
+#: How old (s) a run is when its journal is begun.
+BEGIN_AFTER = 0.05
+# Of so many, the oldest are removed when a process has written some: a loop must not fill a disk.
 _MOST_RUNS, _SPARE = 100, 20
-# A folder gets its name a moment after it is made; one that is older (s) is left over.
-_HALF_MADE = 60.0
+_since: dict[Path, int] = {}  # journals that were written since, by folder
 
 
 class RunJournal:
     """Writes what a run does.
 
-    A disk that is full later on costs the rest of the journal, with a warning, and not the run.
+    A folder that cannot be written, or a disk that is full later on, costs the journal, or the
+    rest of it, with a warning, and not the run.
 
     Args:
         folder: Folder of all runs.
@@ -48,30 +48,21 @@ class RunJournal:
         manifest: For each node its name, inputs, outputs and a hash of its code.
         head: What else to know of the run.
 
-    Raises:
-        OSError: If it cannot be written.
-
     Attributes:
-        folder: The run's own; its name is what to resume the run by.
+        path: The file; its name without the suffix is what to resume the run by. None before it
+            is begun, and if it cannot be written.
     """
 
     def __init__(
         self, folder: Path, run_id: str, manifest: list[list[Any]], head: Mapping[str, Any]
     ) -> None:
-        _make_runs_folder(folder)
-        new = folder / f".new-{secrets.token_hex(8)}"
-        self.folder = new if os.name != "nt" else new_folder(folder, run_id)
-        if os.name != "nt":
-            new.mkdir()
-        self._lock = (self.folder / LOCK).open("x")
-        try_lock(self._lock.fileno())
-        (self.folder / PIPELINE).write_text(json.dumps(manifest))
-        self._file: IO[str] | None = (self.folder / JOURNAL).open("x")
-        self._dirty = False
-        self._write({"journal": VERSION, "run_id": run_id, "time": time.time(), **head})
-        self.flush()
-        if os.name != "nt":  # which renames no folder with open files; no reader sees half a run
-            self.folder = new_folder(folder, run_id, new)
+        self.path: Path | None = None
+        self._folder, self._run_id, self._manifest = folder, run_id, manifest
+        self._head = {"journal": VERSION, "time": time.time(), "run_id": run_id, **head}
+        self._begin_at = time.monotonic() + BEGIN_AFTER
+        self._lines: list[str] = []
+        self._fd: int | None = None
+        self._wanted, self._failed = True, False
 
     def completed(
         self, node: str, *, attempt: int, seconds: float, kept: Mapping[str, str]
@@ -82,7 +73,8 @@ class RunJournal:
         )
         if kept:
             line += f', "kept": {json.dumps(kept)}'
-        self._write_text(f'{{"completed": {_quoted(node)}, {line}}}')
+            self._begin_at = 0.0
+        self._lines.append(f'{{"completed": {_quoted(node)}, {line}}}\n')
 
     def failed(self, node: str, *, attempt: int, error: BaseException, retried: bool) -> None:
         """A try of a node has failed."""
@@ -93,57 +85,97 @@ class RunJournal:
         """A node ran in the run that this one resumes."""
         self._write({"completed": node, "in": run_id, "kept": kept})
 
-    def finished(self, **figures: Any) -> None:
-        """The run is over."""
-        self._write({"finished": figures, "time": time.time()})
+    def finished(self, *, completed: int, failed: int, skipped: int, wall_time: float) -> None:
+        """The run is over; `path` is known from here on."""
+        figures = {
+            "completed": completed, "failed": failed, "skipped": skipped, "wall_time": wall_time,
+        }  # fmt: skip
+        at_once = failed or skipped or self._fd is not None
+        self._write({"finished": figures, "time": time.time()}, at_once=bool(at_once))
+        self.flush()
+
+    def begin(self) -> None:
+        """Let it be written from now on, however young the run is."""
+        self._begin_at = 0.0
+
+    def pause(self) -> float | None:
+        """Seconds until the file is begun; None if it is there, or will never be."""
+        if self._fd is not None or not self._wanted:
+            return None
+        return max(0.0, self._begin_at - time.monotonic())
 
     def flush(self) -> None:
         """Hand the lines to the system, which keeps them if this process is killed."""
-        if self._dirty and self._file is not None:
-            self._dirty = False
+        if self._fd is None:
+            if not self._wanted or time.monotonic() < self._begin_at:
+                return
+            self._open()
+        if self._lines and self._fd is not None:
+            lines, self._lines = self._lines, []
             try:
-                self._file.flush()
+                _write_all(self._fd, "".join(lines))
             except OSError as error:
                 self._give_up(error)
 
     def close(self) -> None:
-        """Write the rest, and give up the lock."""
+        """Write the rest, if anything is written, and give up the lock."""
         self.flush()
-        if self._file is not None:
-            self._file.close()
-        unlock(self._lock.fileno())
-        self._lock.close()
+        fd, self._fd, self._wanted = self._fd, None, False
+        if fd is not None:
+            unlock(fd)
+            os.close(fd)
+            _prune(self._folder)
 
     def remove(self) -> None:
         """Close, and leave nothing: the run has not begun."""
+        self._wanted = self._fd is not None
         self.close()
-        remove_run(self.folder)
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
 
-    def _write(self, line: Mapping[str, Any]) -> None:
-        self._write_text(json.dumps(line))
-
-    def _write_text(self, line: str) -> None:
-        if self._file is None:
-            return
-        self._dirty = True
+    def _open(self) -> None:
+        """Make the file, with its head."""
         try:
-            self._file.write(line + "\n")
+            _make_folder(self._folder)
+            self.path, self._fd = _new_file(self._folder, self._run_id)
+            try_lock(self._fd)
+            _write_all(self._fd, json.dumps({**self._head, "pipeline": self._manifest}) + "\n")
         except OSError as error:
             self._give_up(error)
 
+    def _write(self, line: Mapping[str, Any], *, at_once: bool = True) -> None:
+        self._lines.append(json.dumps(line) + "\n")
+        if at_once:
+            self._begin_at = 0.0
+
     def _give_up(self, error: OSError) -> None:
-        file, self._file = self._file, None
-        with contextlib.suppress(OSError):
-            file.close()  # type: ignore[union-attr]
-        _logger.warning(
-            "What this run does is not written down any more: %s. A resumed run will do it again.",
-            error,
-        )
+        begun = self._fd is not None
+        if begun:
+            with contextlib.suppress(OSError):
+                os.close(self._fd)  # type: ignore[arg-type]
+        else:
+            self.path = None
+        self._fd, self._wanted = None, False
+        self._lines = []
+        if begun:
+            text = (
+                "What this run does is not written down any more: %s. A resumed run does it again."
+            )
+        else:
+            text = "The run cannot be resumed, for it keeps no journal: %s"
+        _logger.warning(text, error)
 
 
-def _make_runs_folder(folder: Path) -> None:
+def _write_all(fd: int, text: str) -> None:
+    """Write all of a text, or raise OSError; readers stop at a line that is cut."""
+    data = text.encode()
+    written = os.write(fd, data)
+    while written < len(data):
+        written += os.write(fd, data[written:])
+
+
+def _make_folder(folder: Path) -> None:
     if folder.is_dir():
-        _prune(folder)
         return
     folder.mkdir(parents=True, exist_ok=True)
     if folder.parent.name == ".motorpool":  # it does not belong in a repository
@@ -152,49 +184,43 @@ def _make_runs_folder(folder: Path) -> None:
 
 
 def _prune(folder: Path) -> None:
-    """Remove the oldest runs that are over, and what runs left that were killed at their start."""
-    names = os.listdir(folder)  # noqa: PTH208, names are enough
-    for name in names:
-        if name.startswith(".new-"):
-            with contextlib.suppress(OSError):
-                old = time.time() - (folder / name).stat().st_mtime > _HALF_MADE
-                if old and not is_alive(folder / name):
-                    remove_run(folder / name)
-    if len(names) < _MOST_RUNS + _SPARE:  # to look at all of them takes as long as 30 nodes
+    """Remove the oldest journals of runs that are over, now and then."""
+    _since[folder] = _since.get(folder, _SPARE) + 1
+    if _since[folder] < _SPARE:
         return
+    _since[folder] = 0
     ids = run_ids(folder)
-    for run_id in ids[: max(0, len(ids) - _MOST_RUNS + 1)]:
+    for run_id in ids[: max(0, len(ids) - _MOST_RUNS)]:
+        path = path_of(folder, run_id)
         with contextlib.suppress(OSError):
-            if not is_alive(folder / run_id):
-                remove_run(folder / run_id)
+            if not is_alive(path):
+                path.unlink()
 
 
-def remove_run(folder: Path) -> None:
-    """Remove a run's own files, and its folder if nothing else is in it."""
-    for name in (JOURNAL, PIPELINE, LOCK):
-        (folder / name).unlink(missing_ok=True)
-    with contextlib.suppress(OSError):
-        folder.rmdir()
-
-
-def folder_name(run_id: str) -> str:
-    """The name of a run's folder: its id, with what a file's name cannot have in quotes."""
+def file_name(run_id: str) -> str:
+    """The name of a run's file or folder: its id, with what names cannot have in quotes."""
     name = quote(run_id, safe=" ,=+@")[:200].rstrip(" .") or "run"
     return f"%2E{name[1:]}" if name.startswith(".") else name
 
 
-def new_folder(parent: Path, run_id: str, made: Path | None = None) -> Path:
-    """A folder of the run's own; one whose name is taken gets a number.
-
-    Args:
-        parent: Where.
-        run_id: The run.
-        made: A folder to rename; None to make an empty one.
-    """
-    name = folder_name(run_id)
-    for number in itertools.count(1):
-        path = parent / (name if number == 1 else f"{name}-{number}")
+def new_folder(parent: Path, run_id: str) -> Path:
+    """A folder of the run's own; one whose name is taken gets a number."""
+    for name in _numbered(file_name(run_id)):
         with contextlib.suppress(FileExistsError):
-            path.mkdir(mode=0o700)  # the process that makes it has the name
-            return path if made is None else made.rename(path)
+            (parent / name).mkdir(mode=0o700)  # the process that makes it has the name
+            return parent / name
     raise AssertionError  # a count has no end
+
+
+def _new_file(parent: Path, run_id: str) -> tuple[Path, int]:
+    """A file of the run's own, likewise, and its descriptor."""
+    flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_APPEND | getattr(os, "O_BINARY", 0)
+    for name in _numbered(file_name(run_id)):
+        path = path_of(parent, name)
+        with contextlib.suppress(FileExistsError):
+            return path, os.open(path, flags, 0o600)
+    raise AssertionError  # a count has no end
+
+
+def _numbered(name: str) -> Iterator[str]:
+    return (name if number == 1 else f"{name}-{number}" for number in itertools.count(1))

@@ -21,7 +21,6 @@ from motorpool._pipeline.retry import Retry
 from motorpool._protocol.logs import levels
 from motorpool._protocol.problem import Problem
 from motorpool._store import Pickled, Script
-from motorpool._system import process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -149,7 +148,7 @@ def _put_together(parts: tuple[Any, ...], function: Any) -> Node:
 
 
 def run_settings(
-    *, backend: Any, run_id: str, is_async: bool, max_workers: int, store: Store,
+    *, backend: Any, run_id: str, is_async: bool, threads: int, store: Store,
     checkpoint: str | None, results: Collection[str] = (),
 ) -> Settings:  # fmt: skip
     """The settings of a run, for its workers."""
@@ -162,7 +161,7 @@ def run_settings(
         is_async=is_async,
         driver_pid=os.getpid() if local else None,
         owned=backend.capabilities.restarts,
-        threads=max(1, process.usable_cores() // max_workers),
+        threads=threads,
         folders=tuple(getattr(store.client, "folders", ())) if local else (),
         scratch=str(scratch / token) if scratch and local else None,
         token=token,

@@ -44,10 +44,10 @@ def suggest_resume(done: int, unfinished: int, start: list[str], journal: str | 
         done: Number of nodes that ran.
         unfinished: Number of nodes that did not.
         start: Names of the nodes to start from.
-        journal: Folder of the run's journal, or None.
+        journal: File of the run's journal, or None.
     """
     if done and journal is not None:
-        way = f"runner.run(pipeline, catalog, resume={Path(journal).name!r})"
+        way = f"runner.run(pipeline, catalog, resume={Path(journal).stem!r})"
     elif done:
         way = f"runner.run(pipeline.filter(from_nodes={start!r}), catalog)"
     else:

@@ -147,16 +147,18 @@ class Run:
                 "backend": self._sites.backend, "checkpoint": self._checkpoint,
                 "inputs": prepared.inputs,
             }  # fmt: skip
-            journal = RunJournal(prepared.runs, prepared.run_id, prepared.manifest, head)
         except OSError as error:
-            if kept_in is not None:
-                raise ValidationError(f"The run cannot be written down: {error}") from error
-            _logger.warning("The run cannot be resumed, for it keeps no journal: %s", error)
-            return
+            raise ValidationError(f"The run cannot be written down: {error}") from error
+        journal = RunJournal(prepared.runs, prepared.run_id, prepared.manifest, head)
         if prepared.resumed is not None:
             for name, files in prepared.resumed.reused.items():
                 journal.carried_over(name, prepared.resumed.run_id, files)
+            journal.begin()  # it takes the place of the run that it resumes
+        if kept_in is not None:
+            journal.begin()
             journal.flush()
+            if journal.path is None:
+                raise ValidationError(f"The run cannot be written down in {prepared.runs}.")
         self._journal = journal
 
     def _work(self, transports: Transports, emit: Dispatcher) -> Work:
@@ -200,21 +202,22 @@ class Run:
         prepared, table, meter = self._prepared, work.scheduler.table, work.meter
         done, failed = table.nodes_in(State.DONE), table.nodes_in(State.FAILED)
         unfinished = sorted(set(range(len(prepared.nodes))) - set(done))
+        wall_time, skipped = time.perf_counter() - prepared.started, len(unfinished) - len(failed)
+        path = None
+        if self._journal is not None:
+            self._journal.finished(
+                completed=len(done), failed=len(failed), skipped=skipped, wall_time=wall_time
+            )
+            path = self._journal.path
         summary = RunSummary(
             run_id=prepared.run_id, backend=self._sites.backend,
             max_workers=self._sites.max_workers, completed=len(done),
             failed=tuple(prepared.nodes[i].name for i in failed),
-            skipped=len(unfinished) - len(failed),
-            wall_time=time.perf_counter() - prepared.started,
+            skipped=skipped, wall_time=wall_time,
             node_time=meter.node_time, call_time=meter.call_time, nodes=meter.timeline,
             peak_memory=meter.peak_memory,
-            journal=str(self._journal.folder) if self._journal is not None else None,
+            journal=None if path is None else str(path),
         )  # fmt: skip
-        if self._journal is not None:
-            self._journal.finished(
-                completed=len(done), failed=len(failed), skipped=summary.skipped,
-                wall_time=summary.wall_time,
-            )  # fmt: skip
         names = [node.name for node in prepared.nodes]
         self._history.remember(prepared.manifest, names, meter.seconds)
         start = resume_nodes(prepared.nodes, prepared.graph, unfinished, prepared.catalog)

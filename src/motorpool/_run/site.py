@@ -144,7 +144,7 @@ class Site:
             store=self.store, stretches=stretches, host=prepared.host, peers=peers,
             script=self.script, settings=run_settings(
                 backend=self.backend, run_id=prepared.run_id, is_async=settings.is_async,
-                max_workers=self.pool.max_workers, store=self.store, checkpoint=checkpoint,
+                threads=self.pool.threads, store=self.store, checkpoint=checkpoint,
                 results=prepared.outputs,
             ),
         )  # fmt: skip

@@ -13,6 +13,8 @@ except ImportError:  # Windows, where no segment is used twice
     fcntl = None  # type: ignore[assignment,unused-ignore]
 
 can_lock = fcntl is not None
+# Where a file is locked on Windows: behind its end.
+_FAR = 1 << 40
 
 
 def try_lock(fd: int, *, shared: bool = False) -> bool:
@@ -24,6 +26,7 @@ def try_lock(fd: int, *, shared: bool = False) -> bool:
     """
     try:
         if fcntl is None:
+            os.lseek(fd, _FAR, os.SEEK_SET)  # what is locked cannot be read there
             msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
         else:
             fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
@@ -38,6 +41,7 @@ def unlock(fd: int) -> None:
         fcntl.flock(fd, fcntl.LOCK_UN)
         return
     with contextlib.suppress(OSError):
+        os.lseek(fd, _FAR, os.SEEK_SET)
         msvcrt.locking(fd, msvcrt.LK_UNLCK, 1)  # type: ignore[attr-defined,unused-ignore]
 
 

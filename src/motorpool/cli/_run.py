@@ -216,7 +216,7 @@ def _show_hint(start: list[str], summary: RunSummary) -> None:
         return
     command, *arguments = _without("--resume", sys.argv[1:])
     if summary.journal is not None:
-        arguments = ["--resume", Path(summary.journal).name, *arguments]
+        arguments = ["--resume", Path(summary.journal).stem, *arguments]
     elif summary.completed:
         arguments = ["--from-nodes", ",".join(start), *_without("--from-nodes", arguments)]
     words = shlex.join([*_program(), command, *arguments])

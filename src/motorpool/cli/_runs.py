@@ -16,9 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from motorpool._journal.folder import runs_folder
-from motorpool._journal.reader import run_ids
+from motorpool._journal.reader import path_of, run_ids
 from motorpool._journal.records import list_runs, read_run
-from motorpool._journal.writer import remove_run
 from motorpool._summary import counted
 from motorpool.cli._open import folder_of
 from motorpool.errors import unknown_names
@@ -67,7 +66,8 @@ def show(folder: Path, run_id: str | None, as_json: bool) -> None:
     known = run_ids(folder)
     if run_id is None and not known:
         raise click.UsageError(f"There are no runs in {folder}.")
-    run = read_run(folder / (known[-1] if run_id is None else _resolved(folder, run_id)))
+    name = known[-1] if run_id is None else _resolved(folder, run_id)
+    run = read_run(path_of(folder, name))
     if as_json:
         click.echo(json.dumps(asdict(run), indent=2))
         return
@@ -102,7 +102,7 @@ def clean(folder: Path, chosen: Sequence[str], everything: bool) -> None:
         if meant and run.outcome == "running":
             click.echo(f"{run.run_id} is under way, and stays.", err=True)
         elif meant:
-            remove_run(folder / run.run_id)
+            path_of(folder, run.run_id).unlink(missing_ok=True)
             removed.append(run.run_id)
     left = len(run_ids(folder))
     click.echo(f"{counted(len(removed), 'run')} removed, {left} left.")
