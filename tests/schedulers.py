@@ -1,6 +1,6 @@
 """Makes schedulers without an engine, for tests."""
 
-from motorpool import node
+from motorpool import Pipeline, node
 from motorpool._engine.deadlines import Deadlines
 from motorpool._engine.lanes import LaneState
 from motorpool._engine.lifetimes import Lifetimes
@@ -10,6 +10,7 @@ from motorpool._engine.sizes import Durations, UnitMaker
 from motorpool._engine.stretches import Stretches
 from motorpool._engine.tasks import TaskTable
 from motorpool._pipeline.graph import Graph
+from motorpool._run.compiled import compiled
 
 
 def returns(*values):
@@ -53,13 +54,12 @@ def make(  # noqa: PLR0913, each is a part of its own
         once = [not n.retries for n in nodes]
         stretches = Stretches.of(nodes, graph, stored=(), once=once, lanes=lanes)
     policy = Policy(on_failure=on_failure, retries=0, timeout=None)
-    read = {name for n in nodes for name in n.inputs}
-    kept = {"x"} | {o for n in nodes for o in n.outputs if o not in read}
-    lifetimes = Lifetimes([n.inputs for n in nodes], [n.outputs for n in nodes], kept)
+    known = compiled(Pipeline(nodes))
+    lifetimes = Lifetimes(nodes, known.users, known.unmade | known.outputs)
     table = TaskTable([n.name for n in nodes], graph, order, lanes)
     scheduler = Scheduler(nodes, table, stretches, lifetimes, policy)
     for number in range(max(lanes, default=0) + 1):
-        durations = Durations(nodes, expected or [None] * len(nodes))
+        durations = Durations([0] * len(nodes), expected or [None] * len(nodes))
         maker = UnitMaker(table, stretches, durations, number, workers, one_by_one=one_by_one)
         deadlines = Deadlines(policy.timeouts_of(nodes))
         scheduler.lanes.append(LaneState(number, workers, limit or 2 * workers, maker, deadlines))

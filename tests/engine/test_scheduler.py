@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -206,10 +207,11 @@ def test_deadlines_count_from_the_start_of_a_task():
 def test_datasets_are_released_once_and_after_their_last_reader(parents):
     """Never what goes in or comes out."""
     nodes = nodes_of(parents)
-    inputs, outputs = [n.inputs for n in nodes], [n.outputs for n in nodes]
+    inputs = [n.inputs for n in nodes]
     read = {name for names in inputs for name in names}
-    kept = {"x"} | {o for names in outputs for o in names if o not in read}
-    lifetimes = Lifetimes(inputs, outputs, kept)
+    ends = {o for n in nodes for o in n.outputs if o not in read}
+    users = Counter(name for n in nodes for name in (*n.inputs, *n.outputs))
+    lifetimes = Lifetimes(nodes, users, {"x"} | ends)
     released, left = [], [set(names) for names in inputs]
     for each in range(len(parents)):
         left[each] = set()

@@ -64,7 +64,7 @@ class Lane:
         self._futures: dict[Future[Any], Unit] = {}
         isolation = pool.backend.capabilities.isolation
         self._runs_here = isolation is Isolation.NONE
-        self._durations = Durations(work.nodes, work.expected)
+        self._durations = Durations(work.functions, work.expected)
         maker = UnitMaker(
             work.scheduler.table, work.stretches, self._durations, number, pool.max_workers,
             # Of several nodes, only a status table shows which one broke a worker.

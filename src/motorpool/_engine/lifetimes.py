@@ -2,40 +2,32 @@
 
 from __future__ import annotations
 
-import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 
 class Lifetimes:
     """Counts who still needs each dataset: who makes it, and who reads it.
 
     Args:
-        inputs: For each node, the names of the datasets that it reads.
-        outputs: For each node, the names of the datasets that it writes.
+        nodes: The nodes.
+        users: For each dataset the number of nodes that make it or read it.
         kept: Names that are never released: the pipeline's own inputs and outputs.
     """
 
     def __init__(
-        self,
-        inputs: Sequence[Sequence[str]],
-        outputs: Sequence[Sequence[str]],
-        kept: Iterable[str],
+        self, nodes: Sequence[Any], users: Mapping[str, int], kept: Iterable[str]
     ) -> None:
-        self._users: dict[str, int] = {}
-        for names in itertools.chain(inputs, outputs):
-            for name in names:
-                self._users[name] = self._users.get(name, 0) + 1
+        self._nodes, self._users = nodes, dict(users)
         for name in kept:  # one user more, who is never through
             self._users[name] = self._users.get(name, 0) + 1
-        self._inputs, self._outputs = inputs, outputs
 
     def settle(self, node: int) -> list[str]:
         """Note that a node is through; return the datasets that no node needs now."""
         free, users = [], self._users
-        for names in (self._inputs[node], self._outputs[node]):
+        for names in (self._nodes[node].inputs, self._nodes[node].outputs):
             for name in names:
                 left = users[name] = users[name] - 1
                 if not left:

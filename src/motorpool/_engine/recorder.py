@@ -178,13 +178,13 @@ class Reporter:
             self._journal.flush()
 
     def journal_due(self) -> float | None:
-        """Seconds until the journal is begun; None if it is there, or there is none."""
+        """Seconds until there is something to write to the journal, if there is."""
         return None if self._journal is None else self._journal.pause()
 
     def flush(self) -> None:
-        """Hand what is written down to the system."""
+        """Hand what is written down to the system, now and then."""
         if self._journal is not None:
-            self._journal.flush()
+            self._journal.flush(at_once=False)
 
     def skipped(self, node: int, reason: str) -> None:
         """A node will not run."""

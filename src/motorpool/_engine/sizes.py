@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import Counter
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from motorpool._engine.state import State
 from motorpool._engine.stretches import NO_NODE
@@ -47,23 +47,21 @@ class Durations:
     """How long tasks take, by function.
 
     Args:
-        nodes: The nodes.
+        functions: For each node the number of its function, from 0.
         expected: Seconds that each took in an earlier run, or None.
     """
 
-    def __init__(self, nodes: Sequence[Any], expected: Sequence[float | None]) -> None:
-        numbers: dict[int, int] = {}
-        self._function = [
-            numbers.setdefault(id(getattr(node, "func", node)), len(numbers)) for node in nodes
-        ]
+    def __init__(self, functions: Sequence[int], expected: Sequence[float | None]) -> None:
+        self._function = functions
+        numbers = range(max(functions, default=-1) + 1)
         known: dict[int, list[float]] = {}
         for function, seconds in zip(self._function, expected, strict=True):
             if seconds is not None:
                 known.setdefault(function, []).append(seconds)
-        self._seconds = [median(known[f]) if f in known else None for f in range(len(numbers))]
-        self._cap = [_MOST if f in known else 1 for f in range(len(numbers))]
+        self._seconds = [median(known[f]) if f in known else None for f in numbers]
+        self._cap = [_MOST if f in known else 1 for f in numbers]
         self._weight = [0.0] * len(numbers)
-        for function in range(len(numbers)):
+        for function in numbers:
             self._weigh(function)
 
     def weight(self, node: int) -> float:

@@ -19,6 +19,7 @@ class Work(NamedTuple):
 
     Attributes:
         nodes: The nodes, in a topological order.
+        functions: For each the number of its function.
         scheduler: Decides what becomes of each.
         stretches: Which nodes hand values to the next one in the same worker.
         expected: Seconds that each took in an earlier run, or None.
@@ -31,6 +32,7 @@ class Work(NamedTuple):
     """
 
     nodes: Sequence[Any]
+    functions: Sequence[int]
     scheduler: Scheduler
     stretches: Stretches
     expected: Sequence[float | None]

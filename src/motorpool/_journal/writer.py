@@ -4,8 +4,8 @@
 
 A run that is over within 50 ms, with every node done, is not written down: a file costs more than
 such a run, and there is nothing to go on with. The file is locked for as long as its run lives.
-Lines go to the system once for each round of the engine, so a driver that is killed loses the last
-few at most, and their nodes run again.
+Lines go to the system every 5 ms, so a driver that is killed loses those of the last, and their
+nodes run again.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ _logger = logging.getLogger("motorpool")
 _quoted = json.encoder.encode_basestring_ascii
 #: How old (s) a run is when its journal is begun.
 BEGIN_AFTER = 0.05
+# How often (s) lines are written while nodes run; a write takes longer than a short node.
+_WRITE_INTERVAL = 0.005
 # Of so many, the oldest are removed when a process has written some: a loop must not fill a disk.
 _MOST_RUNS, _SPARE = 100, 20
 _since: dict[Path, int] = {}  # journals that were written since, by folder
@@ -61,6 +63,7 @@ class RunJournal:
         self._head = {"journal": VERSION, "time": time.time(), "run_id": run_id, **head}
         self._begin_at = time.monotonic() + BEGIN_AFTER
         self._lines: list[str] = []
+        self._write_at = 0.0
         self._fd: int | None = None
         self._wanted, self._failed = True, False
 
@@ -99,18 +102,25 @@ class RunJournal:
         self._begin_at = 0.0
 
     def pause(self) -> float | None:
-        """Seconds until the file is begun; None if it is there, or will never be."""
-        if self._fd is not None or not self._wanted:
+        """Seconds until there is something to write; None if there is nothing."""
+        if not self._wanted or (self._fd is not None and not self._lines):
             return None
-        return max(0.0, self._begin_at - time.monotonic())
+        due = self._begin_at if self._fd is None else self._write_at
+        return max(0.0, due - time.monotonic())
 
-    def flush(self) -> None:
-        """Hand the lines to the system, which keeps them if this process is killed."""
+    def flush(self, *, at_once: bool = True) -> None:
+        """Hand the lines to the system, which keeps them if this process is killed.
+
+        Args:
+            at_once: Now, and not only if some time has passed since it was done.
+        """
+        now = time.monotonic()
         if self._fd is None:
-            if not self._wanted or time.monotonic() < self._begin_at:
+            if not self._wanted or now < self._begin_at:
                 return
             self._open()
-        if self._lines and self._fd is not None:
+        if self._lines and self._fd is not None and (at_once or now >= self._write_at):
+            self._write_at = now + _WRITE_INTERVAL
             lines, self._lines = self._lines, []
             try:
                 _write_all(self._fd, "".join(lines))

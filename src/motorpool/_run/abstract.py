@@ -185,7 +185,7 @@ class AbstractRunner(AsyncRuns, ABC):
 
         occupy_standard_descriptors()
         backends = self._backends_of(prepared.nodes)
-        workers = self._workers_for(len(prepared.nodes), prepared.layers)
+        workers = self._workers_for(len(prepared.nodes), prepared.compiled.layers)
         counts = Counter(backends) or {OWN: 1}
         places = self._resources.acquire({n: min(c, workers) for n, c in counts.items()})
         try:

@@ -14,6 +14,7 @@ from motorpool.pipeline import Pipeline
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from motorpool._run.compiled import CompiledPipeline
     from motorpool.backend import ExecutorBackend
     from motorpool.catalog import RunCatalog
 
@@ -60,24 +61,23 @@ def _short(value: Any) -> str:
     return text if len(text) < 80 else f"A {type(value).__name__}"  # noqa: PLR2004, a line
 
 
-def check_inputs(nodes: Sequence[Any], run_catalog: RunCatalog, catalog: Any) -> None:
+def check_inputs(pipeline: CompiledPipeline, run_catalog: RunCatalog, catalog: Any) -> None:
     """Check that everything that is read is registered, with data, or written by a node.
 
     Args:
-        nodes: The nodes, in a topological order.
+        pipeline: The nodes.
         run_catalog: Their datasets.
         catalog: The user's.
 
     Raises:
         MissingInputError: Naming every dataset that is not, and who reads it.
     """
-    written = {name for node in nodes for name in node.outputs}
     registered = run_catalog.registered
-    readers: dict[str, list[str]] = {}
-    for node in nodes:
-        for name in node.inputs:
-            if name not in written and (name not in registered or _is_empty(run_catalog[name])):
-                readers.setdefault(name, []).append(node.name)
+    readers = {
+        name: who
+        for name, who in pipeline.given.items()
+        if name not in registered or _is_empty(run_catalog[name])
+    }
     if not readers:
         return
     lines = [
@@ -87,7 +87,7 @@ def check_inputs(nodes: Sequence[Any], run_catalog: RunCatalog, catalog: Any) ->
     ]
     unknown = sorted(set(readers) - registered)
     if unknown:
-        known = {*_names(catalog), *registered, *written}
+        known = {*_names(catalog), *registered, *pipeline.written}
         lines.append(unknown_names("dataset", unknown, known))
     raise MissingInputError(
         f"Pipeline input(s) {sorted(readers)} not found in the {type(catalog).__name__}:\n"
@@ -101,13 +101,13 @@ def _is_empty(dataset: Any) -> bool:
     return is_ephemeral(dataset) and not caches and not dataset_exists(dataset)
 
 
-def output_problems(nodes: Sequence[Any], catalog: RunCatalog) -> list[str]:
+def output_problems(pipeline: CompiledPipeline, catalog: RunCatalog) -> list[str]:
     """The outputs that are registered as what looks like a dataset, and is taken for data.
 
     Nothing would be saved to them.
     """
     problems = []
-    for name in sorted({name for node in nodes for name in node.outputs} & catalog.registered):
+    for name in sorted(pipeline.written & catalog.registered):
         value = getattr(catalog[name], "held", None)
         if looks_like_dataset(value):
             kind = type(value).__name__
@@ -157,14 +157,16 @@ def node_problems(
     return problems
 
 
-def _on_their_way(nodes: Iterable[Any]) -> list[str]:
+def _on_their_way(nodes: Sequence[Any]) -> list[str]:
     """The nodes whose modules are being imported, in words."""
+    functions = {id(node.func): node.func for node in nodes}
+    modules = {key: module_on_its_way(function) for key, function in functions.items()}
     return [
         f"node {node.name!r} is of the module {module!r}, which is still being imported: workers "
         "would import it as well, and so run this pipeline again. Move the run into a function, "
         'or below `if __name__ == "__main__":`.'
         for node in nodes
-        if (module := module_on_its_way(node.func)) is not None
+        if (module := modules[id(node.func)]) is not None
     ]
 
 

@@ -13,13 +13,12 @@ from motorpool._datasets.contract import is_ephemeral
 from motorpool._engine.lifetimes import Lifetimes
 from motorpool._journal.folder import runs_folder
 from motorpool._journal.reader import find_run
-from motorpool._pipeline.graph import Graph, untranscoded
 from motorpool._run.checks import check_inputs, check_kinds
-from motorpool._run.resume import ResumePlan, input_hashes, manifest_of
+from motorpool._run.compiled import compiled
+from motorpool._run.resume import ResumePlan, input_hashes
 from motorpool._run.subset import missing_outputs
 from motorpool._summary import counted
 from motorpool.catalog import DataCatalog, RunCatalog
-from motorpool.pipeline import graph_of
 
 if TYPE_CHECKING:
     import os
@@ -49,6 +48,7 @@ class Preparation:
         ResumeError: If there is no run to go on from.
 
     Attributes:
+        compiled: What is to be known of the nodes that run.
         manifest: The pipeline as journals describe it; see `manifest_of`.
         inputs: Hashes of small in-memory inputs; see `input_hashes`.
         resumed: What need not run again, for a resumed run, or None.
@@ -64,26 +64,27 @@ class Preparation:
         self.started = time.perf_counter()
         self.run_id = run_id or new_run_id()
         self.user_catalog = DataCatalog(catalog) if type(catalog) is dict else catalog
-        self.nodes = list(pipeline.nodes)
-        self.graph = graph_of(pipeline, self.nodes)
-        datasets = {name for node in self.nodes for name in (*node.inputs, *node.outputs)}
-        datasets.update(n for node in self.nodes for n in getattr(node, "confirms", None) or ())
-        self.catalog = RunCatalog(self.user_catalog, datasets)
-        self.outputs: set[str] = set(pipeline.outputs())
+        self.compiled = compiled(pipeline)
+        self.catalog = RunCatalog(self.user_catalog, self.compiled.datasets)
+        self.outputs: set[str] = set(self.compiled.outputs)
         folder = runs_folder(runs)
         self.runs = None if folder is None else Path(folder).absolute()
-        self.manifest = manifest_of(self.nodes) if folder is not None else []
+        self.manifest = self.compiled.manifest if folder is not None else []
         self.inputs: dict[str, str] = {}
         if folder is not None:
-            self.inputs = input_hashes(sorted(pipeline.inputs()), self.catalog)
+            self.inputs = input_hashes(sorted(self.compiled.inputs), self.catalog)
         self.resumed: ResumePlan | None = None
         self._wants_results = wants_results
         if resume:
             self._resume(None if resume is True else resume)
         if only_missing_outputs:
             self._keep(missing_outputs(self.nodes, self.catalog))
-        self.layers = len(self.graph.layers([node.name for node in self.nodes]))
-        check_inputs(self.nodes, self.catalog, self.user_catalog)
+        check_inputs(self.compiled, self.catalog, self.user_catalog)
+
+    @property
+    def nodes(self) -> list[Any]:
+        """The nodes that run, in a topological order."""
+        return self.compiled.nodes
 
     def _resume(self, run_id: str | None) -> None:
         past = find_run(self.runs, run_id, self.manifest)
@@ -97,21 +98,13 @@ class Preparation:
 
     def _keep(self, kept: list[int]) -> None:
         _logger.info("Running %d out of %s", len(kept), counted(len(self.nodes), "node"))
-        new = {old: i for i, old in enumerate(kept)}
-        parents = self.graph.parents
-        self.graph = Graph.from_parents([new[p] for p in parents[i] if p in new] for i in kept)
-        self.nodes = [self.nodes[i] for i in kept]
-        made = {name for node in self.nodes for name in node.outputs}
-        self.outputs &= made | self.catalog.registered
+        self.compiled = self.compiled.part(kept)
+        self.outputs &= self.compiled.written | self.catalog.registered
 
     def lifetimes(self) -> Lifetimes:
         """Who needs which dataset; what goes in and what comes out is never released."""
-        inputs = [node.inputs for node in self.nodes]
-        outputs = [node.outputs for node in self.nodes]
-        made = {untranscoded(name) for names in outputs for name in names}
-        read = {name for names in inputs for name in names}
-        given = {name for name in read if untranscoded(name) not in made}
-        return Lifetimes(inputs, outputs, given | self.outputs)
+        pipeline = self.compiled
+        return Lifetimes(self.nodes, pipeline.users, pipeline.unmade | self.outputs)
 
 
 def new_run_id() -> str:

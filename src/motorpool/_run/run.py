@@ -162,21 +162,24 @@ class Run:
         self._journal = journal
 
     def _work(self, transports: Transports, emit: Dispatcher) -> Work:
-        prepared, nodes = self._prepared, self._prepared.nodes
-        names = [node.name for node in nodes]
+        prepared, pipeline = self._prepared, self._prepared.compiled
+        nodes, names, graph = pipeline.nodes, pipeline.names, pipeline.graph
         report = Reporter(
             emit, prepared.run_id, names, self._journal, speaks=prepared.host is None
         )  # fmt: skip
         expected = self._history.expected(prepared.manifest, names, prepared.runs)
         if prepared.host is not None and prepared.host.keeps_order:
             order = list(range(len(nodes)))
+        elif any(expected):
+            order = urgency(graph, nodes, expected)
         else:
-            order = urgency(prepared.graph, nodes, expected)
-        table = TaskTable(names, prepared.graph, order, self._sites.lanes)
+            order = pipeline.order
+        table = TaskTable(names, graph, order, self._sites.lanes)
         scheduler = Scheduler(nodes, table, self._stretches, prepared.lifetimes(), self._policy)
         return Work(
-            nodes=nodes, scheduler=scheduler, stretches=self._stretches, expected=expected,
-            policy=self._policy, report=report, meter=Meter(names, prepared.graph.parents),
+            nodes=nodes, functions=pipeline.functions, scheduler=scheduler,
+            stretches=self._stretches, expected=expected,
+            policy=self._policy, report=report, meter=Meter(names, graph.parents),
             values=transports.values, fetch=transports.fetch,
         )  # fmt: skip
 
@@ -218,9 +221,9 @@ class Run:
             peak_memory=meter.peak_memory,
             journal=None if path is None else str(path),
         )  # fmt: skip
-        names = [node.name for node in prepared.nodes]
-        self._history.remember(prepared.manifest, names, meter.seconds)
-        start = resume_nodes(prepared.nodes, prepared.graph, unfinished, prepared.catalog)
+        pipeline = prepared.compiled
+        self._history.remember(prepared.manifest, pipeline.names, meter.seconds)
+        start = resume_nodes(prepared.nodes, pipeline.graph, unfinished, prepared.catalog)
         work.values.poll()  # so that the last word is the run's
         emit(RunFinished(run_id=prepared.run_id, summary=summary, resume_from=tuple(start)))
         if unfinished and prepared.host is None:

@@ -101,7 +101,7 @@ class Sites:
         Raises:
             ValidationError: With all problems together.
         """
-        problems = output_problems(self._prepared.nodes, self._prepared.catalog)
+        problems = output_problems(self._prepared.compiled, self._prepared.catalog)
         for name, site in zip(self._names, self.all, strict=True):
             checks = (validate_nodes, validate_catalog) if name == OWN else (_no_check, _no_check)
             problems += site.check(*checks)
@@ -134,7 +134,7 @@ class Sites:
             for lane, retry in zip(self.lanes, policy.retries_of(nodes), strict=True)
         ]
         lanes = [lane if fusing[lane] else None for lane in self.lanes]
-        return Stretches.of(nodes, prepared.graph, stored=stored, once=once, lanes=lanes)
+        return Stretches.of(nodes, prepared.compiled.graph, stored=stored, once=once, lanes=lanes)
 
     def transports(
         self, hook_manager: Any, stretches: Stretches, checkpoint: str | None

@@ -74,6 +74,8 @@ class Trip:
             if outcome.failure is None and outcome.ran:
                 self._done.add(load.node)
                 self._values.stored.update(outcome.outputs)
+        if self._session.guard is not None:
+            self._session.guard.look()
         return self._packed(outcomes)
 
     def _must_part(self) -> bool:
@@ -119,8 +121,8 @@ class Trip:
             session.client.end_node(goes_on=bool(self._values.handed))
         except OSError:  # what cannot be given back now goes with the run
             pass
-        if session.owned is not None:
-            session.owned.state.restore()
+        if session.guard is not None:
+            session.guard.after(session.function_of(index), seconds)
         if session.status is not None:
             if load.holds and failure is not None:
                 session.status.stop()

@@ -1,8 +1,9 @@
 """What a node may change for the nodes after it in the same process, and how to put it back.
 
 Working directory, environment, signal handlers, timer, the standard streams, the mask of new
-files, and what `sys` says of paths, arguments and recursion. All of it is looked at after each
-node, which takes 6 us, and mended only where it is not as it was.
+files, and what `sys` says of paths, arguments and recursion. To look at it all takes 6 to 20 us,
+which is more than a short node takes. So short nodes of functions that have left nothing before
+are looked at together, when their unit ends. It is mended only where it is not as it was.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ _SIGNALS = [
 # The public one makes an enum of the answer, which takes ten times as long.
 _getsignal = _signal.getsignal
 _STREAMS = ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w"))
+# After a node that took longer (s), a look is a small part of it.
+_SHORT = 0.0005
 
 
 class ProcessState:
@@ -63,40 +66,55 @@ class ProcessState:
         self.capture()
         return True
 
-    def restore(self) -> None:
-        """Put back what a node has changed, as far as that is possible."""
-        try:  # noqa: SIM105, at each node
-            self._restore()
-        except Exception:  # noqa: BLE001, S110, a node that has succeeded has succeeded
-            pass
+    def restore(self) -> bool:
+        """Put back what nodes have changed, as far as that is possible.
 
-    def _restore(self) -> None:
-        if _folder() != self._folder and self._folder is not None:
+        Returns:
+            Whether there was anything.
+        """
+        try:
+            return self._restore()
+        except Exception:  # noqa: BLE001, a node that has succeeded has succeeded
+            return True
+
+    def _restore(self) -> bool:
+        mended = self._restore_interpreter()
+        if self._folder is not None and _folder() != self._folder:
+            mended = True
             with contextlib.suppress(OSError):
                 os.chdir(self._folder)
         if _variables() != self._variables:
+            mended = True
             self._restore_variables()
-        if list(map(_getsignal, _SIGNALS)) != self._handlers:
-            for number, handler in zip(_SIGNALS, self._handlers, strict=True):
-                if _getsignal(number) is not handler and handler is not None:
-                    signal.signal(number, handler)
-        if not self._timer and hasattr(signal, "setitimer"):
-            signal.setitimer(signal.ITIMER_REAL, 0)
-        os.umask(self._mask)
+        mended |= self._restore_signals()
+        mended |= os.umask(self._mask) != self._mask
         for i, (fd, name, _) in enumerate(_STREAMS):
             stream = self._objects[i]
             same = getattr(sys, name) is stream and not getattr(stream, "closed", False)
             if not same or _identity(fd) != self._files[i]:
+                mended = True
                 self._restore_stream(i)
-        self._restore_interpreter()
+        return mended
 
-    def _restore_interpreter(self) -> None:
-        if sys.path != self._path:
-            sys.path = list(self._path)
-        if sys.argv != self._arguments:
-            sys.argv = list(self._arguments)
+    def _restore_signals(self) -> bool:
+        mended = False
+        if list(map(_getsignal, _SIGNALS)) != self._handlers:
+            mended = True
+            for number, handler in zip(_SIGNALS, self._handlers, strict=True):
+                if _getsignal(number) is not handler and handler is not None:
+                    signal.signal(number, handler)
+        if not self._timer and hasattr(signal, "setitimer"):
+            mended |= any(signal.setitimer(signal.ITIMER_REAL, 0))
+        return mended
+
+    def _restore_interpreter(self) -> bool:
+        changed = sys.path != self._path or sys.argv != self._arguments
+        if changed:
+            sys.path, sys.argv = list(self._path), list(self._arguments)
         if sys.getrecursionlimit() != self._recursion:
             sys.setrecursionlimit(self._recursion)
+            return True
+        return changed
 
     def _restore_variables(self) -> None:
         wanted = {_text(name): _text(value) for name, value in self._variables.items()}
@@ -123,6 +141,50 @@ class ProcessState:
             self._objects[index] = stream
         if getattr(sys, name) is not stream:
             setattr(sys, name, stream)
+
+
+class StateGuard:
+    """Has the state restored as often as the functions of a run make it necessary.
+
+    After the first node of each function, after each that took long, after each of a function
+    that has ever left something, and after a unit.
+
+    Args:
+        state: The state.
+    """
+
+    def __init__(self, state: ProcessState) -> None:
+        self._state = state
+        self._is_tidy: dict[int, bool] = {}
+        self._unseen: set[int] = set()  # functions whose last nodes were not looked at
+
+    def after(self, function: int, seconds: float) -> None:
+        """A node has ended.
+
+        Args:
+            function: The number of its function; -1 for one that is not known by a number.
+            seconds: What it took.
+        """
+        if seconds < _SHORT and function >= 0 and self._is_tidy.get(function, False):
+            self._unseen.add(function)
+        else:
+            self._unseen.add(function)
+            self.look()
+
+    def look(self) -> None:
+        """Restore the state, if a node has run since that was done."""
+        if not self._unseen:
+            return
+        tidy = not self._state.restore()
+        for function in self._unseen:
+            self._is_tidy[function] = tidy and self._is_tidy.get(function, True)
+        self._unseen.clear()
+
+
+def guarded(state: ProcessState) -> StateGuard:
+    """A guard of the present state, which is captured."""
+    state.capture()
+    return StateGuard(state)
 
 
 def _mask() -> int:

@@ -14,6 +14,7 @@ from motorpool._protocol.messages import owner_tag
 from motorpool._protocol.spool import OUTCOMES, SpoolWriter
 from motorpool._protocol.status import STATUS, StatusTable
 from motorpool._store import INLINE_LIMIT, Pickled, ScriptModule, as_main
+from motorpool._worker.process_state import guarded
 from motorpool._worker.setup import set_up_interpreter, set_up_process
 from motorpool._worker.task import Hooks
 
@@ -43,6 +44,7 @@ class Session:
         settings: What holds for every node.
         status: Where nodes are stamped as started and finished, or None.
         owned: What this process writes for the driver; None if the worker is not Motorpool's own.
+        guard: Has the state of this process restored after nodes, if it is Motorpool's own.
         host: The framework that the run belongs to, or None.
         hooks: What is called around each node.
         context: What each node begins with.
@@ -75,8 +77,7 @@ class Session:
                 run_id=self.settings.run_id,
             )  # fmt: skip
             self.context = NodeContext(context)  # with what the hooks have set in it
-        if self.owned is not None:
-            self.owned.state.capture()
+        self.guard = None if self.owned is None else guarded(self.owned.state)
         if self._own is not None:
             redirect(self._own.log, self.settings.log_levels)  # imports may have changed it
 
@@ -111,6 +112,10 @@ class Session:
         """A node; it is run once, so it is not kept, unlike its function."""
         return self._plan.nodes.load(index, self._function, self._loaded)
 
+    def function_of(self, index: int) -> int:
+        """The number of a node's function; -1 for a node of another kind."""
+        return self._plan.nodes.function_of[index]
+
     def dataset(self, name: str) -> Any | None:
         """A dataset that workers use themselves, or None."""
         if name not in self._pickled_datasets:
@@ -142,11 +147,11 @@ class Session:
 
     def record_seconds(self, index: int, seconds: float) -> None:
         """Note how long a node's function took, for `is_brisk`."""
-        self._seconds[self._plan.nodes.function_of[index]] = seconds
+        self._seconds[self.function_of(index)] = seconds
 
     def is_brisk(self, index: int) -> bool:
         """Whether the node's function took little time when it last ran here."""
-        function = self._plan.nodes.function_of[index]
+        function = self.function_of(index)
         return function >= 0 and self._seconds.get(function, BRISK) < BRISK
 
     def publish(self, rows: bytes) -> None:

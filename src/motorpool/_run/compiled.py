@@ -1,0 +1,140 @@
+"""What runs need to know of a pipeline, found out once and kept for as long as the pipeline lives.
+
+Pipelines do not change. What depends on the catalog, on the backends or on settings is not here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from motorpool._engine.priority import urgency
+from motorpool._pipeline.graph import Graph, untranscoded
+from motorpool._run.resume import manifest_of
+from motorpool.pipeline import Pipeline, graph_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_KEDRO = ("kedro.pipeline.pipeline", "Pipeline")
+_known: WeakKeyDictionary[Any, CompiledPipeline] = WeakKeyDictionary()
+
+
+def compiled(pipeline: Any) -> CompiledPipeline:
+    """What is to be known of a pipeline.
+
+    Args:
+        pipeline: One of ours or of Kedro's, for which it is kept; or anything like them.
+
+    Raises:
+        CyclicPipelineError: If nodes wait for each other.
+        PipelineError: If a node waits for something that is no node of the pipeline.
+    """
+    kind = type(pipeline)
+    if kind is not Pipeline and (kind.__module__, kind.__qualname__) != _KEDRO:
+        return _compile(pipeline)
+    if pipeline not in _known:
+        _known[pipeline] = _compile(pipeline)
+    return _known[pipeline]
+
+
+def _compile(pipeline: Any) -> CompiledPipeline:
+    nodes = list(pipeline.nodes)
+    return CompiledPipeline(
+        nodes, graph_of(pipeline, nodes), pipeline.inputs(), pipeline.outputs()
+    )
+
+
+class CompiledPipeline:
+    """What is to be known of a pipeline; nothing of it may be changed.
+
+    Args:
+        nodes: The nodes, in a topological order.
+        graph: Who waits for whom.
+        inputs: Names of the datasets that are read and not written.
+        outputs: Names of the datasets that are written and not read.
+
+    Attributes:
+        nodes: The same.
+        graph: The same.
+        inputs: The same.
+        outputs: The same.
+        names: Names of the nodes.
+        layers: Number of nodes of the longest path.
+    """
+
+    def __init__(
+        self, nodes: list[Any], graph: Graph, inputs: Iterable[str], outputs: Iterable[str]
+    ) -> None:
+        self.nodes, self.graph = nodes, graph
+        self.inputs, self.outputs = frozenset(inputs), frozenset(outputs)
+        self.names = [node.name for node in nodes]
+        self.layers = len(graph.layers(self.names))
+
+    def part(self, kept: Sequence[int]) -> CompiledPipeline:
+        """What is to be known of some of the nodes.
+
+        Args:
+            kept: Their indices, in ascending order.
+        """
+        new = {old: i for i, old in enumerate(kept)}
+        parents = self.graph.parents
+        graph = Graph.from_parents([new[p] for p in parents[i] if p in new] for i in kept)
+        return CompiledPipeline([self.nodes[i] for i in kept], graph, self.inputs, self.outputs)
+
+    @cached_property
+    def written(self) -> frozenset[str]:
+        """Names of the datasets that nodes write."""
+        return frozenset(name for node in self.nodes for name in node.outputs)
+
+    @cached_property
+    def given(self) -> dict[str, list[str]]:
+        """The names of the nodes that read each dataset that no node writes under this name."""
+        written, readers = self.written, dict[str, list[str]]()
+        for node in self.nodes:
+            for name in node.inputs:
+                if name not in written:
+                    readers.setdefault(name, []).append(node.name)
+        return readers
+
+    @cached_property
+    def datasets(self) -> list[str]:
+        """Names of all datasets that are read, written or confirmed, sorted."""
+        found = set(self.written)
+        for node in self.nodes:
+            found.update(node.inputs)
+            found.update(getattr(node, "confirms", None) or ())
+        return sorted(found)
+
+    @cached_property
+    def users(self) -> Counter[str]:
+        """For each dataset the number of nodes that make it, under this name, or read it."""
+        found = Counter(self.written)
+        for node in self.nodes:
+            found.update(node.inputs)
+        return found
+
+    @cached_property
+    def unmade(self) -> frozenset[str]:
+        """Names of the datasets that are read and that no node makes, under any name."""
+        made = {untranscoded(name) for name in self.written}
+        return frozenset(name for name in self.given if untranscoded(name) not in made)
+
+    @cached_property
+    def manifest(self) -> list[list[Any]]:
+        """The pipeline as journals describe it."""
+        return manifest_of(self.nodes)
+
+    @cached_property
+    def order(self) -> list[int]:
+        """All nodes, the most urgent first, as long as nothing is known of how long they take."""
+        return urgency(self.graph, self.nodes, [None] * len(self.nodes))
+
+    @cached_property
+    def functions(self) -> list[int]:
+        """For each node the number of its function."""
+        numbers: dict[int, int] = {}
+        ids = [id(getattr(node, "func", node)) for node in self.nodes]
+        return [numbers.setdefault(each, len(numbers)) for each in ids]

@@ -1,0 +1,97 @@
+"""What is kept with a pipeline."""
+
+import gc
+import weakref
+
+import pytest
+from kedro.pipeline import node as kedro_node
+from kedro.pipeline import pipeline as kedro_pipeline
+
+from motorpool import ParallelRunner, Pipeline, node
+from motorpool._run.compiled import compiled
+from motorpool.errors import CyclicPipelineError
+
+
+def diamond():
+    """One node, two that read what it makes under two names, and one that reads both."""
+    return Pipeline(
+        [
+            node(str, "x", "a@text", name="first", confirms="log"),
+            node(str, "a@words", "b", name="left"),
+            node(repr, ["a@text"], "c", name="right"),
+            node(max, ["b", "c", "y"], "d", name="last"),
+        ]
+    )
+
+
+def test_it_is_kept_for_as_long_as_its_pipeline():
+    """And made again for another one, of the same nodes."""
+    pipe = diamond()
+    known = compiled(pipe)
+    assert compiled(pipe) is known
+    assert compiled(Pipeline(pipe.nodes)) is not known
+    gone = weakref.ref(known)
+    del pipe, known
+    gc.collect()
+    assert gone() is None
+
+
+def test_kedros_pipelines_are_kept_and_others_are_not():
+    """Whoever makes pipelines of a class of their own may change them."""
+
+    class Mine(Pipeline):
+        pass
+
+    theirs, mine = kedro_pipeline([kedro_node(abs, "x", "y", name="n")]), Mine(diamond().nodes)
+    assert compiled(theirs) is compiled(theirs)
+    assert compiled(mine) is not compiled(mine)
+
+
+def test_figures_of_a_pipeline():
+    """Transcoded names are one dataset for the graph, and two for who releases them."""
+    known = compiled(diamond())
+    assert known.names == ["first", "left", "right", "last"]
+    assert known.layers == 3
+    assert known.written == {"a@text", "b", "c", "d"}
+    assert known.given == {"x": ["first"], "a@words": ["left"], "y": ["last"]}
+    assert known.unmade == {"x", "y"}
+    assert known.datasets == ["a@text", "a@words", "b", "c", "d", "log", "x", "y"]
+    assert known.users == {
+        "a@text": 2, "a@words": 1, "b": 2, "c": 2, "d": 1, "x": 1, "y": 1,
+    }  # fmt: skip
+    assert known.functions == [0, 0, 1, 2]
+    assert sorted(known.order) == [0, 1, 2, 3]
+    assert known.order[0] == 0
+
+
+def test_part_of_a_pipeline():
+    """What is left of the graph, with what the rest of it has made as something that is given."""
+    part = compiled(diamond()).part([1, 3])
+    assert part.names == ["left", "last"]
+    assert part.graph.parents == ((), (0,))
+    assert part.given == {"a@words": ["left"], "c": ["last"], "y": ["last"]}
+    assert part.outputs == {"d"}
+
+
+def test_pipeline_of_another_class_that_has_changed_runs_as_it_is():
+    """And its circle is found before anything runs."""
+
+    class Mine:
+        def __init__(self):
+            self.nodes = [node(str, "x", "y", name="one")]
+            self.node_dependencies = {self.nodes[0]: set()}
+
+        def inputs(self):
+            return {"x"}
+
+        def outputs(self):
+            return {n.outputs[0] for n in self.nodes}
+
+    mine, runner = Mine(), ParallelRunner("threads", runs_folder=False)
+    assert set(runner.run(mine, {"x": 1})) == {"y"}
+    mine.nodes.append(node(str, "x", "z", name="two"))
+    mine.node_dependencies[mine.nodes[1]] = set()
+    assert set(runner.run(mine, {"x": 1})) == {"y", "z"}
+    mine.node_dependencies = {mine.nodes[0]: {mine.nodes[1]}, mine.nodes[1]: {mine.nodes[0]}}
+    with pytest.raises(CyclicPipelineError):
+        runner.run(mine, {"x": 1})
