@@ -315,3 +315,10 @@ def slow_text(x):
     """A text, after 0.1 s."""
     time.sleep(0.1)
     return str(x)
+
+
+def interval(seconds, *_):
+    """When this was called and when it returned, by a clock that all processes share."""
+    began = time.monotonic()
+    time.sleep(seconds)
+    return began, time.monotonic()

@@ -9,6 +9,7 @@ from motorpool._engine.scheduler import Scheduler
 from motorpool._engine.sizes import Durations, UnitMaker
 from motorpool._engine.stretches import Stretches
 from motorpool._engine.tasks import TaskTable
+from motorpool._engine.tokens import Tokens
 from motorpool._pipeline.graph import Graph
 from motorpool._run.compiled import compiled
 
@@ -31,7 +32,7 @@ def nodes_of(parents, **settings):
 
 def make(  # noqa: PLR0913, each is a part of its own
     parents, *, on_failure="stop", order=None, lanes=None, workers=1, limit=None, fused=False,
-    expected=None, one_by_one=False, **settings,
+    expected=None, one_by_one=False, capacities=None, **settings,
 ):  # fmt: skip
     """A scheduler, ready to run.
 
@@ -45,6 +46,7 @@ def make(  # noqa: PLR0913, each is a part of its own
         fused: Whether there are stretches, which hand values on.
         expected: Seconds that each node took before.
         one_by_one: Whether each unit has one task.
+        capacities: What there is of each resource.
         **settings: Lists of what nodes say themselves, such as `retries`.
     """
     graph, nodes = Graph.from_parents(parents), nodes_of(parents, **settings)
@@ -56,11 +58,15 @@ def make(  # noqa: PLR0913, each is a part of its own
     policy = Policy(on_failure=on_failure, retries=0, timeout=None)
     known = compiled(Pipeline(nodes))
     lifetimes = Lifetimes(nodes, known.users, known.unmade | known.outputs)
-    table = TaskTable([n.name for n in nodes], graph, order, lanes)
-    scheduler = Scheduler(nodes, table, stretches, lifetimes, policy)
+    needs = {i: n.resources for i, n in enumerate(nodes) if n.resources}
+    tokens = Tokens(needs, capacities or {})
+    table = TaskTable([n.name for n in nodes], graph, order, lanes, constrained=needs)
+    scheduler = Scheduler(nodes, table, stretches, lifetimes, policy, tokens)
     for number in range(max(lanes, default=0) + 1):
         durations = Durations([0] * len(nodes), expected or [None] * len(nodes))
-        maker = UnitMaker(table, stretches, durations, number, workers, one_by_one=one_by_one)
+        maker = UnitMaker(
+            table, stretches, durations, number, workers, one_by_one=one_by_one, tokens=tokens
+        )
         deadlines = Deadlines(policy.timeouts_of(nodes))
         scheduler.lanes.append(LaneState(number, workers, limit or 2 * workers, maker, deadlines))
     return scheduler

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
+from motorpool._wording import counted
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -163,11 +165,6 @@ class RunSummary:
         """Names of the nodes of the chain that took the longest: no number of workers beats it."""
         path = getattr(self.nodes, "critical_path", None)
         return path() if path is not None else []
-
-
-def counted(number: int, noun: str) -> str:
-    """A number of things: "1 node", "3 nodes"."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -7,14 +7,12 @@ nodes in a topological order that depends on nothing but the nodes.
 from __future__ import annotations
 
 from functools import cached_property
-from html import escape
 from typing import TYPE_CHECKING, Any
 
-from motorpool._pipeline.drawing import mermaid, svg
 from motorpool._pipeline.foreign import is_node, is_pipeline, tagged, with_settings
 from motorpool._pipeline.graph import Graph, untranscoded
 from motorpool._pipeline.node import Node
-from motorpool._summary import counted
+from motorpool._wording import counted
 from motorpool.errors import PipelineError, unknown_names
 
 if TYPE_CHECKING:
@@ -22,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Node", "Pipeline", "node", "pipeline"]
 
-_SETTINGS = frozenset({"backend", "retries", "timeout"})
+_SETTINGS = frozenset({"backend", "resources", "retries", "timeout"})
 # A picture of more boxes shows nothing.
 _MOST_DRAWN = 300
 
@@ -182,10 +180,16 @@ class Pipeline:
 
     def mermaid(self) -> str:
         """A flow chart as mermaid reads it, for a page in Markdown."""
+        from motorpool._pipeline.drawing import mermaid  # noqa: PLC0415, html takes 3 ms
+
         return mermaid(self._nodes)
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""
+        from html import escape  # noqa: PLC0415, as above
+
+        from motorpool._pipeline.drawing import svg  # noqa: PLC0415, as above
+
         if len(self) > _MOST_DRAWN:
             return escape(repr(self))
         return svg(self._nodes, self._graph)

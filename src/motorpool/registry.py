@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import functools
 import inspect
-import logging
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from motorpool._backends.adapter import AdoptedBackend
 from motorpool._options import flaw_of_type
 from motorpool._system.signals import Interrupts
 from motorpool.backend import API_VERSION, Capabilities, ExecutorBackend, Isolation
@@ -32,7 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["BackendInfo", "get", "listing", "resolve"]
 
-_logger = logging.getLogger("motorpool")
 GROUP = "motorpool.backends"
 _OWN = "motorpool._backends."
 _loaded: dict[tuple[str, ...], type[ExecutorBackend]] = {}
@@ -132,6 +129,8 @@ def resolve(
             raise BrokenBackendError(f"The backend {backend!r} {problem}.", backend=backend.name)
         return backend
     if isinstance(backend, Executor):
+        from motorpool._backends.adapter import AdoptedBackend  # noqa: PLC0415, few need it
+
         return AdoptedBackend(backend)
     raise BackendError(
         f"backend must be a name ({', '.join(names())}), a backend or an executor, not "
@@ -185,7 +184,9 @@ def _readable_entry_points() -> list[EntryPoint]:
 
 @functools.cache  # once
 def _report_unreadable(distribution: str, reason: str) -> None:
-    _logger.warning(
+    import logging  # noqa: PLC0415, takes 7 ms
+
+    logging.getLogger("motorpool").warning(
         "The entry points of %s cannot be read, so that its backends are left out: %s",
         distribution, reason,
     )  # fmt: skip

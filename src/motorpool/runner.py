@@ -124,6 +124,7 @@ class ParallelRunner(_BackendRunner):
         fuse: Whether values of a linear stretch of nodes stay in one worker, uncopied.
         progress: Whether to show how far a run is, on the terminal or in the notebook; "auto" for
             only where there is one.
+        resources: What there is of what nodes take, such as {"gpu": 1}; see `AbstractRunner`.
         backends: What nodes mean by the backend that they name: a backend with options, or an
             executor of yours; by default the installed backend of this name.
         **backend_options: Options of the backend, if it is given by name.
@@ -150,6 +151,7 @@ class ParallelRunner(_BackendRunner):
         readonly_inputs: bool = False,
         fuse: bool = True,
         progress: bool | Literal["auto"] = False,
+        resources: Mapping[str, float | str] | None = None,
         backends: Mapping[str, str | ExecutorBackend | Executor] | None = None,
         **backend_options: Any,
     ) -> None:
@@ -157,7 +159,7 @@ class ParallelRunner(_BackendRunner):
             "on_failure": on_failure, "retries": retries, "timeout": timeout,
             "observers": observers, "runs_folder": runs_folder, "checkpoint": checkpoint,
             "memory_limit": memory_limit, "readonly_inputs": readonly_inputs, "fuse": fuse,
-            "progress": progress, "backends": backends,
+            "progress": progress, "resources": resources, "backends": backends,
         }  # fmt: skip
         super().__init__(backend, max_workers, is_async, options, backend_options)
 

@@ -24,6 +24,8 @@ from motorpool._engine.state import State
 from motorpool._protocol.status import Started
 
 FINAL = {State.DONE, State.FAILED, State.SKIPPED}
+# Of each node: how often it is tried again, whether it has a time limit, how many cpus it takes.
+SAID = st.tuples(st.integers(0, 2), st.booleans(), st.sampled_from([0, 0, 0, 1, 2, 3]))
 FATES = st.sampled_from(["well", "well", "well", "fails"])
 
 
@@ -33,20 +35,19 @@ class Runs(RuleBasedStateMachine):
     @initialize(
         parents=acyclic(20), policy=st.sampled_from(["continue", "continue", "stop", "kill"]),
         workers=st.integers(1, 3), two=st.booleans(), fused=st.booleans(), known=st.booleans(),
-        counts=st.lists(st.integers(0, 2), min_size=20, max_size=20),
-        limited=st.lists(st.booleans(), min_size=20, max_size=20),
+        said=st.lists(SAID, min_size=20, max_size=20),
     )  # fmt: skip
-    def begin(self, parents, policy, workers, two, fused, known, counts, limited):
+    def begin(self, parents, policy, workers, two, fused, known, said):
         """A pipeline, and what is said of its nodes."""
         count = len(parents)
         self.parents, self.policy, self.now = parents, policy, 0.0
-        self.retries = counts[:count]
-        self.limited = limited[:count]
+        self.retries, self.limited, self.cpus = zip(*said[:count], strict=True)
         self.scheduler = make(
             parents, on_failure=policy, workers=workers, fused=fused,
             lanes=[i % 2 for i in range(count)] if two else None,
             expected=[1e-6] * count if known else None,
             retries=[Retry(c, delay=1.0, jitter=0.0) if c else None for c in self.retries],
+            resources=[{"cpu": c} if c else None for c in self.cpus], capacities={"cpu": 3},
             timeout=[5.0 if slow else None for slow in self.limited],
         )  # fmt: skip
         self.charged = Counter()  # tries that count, by node
@@ -142,6 +143,9 @@ class Runs(RuleBasedStateMachine):
         assert not lanes[lane].held
         assert len(lanes[lane].units) <= lanes[lane].limit
         assert not unit.alone or len(lanes[lane].units) == 1
+        if any(self.cpus) and not unit.alone:
+            taken = [max(self.cpus[n] or 1 for n in u.nodes) for u in self.units]
+            assert sum(taken) <= 3 + max(taken) * any(u.alone for u in self.units)
         for at, node in enumerate(unit.nodes):
             assert self.scheduler.table.lanes[node] == lane
             assert node not in self.succeeded | self.failed

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from motorpool._engine.policy import Policy
     from motorpool._engine.stretches import Stretches
     from motorpool._engine.tasks import TaskTable
+    from motorpool._engine.tokens import Tokens
     from motorpool._protocol.status import Started
 
 
@@ -51,6 +52,7 @@ class Scheduler:
         stretches: Which tasks hand values to the next one in the same worker.
         lifetimes: Who still needs which dataset.
         policy: What to do when a node fails.
+        tokens: What there is of resources.
 
     Attributes:
         table: The same.
@@ -65,9 +67,9 @@ class Scheduler:
 
     def __init__(
         self, nodes: Sequence[Any], table: TaskTable, stretches: Stretches, lifetimes: Lifetimes,
-        policy: Policy,
+        policy: Policy, tokens: Tokens,
     ) -> None:  # fmt: skip
-        self.table = table
+        self.table, self._tokens = table, tokens
         self.lanes: list[LaneState] = []
         self.actions: list[do.Action] = []
         self.failures: dict[int, BaseException] = {}
@@ -111,6 +113,7 @@ class Scheduler:
             return None
         unit = Unit(next(self._numbers), number, nodes, alone=alone)
         self.table.send(unit)
+        unit.taken = self._tokens.take(nodes)
         lane.units[unit.number] = unit
         for node in nodes:
             lane.deadlines.watch(self.table[node], now)
@@ -227,6 +230,7 @@ class Scheduler:
     def close(self, unit: Unit) -> list[int]:
         """A unit is over; return its tasks without an outcome, for the caller to dispose of."""
         self.lanes[unit.lane].units.pop(unit.number)
+        self._tokens.give(unit.taken)
         left = list(unit.left)
         unit.left.clear()
         for node in left:

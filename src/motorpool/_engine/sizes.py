@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from motorpool._engine.stretches import Stretches
     from motorpool._engine.tasks import TaskTable
+    from motorpool._engine.tokens import Tokens
 
 # How much work (s) a unit should hold: ten times what a journey costs, and little enough for a
 # failure or an idle worker not to wait for long.
@@ -111,6 +112,7 @@ class UnitMaker:
         lane: Whose tasks travel.
         workers: Number of workers.
         one_by_one: Whether each task travels alone, as where there is no journey.
+        tokens: What there is of resources. A task that takes some travels alone.
 
     Attributes:
         durations: The same.
@@ -118,8 +120,9 @@ class UnitMaker:
 
     def __init__(
         self, table: TaskTable, stretches: Stretches, durations: Durations, lane: int,
-        workers: int, *, one_by_one: bool,
+        workers: int, *, one_by_one: bool, tokens: Tokens,
     ) -> None:  # fmt: skip
+        self._tokens = tokens
         self._table, self.durations, self._lane = table, durations, lane
         self._following = stretches.following
         self._workers, self._one_by_one = workers, one_by_one
@@ -130,6 +133,15 @@ class UnitMaker:
 
     def make(self) -> list[int]:
         """The tasks of the next unit, in the order to run them in; none if none is ready."""
+        if self._tokens:
+            before = self._table.first(self._lane) if self._tokens.fit() else None
+            node = self._table.first_constrained(self._lane, self._tokens.fit, before)
+            if node is not None or before is None:
+                return [] if node is None else [node]
+        return self._make()
+
+    def _make(self) -> list[int]:
+        """The tasks of the next unit of those that take no resources."""
         table, weight = self._table, self.durations.weight
         ready = table.ready(self._lane)
         share = min(self._target, ready * self.durations.usual / self._workers)
@@ -152,7 +164,8 @@ class UnitMaker:
         """A task, and what follows it in the same worker."""
         found = [node]
         node = self._following[node]
-        while node != NO_NODE and self._table[node].state is WAITING:
+        constrained = self._table.constrained
+        while node != NO_NODE and self._table[node].state is WAITING and node not in constrained:
             found.append(node)
             node = self._following[node]
         return found
@@ -174,6 +187,7 @@ class UnitMaker:
                 if (
                     within[child] == task.missing and task.state is WAITING
                     and child not in chosen and lanes[child] == self._lane
+                    and child not in table.constrained
                     and weight(child) <= _ALONE * _JOURNEY
                     and cost + weight(child) <= self._target and len(chosen) < _MOST
                 ):  # fmt: skip

@@ -100,13 +100,15 @@ class Unit:
         nodes: Its tasks, in the order in which they run.
         left: Those of them that have no outcome yet, in the same order; a dict as an ordered set.
         alone: Whether nothing may run beside it.
+        taken: What it has taken of resources, by name.
     """
 
-    __slots__ = ("alone", "lane", "left", "nodes", "number")
+    __slots__ = ("alone", "lane", "left", "nodes", "number", "taken")
 
     def __init__(self, number: int, lane: int, nodes: Sequence[int], *, alone: bool) -> None:
         self.number, self.lane, self.nodes, self.alone = number, lane, nodes, alone
         self.left = dict.fromkeys(nodes)
+        self.taken: dict[str, float] = {}
 
 
 class History:

@@ -6,6 +6,7 @@ task is skipped; what has made something that is lost runs again. Nothing else i
 
 from __future__ import annotations
 
+import bisect
 import heapq
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ from motorpool._engine.state import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from motorpool._engine.state import Unit
     from motorpool._pipeline.graph import Graph
@@ -77,17 +78,20 @@ class TaskTable:
         graph: The nodes, numbered in a topological order.
         order: All nodes, the most urgent first; by default as they are.
         lanes: For each node its lane, from 0; by default they have one in common.
+        constrained: Nodes that take resources: they have a queue of their own, so that one that
+            has to wait keeps nobody from going.
 
     Attributes:
         graph: The same.
         tasks: The state of each node.
         lanes: The same.
+        constrained: The same.
         unfinished: Number of tasks that are neither done nor failed nor skipped.
     """
 
     def __init__(
         self, names: Sequence[str], graph: Graph, order: Sequence[int] | None = None,
-        lanes: Sequence[int] | None = None,
+        lanes: Sequence[int] | None = None, constrained: Collection[int] = (),
     ) -> None:  # fmt: skip
         count = len(graph.parents)
         self.graph, self._names = graph, names
@@ -96,11 +100,14 @@ class TaskTable:
         self.unfinished = count
         self._order = range(count) if order is None else order
         self._rank = [0] * count
+        self.constrained = constrained
         ready: list[list[int]] = [[] for _ in range(max(self.lanes, default=0) + 1)]
+        self._waiting: list[list[int]] = [[] for _ in ready]
         for rank, node in enumerate(self._order):
             self._rank[node] = rank
             if not graph.parents[node]:
-                ready[self.lanes[node]].append(rank)
+                queues = self._waiting if node in constrained else ready
+                queues[self.lanes[node]].append(rank)
         self._ready = list(map(ReadyQueue, ready))
         self._history = History()
 
@@ -120,6 +127,25 @@ class TaskTable:
                 return node
             queue.pop()  # it was skipped, or sent, or waits again
         return None
+
+    def first_constrained(
+        self, lane: int, fit: Callable[[int], bool], before: int | None
+    ) -> int | None:
+        """Take the most urgent of the ready tasks that take resources.
+
+        Args:
+            lane: Of which lane.
+            fit: Whether there is enough for a task.
+            before: A task; none that is less urgent is taken.
+        """
+        order, waiting = self._order, self._waiting[lane]
+        limit = len(order) if before is None else self._rank[before]
+        waiting[:] = [rank for rank in waiting if self.tasks[order[rank]].state is READY]
+        rank = next((rank for rank in waiting if fit(order[rank])), limit)
+        if rank >= limit:
+            return None
+        waiting.remove(rank)
+        return order[rank]
 
     def take(self, lane: int = 0) -> None:
         """Take what `first` has returned out of those that are ready; it is going to be sent."""
@@ -149,7 +175,10 @@ class TaskTable:
             self.move(node, WAITING)
         else:
             self.move(node, READY)
-            self._ready[self.lanes[node]].push(self._rank[node])
+            if node in self.constrained:
+                bisect.insort(self._waiting[self.lanes[node]], self._rank[node])
+            else:
+                self._ready[self.lanes[node]].push(self._rank[node])
 
     def done(self, node: int) -> None:
         """Note a success; children with no other parent to wait for become ready."""

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, overload
 
 from motorpool._pipeline.graph import longest_chain
 from motorpool._store import payload_size
-from motorpool._summary import NodeSummary, counted
+from motorpool._summary import NodeSummary
+from motorpool._wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

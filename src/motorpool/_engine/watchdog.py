@@ -18,9 +18,9 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from motorpool._engine import breaches
-from motorpool._summary import counted
 from motorpool._system.activity import is_gone, used_seconds
 from motorpool._system.process import descendants
+from motorpool._wording import counted
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

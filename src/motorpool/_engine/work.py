@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from motorpool._engine.recorder import Meter, Reporter
     from motorpool._engine.scheduler import Scheduler
     from motorpool._engine.stretches import Stretches
+    from motorpool._engine.tokens import Tokens
 
 
 class Work(NamedTuple):
@@ -27,6 +28,7 @@ class Work(NamedTuple):
         report: Calls the observers.
         meter: Adds up what nodes have taken.
         values: Holds the data.
+        tokens: What there is of resources.
         fetch: Brings what nodes read from where another lane has left it; returns a node for
             which that fails, and why. None where there is no other.
     """
@@ -40,4 +42,5 @@ class Work(NamedTuple):
     report: Reporter
     meter: Meter
     values: Values
+    tokens: Tokens
     fetch: Callable[[Sequence[int]], tuple[int, Exception] | None] | None

@@ -25,35 +25,40 @@ class ForeignNode:
         retries: As for `node`.
         timeout: Likewise.
         backend: Likewise.
+        resources: Likewise.
     """
 
-    __slots__ = ("_node", "backend", "retries", "timeout")
+    __slots__ = ("_node", "backend", "resources", "retries", "timeout")
 
     def __init__(
         self, node: Any, retries: int | Retry | None = None, timeout: float | None = None,
-        backend: str | None = None,
+        backend: str | None = None, resources: dict[str, float | str] | None = None,
     ) -> None:  # fmt: skip
         self._node, self.retries, self.timeout, self.backend = node, retries, timeout, backend
-        check_settings(node.name, retries, timeout, backend)
+        self.resources = resources
+        check_settings(node.name, retries, timeout, backend, resources)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._node, name)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return ForeignNode, (self._node, self.retries, self.timeout, self.backend)
+        return ForeignNode, (self._node, *self._settings().values())
 
     def __repr__(self) -> str:
         return repr(self._node)
 
     def with_settings(self, **settings: Any) -> ForeignNode:
         """A copy with other settings."""
-        known = {name: getattr(self, name) for name in ("retries", "timeout", "backend")}
-        return ForeignNode(self._node, **(known | settings))
+        return ForeignNode(self._node, **(self._settings() | settings))
+
+    def _settings(self) -> dict[str, Any]:
+        names = ("retries", "timeout", "backend", "resources")  # in the order of the arguments
+        return {name: getattr(self, name) for name in names}
 
     def tagged(self, extra: Iterable[str]) -> ForeignNode:
         """A copy with more tags."""
         node = self._node.tag(list(extra))
-        return ForeignNode(node, self.retries, self.timeout, self.backend)
+        return ForeignNode(node, **self._settings())
 
 
 def is_node(item: Any) -> bool:

@@ -15,6 +15,7 @@ from motorpool._pipeline.signature import (
     names_of,
     outputs_by_name,
 )
+from motorpool._system.amounts import parse_resources
 from motorpool.errors import PipelineError
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class Node:
             conditions; None means as the run says.
         timeout: Seconds until a running node is ended; None means as the run says.
         backend: Name of the backend that runs it; None means the run's.
+        resources: What it takes while it runs, such as {"cpu": 2, "memory": "4GiB", "gpu": 1}: it
+            waits until there is that much that no other node has.
 
     Raises:
         PipelineError: If any of this does not fit together.
@@ -47,7 +50,7 @@ class Node:
 
     __slots__ = (
         "__weakref__", "_inputs", "_outputs", "backend", "confirms", "func", "inputs", "name",
-        "outputs", "retries", "tags", "timeout",
+        "outputs", "resources", "retries", "tags", "timeout",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0913, each is a property of its own
@@ -62,6 +65,7 @@ class Node:
         retries: int | Retry | None = None,
         timeout: float | None = None,
         backend: str | None = None,
+        resources: dict[str, float | str] | None = None,
     ) -> None:
         owner = name if isinstance(name, str) else function_name(func)
         if not callable(func):
@@ -83,6 +87,7 @@ class Node:
         self.retries = retries
         self.timeout = timeout
         self.backend = backend
+        self.resources = resources
         self._check()
 
     def _checked_name(self, name: str | None) -> str:
@@ -105,7 +110,7 @@ class Node:
             raise PipelineError(
                 f"Node {self.name!r} writes one dataset twice: {self.outputs}.", node=self.name
             )
-        check_settings(self.name, self.retries, self.timeout, self.backend)
+        check_settings(self.name, self.retries, self.timeout, self.backend, self.resources)
         check_arguments(self.func, self._inputs, self.name)
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -128,13 +133,13 @@ class Node:
         return self._copy(tags=self.tags | frozenset(extra))
 
     def with_settings(self, **settings: Any) -> Node:
-        """A copy of the node with other `retries`, `timeout` or `backend`.
+        """A copy of the node with other `retries`, `timeout`, `backend` or `resources`.
 
         Raises:
             PipelineError: If a value is none of these.
         """
         copy = self._copy(**settings)
-        check_settings(copy.name, copy.retries, copy.timeout, copy.backend)
+        check_settings(copy.name, copy.retries, copy.timeout, copy.backend, copy.resources)
         return copy
 
     def _copy(self, **changed: Any) -> Node:
@@ -152,7 +157,7 @@ class Node:
         return f"Node({self.name!r}: {func}, {self._inputs!r} -> {self._outputs!r})"
 
 
-def check_settings(owner: str, retries: Any, timeout: Any, backend: Any) -> None:
+def check_settings(owner: str, retries: Any, timeout: Any, backend: Any, resources: Any) -> None:
     """Check what a node says of how it is run.
 
     Raises:
@@ -161,6 +166,11 @@ def check_settings(owner: str, retries: Any, timeout: Any, backend: Any) -> None
     _check_retries(owner, retries)
     _check_timeout(owner, timeout)
     _check_backend(owner, backend)
+    if resources is not None:
+        try:
+            parse_resources(resources)
+        except ValueError as error:
+            raise PipelineError(f"Node {owner!r}: {error}", node=owner) from None
 
 
 def _check_retries(owner: str, value: Any) -> None:

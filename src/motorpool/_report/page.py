@@ -7,7 +7,6 @@ which are part of it, from data that are part of it as well.
 from __future__ import annotations
 
 import json
-import os
 import platform
 import shlex
 import sys
@@ -17,7 +16,7 @@ from importlib import resources
 from importlib.metadata import packages_distributions, version
 from typing import TYPE_CHECKING, Any
 
-from motorpool._system.cgroup import memory_limit
+from motorpool._system.cgroup import usable_memory
 from motorpool._system.process import usable_cores
 
 if TYPE_CHECKING:
@@ -92,7 +91,7 @@ def environment(command: str, modules: Iterable[str] = ()) -> list[tuple[str, st
         ("system", f"{platform.system()} {platform.release()}, {platform.machine()}"),
         ("cores", f"{usable_cores()} that may be used"),
         *([("libraries", libraries)] if libraries else []),
-        *([("memory", f"{total / 2**30:.1f} GiB")] if (total := _memory()) else []),
+        *([("memory", f"{total / 2**30:.1f} GiB")] if (total := usable_memory()) else []),
     ]
 
 
@@ -106,16 +105,6 @@ def _versions(modules: Iterable[str]) -> str:
 def command_line() -> str:
     """The command that this process was started with, as it is typed."""
     return shlex.join(["motorpool", *sys.argv[1:]])
-
-
-def _memory() -> int:
-    """Bytes that this process may have; 0 if that is not known."""
-    names = getattr(os, "sysconf_names", {})
-    whole = 0
-    if "SC_PHYS_PAGES" in names:
-        whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    limit = memory_limit() or whole
-    return min(whole, limit) if whole else limit
 
 
 def _asset(name: str) -> str:

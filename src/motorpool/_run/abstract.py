@@ -8,11 +8,9 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from motorpool import registry
-from motorpool._backends.adapter import AdoptedBackend
 from motorpool._run.asynchronous import AsyncRuns
 from motorpool._run.options import RunSettings
 from motorpool._run.resources import Resources, backends_by_name
-from motorpool._system.starting import occupy_standard_descriptors
 from motorpool.backend import worker_count
 from motorpool.errors import BackendError
 from motorpool.pipeline import graph_of
@@ -63,6 +61,7 @@ class AbstractRunner(AsyncRuns, ABC):
             the values on as they are; false to let every value go through the store.
         progress: Whether to show how far a run is, on the terminal or below the cell of a
             notebook; "auto" for only where there is one.
+        resources: What there is of what nodes take, such as {"gpu": 1}, beside cpu and memory.
         backends: What nodes mean by the backend that they name, where that is not the installed
             one of this name: a backend with options, or an executor of your own.
 
@@ -85,6 +84,7 @@ class AbstractRunner(AsyncRuns, ABC):
         readonly_inputs: bool = False,
         fuse: bool = True,
         progress: bool | Literal["auto"] = False,
+        resources: Mapping[str, float | str] | None = None,
         backends: Mapping[str, str | ExecutorBackend | Executor] | None = None,
     ) -> None:
         if _KEDRO_COMMANDS in sys.modules:
@@ -95,7 +95,7 @@ class AbstractRunner(AsyncRuns, ABC):
             is_async=is_async, on_failure=on_failure, retries=retries, timeout=timeout,
             observers=observers, runs_folder=runs_folder, checkpoint=checkpoint,
             memory_limit=memory_limit, readonly_inputs=readonly_inputs, fuse=fuse,
-            progress=progress,
+            progress=progress, resources=resources,
         )  # fmt: skip
         self._max_workers: int | None = None
         self._wants_results = True  # the command line throws them away
@@ -182,6 +182,7 @@ class AbstractRunner(AsyncRuns, ABC):
         from motorpool._run.run import Run  # noqa: PLC0415, as above
         from motorpool._run.sites import OWN, Sites  # noqa: PLC0415, as above
         from motorpool._run.store_manager import StoreManager  # noqa: PLC0415, as above
+        from motorpool._system.starting import occupy_standard_descriptors  # noqa: PLC0415, as above
 
         occupy_standard_descriptors()
         backends = self._backends_of(prepared.nodes)
@@ -290,6 +291,8 @@ class AbstractRunner(AsyncRuns, ABC):
 
     def _get_backend(self) -> ExecutorBackend:
         """The backend to run on; here, whatever `_get_executor` returns, looked at by trial."""
+        from motorpool._backends.adapter import AdoptedBackend  # noqa: PLC0415, as above
+
         return AdoptedBackend(self._get_executor(self._all_workers()), self._get_executor)
 
     def _all_workers(self) -> int:

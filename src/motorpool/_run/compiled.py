@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 from motorpool._engine.priority import urgency
 from motorpool._pipeline.graph import Graph, untranscoded
 from motorpool._run.resume import manifest_of
+from motorpool._system.amounts import parse_resources
 from motorpool.pipeline import Pipeline, graph_of
 
 if TYPE_CHECKING:
@@ -131,6 +132,12 @@ class CompiledPipeline:
     def order(self) -> list[int]:
         """All nodes, the most urgent first, as long as nothing is known of how long they take."""
         return urgency(self.graph, self.nodes, [None] * len(self.nodes))
+
+    @cached_property
+    def resources(self) -> dict[int, dict[str, float]]:
+        """What nodes take while they run, by index, of those that say so."""
+        said = ((i, getattr(node, "resources", None)) for i, node in enumerate(self.nodes))
+        return {i: parse_resources(value) for i, value in said if value}
 
     @cached_property
     def functions(self) -> list[int]:

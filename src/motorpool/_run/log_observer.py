@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from motorpool._summary import counted
+from motorpool._wording import counted
 from motorpool.events import (
     NodeCompleted,
     NodeSkipped,

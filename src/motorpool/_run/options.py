@@ -3,33 +3,17 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Literal
 
 from motorpool._journal.folder import runs_folder
 from motorpool._pipeline.retry import Retry
+from motorpool._system.amounts import parse_bytes, parse_resources
 from motorpool.errors import PipelineError, ValidationError
 
 if TYPE_CHECKING:
     from motorpool.events import Observer  # noqa: TC004, no option: its type is never looked up
-
-
-_UNITS = {
-    "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12,
-    "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40,
-}  # fmt: skip
-
-
-def parse_bytes(value: object) -> int | None:
-    """A number of bytes, from a number or a text such as "4GiB"; None if it is neither."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value if value >= 0 else None
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)", str(value).strip().lower())
-    if not isinstance(value, str) or match is None or (match[2] or "b") not in _UNITS:
-        return None
-    return int(float(match[1]) * _UNITS[match[2] or "b"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +31,7 @@ class RunSettings:
     readonly_inputs: bool = False
     fuse: bool = True
     progress: bool | Literal["auto"] = False
+    resources: Mapping[str, float | str] | None = None
 
     def changed(self) -> list[str]:
         """The settings that are not the default ones, as keyword arguments."""
@@ -54,6 +39,11 @@ class RunSettings:
         usual |= {"observers": ()}
         names = [(field.name, usual.get(field.name, field.default)) for field in fields(self)]
         return [f"{n}={getattr(self, n)!r}" for n, usual in names if getattr(self, n) != usual]
+
+    @property
+    def amounts(self) -> dict[str, float]:
+        """What there is of each resource, as far as the runner was told."""
+        return {} if self.resources is None else parse_resources(self.resources)
 
     @property
     def memory_bytes(self) -> int | None:
@@ -82,16 +72,25 @@ class RunSettings:
             for name in ("is_async", "readonly_inputs", "fuse")
             if not isinstance(getattr(self, name), bool)
         ]
+        if self.progress not in {True, False, "auto"}:
+            problems.append(f"progress must be True, False or 'auto', not {self.progress!r}.")
+        problems += self._observer_problems()
+        problems += self._amount_problems()
+        if problems:
+            raise ValidationError(" ".join(problems))
+
+    def _amount_problems(self) -> list[str]:
+        problems = []
         if self.memory_limit is not None and parse_bytes(self.memory_limit) is None:
             problems.append(
                 "memory_limit must be a number of bytes, or a text such as '4GiB' or '500MB', not "
                 f"{self.memory_limit!r}."
             )
-        if self.progress not in {True, False, "auto"}:
-            problems.append(f"progress must be True, False or 'auto', not {self.progress!r}.")
-        problems += self._observer_problems()
-        if problems:
-            raise ValidationError(" ".join(problems))
+        try:
+            parse_resources({} if self.resources is None else self.resources)
+        except ValueError as error:
+            problems.append(str(error))
+        return problems
 
     def _observer_problems(self) -> list[str]:
         if not isinstance(self.observers, Iterable):

@@ -17,7 +17,7 @@ from motorpool._run.checks import check_inputs, check_kinds
 from motorpool._run.compiled import compiled
 from motorpool._run.resume import ResumePlan, input_hashes
 from motorpool._run.subset import missing_outputs
-from motorpool._summary import counted
+from motorpool._wording import counted
 from motorpool.catalog import DataCatalog, RunCatalog
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from motorpool._summary import counted
+from motorpool._wording import counted
 from motorpool.events import NodeFailed, NodeSkipped, RunFinished, RunProgressed, RunStarted
 
 if TYPE_CHECKING:

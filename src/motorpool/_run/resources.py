@@ -7,13 +7,13 @@ import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from motorpool import registry
-from motorpool._engine.pool import Pool
 from motorpool._system.exceptions import add_note
 from motorpool.errors import BackendError, ValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from motorpool._engine.pool import Pool
     from motorpool._run.options import RunSettings
     from motorpool._store import Store
     from motorpool.backend import ExecutorBackend
@@ -116,6 +116,8 @@ class Resources:
         return opened
 
     def _place(self, name: str, workers: int, others: Iterable[Place]) -> Place:
+        from motorpool._engine.pool import Pool  # noqa: PLC0415, takes 15 ms
+
         backend = self._backend_of(name)
         known = getattr(backend, "workers", None)  # an executor that is there has its own number
         pool = Pool(backend, known or workers)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from motorpool._datasets.describe import describe_dataset
 from motorpool._protocol.failure import own_frames
-from motorpool._summary import counted
+from motorpool._wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

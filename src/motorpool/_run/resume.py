@@ -16,7 +16,7 @@ from motorpool._datasets.contract import dataset_exists, is_ephemeral
 from motorpool._journal.fingerprint import code_hash
 from motorpool._run.subset import remaining_nodes
 from motorpool._store import FileClient, Ref, Segments, StoredValue, is_whole
-from motorpool._summary import counted
+from motorpool._wording import counted
 from motorpool.catalog import MemoryDataset
 
 if TYPE_CHECKING:

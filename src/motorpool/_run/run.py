@@ -15,6 +15,7 @@ from motorpool._engine.scheduler import Scheduler
 from motorpool._engine.state import State
 from motorpool._engine.stretches import Stretches
 from motorpool._engine.tasks import TaskTable
+from motorpool._engine.tokens import Tokens
 from motorpool._engine.work import Work
 from motorpool._journal.writer import RunJournal, new_folder
 from motorpool._run.log_observer import LogObserver
@@ -174,13 +175,17 @@ class Run:
             order = urgency(graph, nodes, expected)
         else:
             order = pipeline.order
-        table = TaskTable(names, graph, order, self._sites.lanes)
-        scheduler = Scheduler(nodes, table, self._stretches, prepared.lifetimes(), self._policy)
+        needs = pipeline.resources
+        tokens = Tokens(needs, self._sites.capacities if needs else {})
+        table = TaskTable(names, graph, order, self._sites.lanes, constrained=needs)
+        scheduler = Scheduler(
+            nodes, table, self._stretches, prepared.lifetimes(), self._policy, tokens
+        )
         return Work(
             nodes=nodes, functions=pipeline.functions, scheduler=scheduler,
             stretches=self._stretches, expected=expected,
             policy=self._policy, report=report, meter=Meter(names, graph.parents),
-            values=transports.values, fetch=transports.fetch,
+            values=transports.values, tokens=tokens, fetch=transports.fetch,
         )  # fmt: skip
 
     def _observers(self) -> Iterable[Observer]:

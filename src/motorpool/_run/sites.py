@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from motorpool._datasets.contract import is_ephemeral
 from motorpool._engine.exchange import Exchange
 from motorpool._engine.stretches import Stretches
+from motorpool._run.capacities import capacities, resource_problems
 from motorpool._run.checks import output_problems, raise_problems
 from motorpool._run.site import Site
 from motorpool._worker.task import is_generator
@@ -89,6 +91,11 @@ class Sites:
         """The workers of all."""
         return sum(site.pool.max_workers for site in self.all)
 
+    @cached_property
+    def capacities(self) -> dict[str, float]:
+        """What there is of each resource."""
+        return capacities(self._settings.amounts, self.max_workers)
+
     def check(
         self, validate_nodes: Callable[..., Any], validate_catalog: Callable[..., Any]
     ) -> None:
@@ -105,6 +112,10 @@ class Sites:
         for name, site in zip(self._names, self.all, strict=True):
             checks = (validate_nodes, validate_catalog) if name == OWN else (_no_check, _no_check)
             problems += site.check(*checks)
+        problems += resource_problems(
+            self._prepared.nodes, self._prepared.compiled.resources, self.capacities,
+            [self.all[lane].backend for lane in self.lanes],
+        ) if self._prepared.compiled.resources else []  # fmt: skip
         for site in self.all:
             site.want_names_of(other for other in self.all if other is not site)
         raise_problems(problems, [site.backend.name for site in self.all])

@@ -6,6 +6,7 @@ memory of the machine is not what a container may take.
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
@@ -48,6 +49,15 @@ def memory_headroom(mount: Path = _MOUNT, membership: Path = _MEMBERSHIP) -> int
 def memory_limit(mount: Path = _MOUNT, membership: Path = _MEMBERSHIP) -> int | None:
     """Bytes that the group may take, or None without a limit."""
     return min(_limits("limit_in_bytes", "max", mount, membership), default=None)
+
+
+def usable_memory() -> int | None:
+    """Bytes that this process and its workers may take; None if there is no telling."""
+    names, limit = getattr(os, "sysconf_names", {}), memory_limit()
+    if "SC_PHYS_PAGES" not in names:
+        return limit
+    whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return whole if limit is None else min(whole, limit)
 
 
 def memory_peak(mount: Path = _MOUNT, membership: Path = _MEMBERSHIP) -> int | None:

@@ -12,7 +12,7 @@ from rich.tree import Tree
 
 from motorpool._pipeline.drawing import dot, mermaid, svg
 from motorpool._pipeline.graph import Graph
-from motorpool._summary import counted
+from motorpool._wording import counted
 from motorpool.cli._open import open_target
 from motorpool.cli._target_options import TargetOptions, target_options
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from motorpool._system.amounts import MEMORY, parse_resources
+
 
 class Names(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     """Names with commas in between."""
@@ -54,6 +56,22 @@ class Assignment(click.ParamType):  # type: ignore[type-arg,unused-ignore]
         if not separator or not name:
             self.fail(f"{value!r} is not of the form name=value", param, ctx)
         return name, text
+
+
+class Amount(Assignment):
+    """What there is of a resource."""
+
+    name = "name=amount"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Split at the equals sign, and read the amount."""
+        name, text = super().convert(value, param, ctx)
+        try:
+            amount = text if name == MEMORY else float(text)
+            parse_resources({name: amount})
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        return name, amount
 
 
 class OutputFile(click.Path):

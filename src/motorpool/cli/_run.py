@@ -22,7 +22,7 @@ from motorpool.cli import _completion as completion
 from motorpool.cli._observers import Files, Outcome
 from motorpool.cli._open import folder_of, open_target
 from motorpool.cli._outputs import Outputs
-from motorpool.cli._parameters import Assignment, OutputFile
+from motorpool.cli._parameters import Amount, Assignment, OutputFile
 from motorpool.cli._signals import INTERRUPTED, TERMINATED, Signals, Terminated
 from motorpool.cli._target_options import TargetOptions, target_options
 from motorpool.cli._watching import Watching
@@ -60,6 +60,9 @@ _BY_NAME = ("node_names", "from_nodes", "to_nodes")
 @click.option("--memory-limit", metavar="SIZE",
               help="Shared memory that values may take before they go to disk, such as 4GiB; by "
               "default half of what is free.")  # fmt: skip
+@click.option("--resource", "resources", type=Amount(), multiple=True,
+              help="What there is of a resource that nodes take, such as gpu=1; may be given "
+              "several times.")  # fmt: skip
 @click.option("--readonly-inputs", is_flag=True,
               help="Let nodes read large inputs, but not change their copies.")  # fmt: skip
 @click.option("--no-fuse", is_flag=True,
@@ -88,7 +91,8 @@ def run(  # noqa: PLR0913, one argument an option
     *, target: TargetOptions, backend: str, max_workers: int | None,
     options: tuple[tuple[str, str], ...], is_async: bool, only_missing_outputs: bool,
     resume: str | None, checkpoint: str | None, memory_limit: str | None,
-    readonly_inputs: bool, no_fuse: bool, on_failure: Any, retries: int,
+    resources: tuple[tuple[str, float | str], ...], readonly_inputs: bool, no_fuse: bool,
+    on_failure: Any, retries: int,
     retry_delay: float, timeout: float | None,
     events: IO[str] | None, summary_json: IO[str] | None, report: Path | None,
     trace: Path | None, printed: tuple[str, ...], progress: bool | None,
@@ -109,7 +113,8 @@ def run(  # noqa: PLR0913, one argument an option
         place, max_workers, is_async, on_failure=on_failure, timeout=timeout,
         retries=Retry(retries, retry_delay), observers=observers, checkpoint=checkpoint,
         runs_folder=runs_folder(base=folder_of(target.target)) or False,
-        memory_limit=memory_limit, readonly_inputs=readonly_inputs, fuse=not no_fuse,
+        memory_limit=memory_limit, resources=dict(resources) or None,
+        readonly_inputs=readonly_inputs, fuse=not no_fuse,
     )  # fmt: skip
     found = open_target(target)
     watching.move_logs()

@@ -18,7 +18,7 @@ from rich.text import Text
 from motorpool._journal.folder import runs_folder
 from motorpool._journal.reader import path_of, run_ids
 from motorpool._journal.records import list_runs, read_run
-from motorpool._summary import counted
+from motorpool._wording import counted
 from motorpool.cli._open import folder_of
 from motorpool.errors import unknown_names
 
