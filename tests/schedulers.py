@@ -32,7 +32,7 @@ def nodes_of(parents, **settings):
 
 def make(  # noqa: PLR0913, each is a part of its own
     parents, *, on_failure="stop", order=None, lanes=None, workers=1, limit=None, fused=False,
-    expected=None, one_by_one=False, capacities=None, **settings,
+    expected=None, remembered=None, one_by_one=False, capacities=None, **settings,
 ):  # fmt: skip
     """A scheduler, ready to run.
 
@@ -45,6 +45,7 @@ def make(  # noqa: PLR0913, each is a part of its own
         limit: How many units may be under way; by default two for each worker.
         fused: Whether there are stretches, which hand values on.
         expected: Seconds that each node took before.
+        remembered: What is known of the function, which is called "f".
         one_by_one: Whether each unit has one task.
         capacities: What there is of each resource.
         **settings: Lists of what nodes say themselves, such as `retries`.
@@ -63,7 +64,9 @@ def make(  # noqa: PLR0913, each is a part of its own
     table = TaskTable([n.name for n in nodes], graph, order, lanes, constrained=needs)
     scheduler = Scheduler(nodes, table, stretches, lifetimes, policy, tokens)
     for number in range(max(lanes, default=0) + 1):
-        durations = Durations([0] * len(nodes), expected or [None] * len(nodes))
+        durations = Durations(
+            [0] * len(nodes), expected or [None] * len(nodes), ["f"], remembered or {}
+        )
         maker = UnitMaker(
             table, stretches, durations, number, workers, one_by_one=one_by_one, tokens=tokens
         )

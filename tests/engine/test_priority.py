@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from motorpool import ParallelRunner, SequentialRunner, node, pipeline
+from motorpool._engine.lane import Lane
 from motorpool._engine.priority import urgency
 from motorpool._journal.history import History
 from motorpool._pipeline.graph import Graph
@@ -151,6 +152,26 @@ print(max(sent[:2]))
     first, second = (int(subprocess.check_output(command, timeout=300)) for _ in range(2))
     assert first == 1
     assert second > 1
+
+
+def test_another_pipeline_of_the_same_functions_is_batched_from_the_start(monkeypatch):
+    """On workers that have run them: no node of the second one was ever seen."""
+    sent, submit = [], Lane.submit
+
+    def watched(lane, unit):
+        sent.append(len(unit.nodes))
+        return submit(lane, unit)
+
+    monkeypatch.setattr(Lane, "submit", watched)
+    firsts = []
+    with ParallelRunner("direct", max_workers=2, runs_folder=False) as runner:
+        for name in "ab":
+            nodes = [node(abs, "x", f"{name}{i}", name=f"{name}{i}") for i in range(64)]
+            runner.run(pipeline(nodes), {"x": 1})
+            firsts.append(sent[0])
+            sent.clear()
+    assert firsts[0] == 1
+    assert firsts[1] > 1
 
 
 def test_parallel_runs_of_one_runner_share_durations(tmp_path):

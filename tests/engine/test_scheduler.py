@@ -93,6 +93,21 @@ def test_a_unit_grows_eightfold_with_what_has_come_back():
     assert sum(sizes) == 2000
 
 
+def test_a_function_that_is_remembered_does_not_start_slowly():
+    """What is known of it at the end of a run is where the next one goes on."""
+    first = make([[]] * 100)
+    durations = first.lanes[0].maker.durations
+    assert durations.remember() == {}
+    for each in range(20):
+        durations.note(each, 1e-6)
+    durations.note_unit(range(20))
+    known = durations.remember()
+    assert known == {"f": (1e-6, 160)}
+    assert len(make([[]] * 100, remembered=known).next_unit(0, 0.0).nodes) > 10
+    long = make([[]] * 100, remembered={"f": (1.0, 4096)})
+    assert len(long.next_unit(0, 0.0).nodes) == 1
+
+
 def test_long_tasks_travel_alone_and_short_ones_with_what_waits_for_them():
     """A stencil of short tasks is one unit; one of long tasks has a task a unit."""
     stencil = [[], [], [0, 1], [0, 1], [2, 3], [2, 3]]

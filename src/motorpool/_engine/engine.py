@@ -85,6 +85,8 @@ class Engine:
                 raise
             finally:
                 self._cancellation.listen(None)
+                for lane in self._lanes:
+                    lane.end()
 
     def _fill(self) -> None:
         """Let every lane have something to do."""

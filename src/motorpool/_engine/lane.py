@@ -64,7 +64,9 @@ class Lane:
         self._futures: dict[Future[Any], Unit] = {}
         isolation = pool.backend.capabilities.isolation
         self._runs_here = isolation is Isolation.NONE
-        self._durations = Durations(work.functions, work.expected)
+        self._durations = Durations(
+            work.functions, work.expected, work.fingerprints, pool.durations
+        )
         maker = UnitMaker(
             work.scheduler.table, work.stretches, self._durations, number, pool.max_workers,
             # Of several nodes, only a status table shows which one broke a worker.
@@ -126,12 +128,8 @@ class Lane:
         future.add_done_callback(self._done)
 
     def _items(self, unit: Unit) -> list[Item]:
-        table, parents, gone = (
-            self._scheduler.table,
-            self._scheduler.table.graph.parents,
-            set[int](),
-        )
-        items = []
+        table = self._scheduler.table
+        parents, gone, items = table.graph.parents, set[int](), []
         for node in unit.nodes:
             task = table[node]
             self._report.submitted(node, task.attempt)
@@ -170,12 +168,9 @@ class Lane:
     def pause(self) -> float | None:
         """Seconds until there is something to look at, other than an outcome."""
         deadlines = self._state.deadlines
-        watched = deadlines.watched
-        due = (
-            deadlines.pause(self._transport.started(watched), time.monotonic())
-            if watched
-            else None
-        )
+        due = None
+        if watched := deadlines.watched:
+            due = deadlines.pause(self._transport.started(watched), time.monotonic())
         polling = self._poll_interval() if self._transport.tracks_starts else None
         pauses = (due, polling, self._watchdog.pause())
         return min((pause for pause in pauses if pause is not None), default=None)
@@ -183,6 +178,10 @@ class Lane:
     def _poll_interval(self) -> float:
         """Seconds between two looks at the outcomes that workers publish."""
         return OFTEN if self._state.most > MANY else POLL_INTERVAL
+
+    def end(self) -> None:
+        """The run is over: keep what was learned for the next one on these workers."""
+        self._pool.durations |= self._durations.remember()
 
     def stop(self) -> None:
         """Start nothing more, and cancel what waits where workers cannot be told."""
@@ -221,10 +220,12 @@ class Lane:
         if error is not None and not isinstance(error, BrokenExecutor):
             self._look()  # what its worker has published is not lost
         del self._futures[future]
-        if future.cancelled():
-            self._cancelled(unit)
-        elif error is None:
+        if error is None and not future.cancelled():
             self._returned(unit, future.result())
+        elif not unit.left:  # what became of each was heard before
+            self._scheduler.returned(unit)
+        elif error is None:
+            self._cancelled(unit)
         elif isinstance(error, BrokenExecutor):
             self._scheduler.losses.lost([unit], None)
         elif isinstance(error, WorkerCrashedError):
@@ -239,14 +240,13 @@ class Lane:
         self._scheduler.losses.cancelled(unit, errors, time.monotonic())
 
     def _returned(self, unit: Unit, result: Any) -> None:
-        if not isinstance(result, self._transport.result_type):
-            node = next(iter(unit.left))
-            error = self._recovery.noted(
-                node, breaches.wrong_result(*self._recovery.names(node), result)
-            )
-            self._scheduler.losses.call_failed(unit, node, error, time.monotonic(), started=True)
+        fits = isinstance(result, self._transport.result_type)
+        if not fits and (node := next(iter(unit.left), None)) is not None:
+            breach = breaches.wrong_result(*self._recovery.names(node), result)
+            error, now = self._recovery.noted(node, breach), time.monotonic()
+            self._scheduler.losses.call_failed(unit, node, error, now, started=True)
             return
-        outcomes = self._transport.settle(result, self._scheduler.claim)
+        outcomes = self._transport.settle(result, self._scheduler.claim) if fits else []
         if not unit.left:
             self._durations.note_unit(unit.nodes)
         self._recovery.worked()

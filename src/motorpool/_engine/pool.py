@@ -47,6 +47,8 @@ class Pool:
         self._has_broken = False
         #: When (s, of `time.monotonic`) the executor was made, and last showed a sign of life.
         self.started = self.heard = 0.0
+        #: How long tasks of a function have taken here, by its fingerprint.
+        self.durations: dict[str, tuple[float, int]] = {}
         #: Whether it has ever brought a result.
         self.has_worked = False
         self._lock = threading.Lock()

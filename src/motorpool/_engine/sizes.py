@@ -1,8 +1,9 @@
 """How many tasks a unit has: as many short ones as make its journey worth while.
 
-How long a task will take is known from those of the same function that have run. A function of
-which nothing is known starts slowly: its first task travels alone, and each unit that has come
-back lets the next one have eight times as many, until they hold work of 2 ms.
+How long a task will take is known from those of the same function that have run: in this run, in
+earlier ones on the same workers, or by a journal. A function of which nothing is known starts
+slowly: its first task travels alone, and each unit that has come back lets the next one have eight
+times as many, until they hold work of 2 ms.
 
 A unit of independent tasks holds a worker's share of those that are ready, so that nobody idles;
 what waits for nothing but tasks of the unit comes along. Longer tasks than four journeys travel
@@ -20,7 +21,7 @@ from motorpool._engine.state import State
 from motorpool._engine.stretches import NO_NODE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from motorpool._engine.stretches import Stretches
     from motorpool._engine.tasks import TaskTable
@@ -42,6 +43,8 @@ _GROWTH, _MOST = 8, 4096
 _BELIEF = 0.3
 
 READY, WAITING = State.READY, State.WAITING
+#: How long a task of a function takes (s), and how many of them a unit may have.
+Remembered = tuple[float, int]
 
 
 class Durations:
@@ -50,17 +53,27 @@ class Durations:
     Args:
         functions: For each node the number of its function, from 0.
         expected: Seconds that each took in an earlier run, or None.
+        fingerprints: Of each function, what it is known by in other pipelines.
+        remembered: What is known of functions by earlier runs on the same workers; see `remember`.
     """
 
-    def __init__(self, functions: Sequence[int], expected: Sequence[float | None]) -> None:
-        self._function = functions
-        numbers = range(max(functions, default=-1) + 1)
+    def __init__(
+        self, functions: Sequence[int], expected: Sequence[float | None],
+        fingerprints: Sequence[str], remembered: Mapping[str, Remembered],
+    ) -> None:  # fmt: skip
+        self._function, self._fingerprints = functions, fingerprints
+        numbers = range(len(fingerprints))
         known: dict[int, list[float]] = {}
         for function, seconds in zip(self._function, expected, strict=True):
             if seconds is not None:
                 known.setdefault(function, []).append(seconds)
-        self._seconds = [median(known[f]) if f in known else None for f in numbers]
-        self._cap = [_MOST if f in known else 1 for f in numbers]
+        self._seconds: list[float | None] = [None for _ in numbers]
+        self._cap = [1 for _ in numbers]
+        for function, fingerprint in enumerate(fingerprints):
+            if function in known:
+                self._seconds[function], self._cap[function] = median(known[function]), _MOST
+            elif fingerprint in remembered:
+                self._seconds[function], self._cap[function] = remembered[fingerprint]
         self._weight = [0.0] * len(numbers)
         for function in numbers:
             self._weigh(function)
@@ -78,6 +91,11 @@ class Durations:
     def usual(self) -> float:
         """What a task counts on average."""
         return sum(self._weight) / len(self._weight)
+
+    def remember(self) -> dict[str, Remembered]:
+        """What is known of functions now, for the next run."""
+        rows = zip(self._fingerprints, self._seconds, self._cap, strict=True)
+        return {name: (seconds, cap) for name, seconds, cap in rows if seconds is not None}
 
     def note(self, node: int, seconds: float) -> None:
         """A task has run for so long."""

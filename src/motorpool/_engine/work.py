@@ -21,6 +21,7 @@ class Work(NamedTuple):
     Attributes:
         nodes: The nodes, in a topological order.
         functions: For each the number of its function.
+        fingerprints: Of each function, what it is known by in other pipelines.
         scheduler: Decides what becomes of each.
         stretches: Which nodes hand values to the next one in the same worker.
         expected: Seconds that each took in an earlier run, or None.
@@ -35,6 +36,7 @@ class Work(NamedTuple):
 
     nodes: Sequence[Any]
     functions: Sequence[int]
+    fingerprints: Sequence[str]
     scheduler: Scheduler
     stretches: Stretches
     expected: Sequence[float | None]

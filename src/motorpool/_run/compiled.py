@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from motorpool._engine.priority import urgency
+from motorpool._journal.fingerprint import code_hash
 from motorpool._pipeline.graph import Graph, untranscoded
+from motorpool._pipeline.signature import function_name
 from motorpool._run.resume import manifest_of
 from motorpool._system.amounts import parse_resources
 from motorpool.pipeline import Pipeline, graph_of
@@ -145,3 +147,12 @@ class CompiledPipeline:
         numbers: dict[int, int] = {}
         ids = [id(getattr(node, "func", node)) for node in self.nodes]
         return [numbers.setdefault(each, len(numbers)) for each in ids]
+
+    @cached_property
+    def fingerprints(self) -> list[str]:
+        """Of each function a text that it is known by in other pipelines as well."""
+        by_number = {
+            number: getattr(node, "func", node)
+            for number, node in zip(self.functions, self.nodes, strict=True)
+        }
+        return [code_hash(func) or function_name(func) for func in by_number.values()]

@@ -182,7 +182,8 @@ class Run:
             nodes, table, self._stretches, prepared.lifetimes(), self._policy, tokens
         )
         return Work(
-            nodes=nodes, functions=pipeline.functions, scheduler=scheduler,
+            nodes=nodes, functions=pipeline.functions,
+            fingerprints=pipeline.fingerprints, scheduler=scheduler,
             stretches=self._stretches, expected=expected,
             policy=self._policy, report=report, meter=Meter(names, graph.parents),
             values=transports.values, tokens=tokens, fetch=transports.fetch,
