@@ -61,7 +61,7 @@ def make(  # noqa: PLR0913, each is a part of its own
     lifetimes = Lifetimes(nodes, known.users, known.unmade | known.outputs)
     needs = {i: n.resources for i, n in enumerate(nodes) if n.resources}
     tokens = Tokens(needs, capacities or {})
-    table = TaskTable([n.name for n in nodes], graph, order, lanes, constrained=needs)
+    table = TaskTable([n.name for n in nodes], graph, order, lanes, kinds=tokens.kinds)
     scheduler = Scheduler(nodes, table, stretches, lifetimes, policy, tokens)
     for number in range(max(lanes, default=0) + 1):
         durations = Durations(

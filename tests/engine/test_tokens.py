@@ -72,6 +72,18 @@ def test_what_was_taken_is_given_back_whatever_becomes_of_the_unit():
         assert len(scheduler.table.nodes_in(State.DONE)) >= 1
 
 
+def test_tenths_add_up_to_one():
+    """Ten of them go at once, and when they are back there is as much as there was."""
+    tenths, whole = [{"gpu": 0.1}] * 10, {"gpu": 1.0}
+    scheduler = make([[]] * 11, workers=20, resources=[*tenths, whole], capacities={"gpu": 1})
+    units = sent(scheduler)
+    assert [unit.nodes for unit in units] == [[i] for i in range(10)]
+    for unit in units:
+        assert sent(scheduler) == []
+        finish(scheduler, unit)
+    assert [unit.nodes for unit in sent(scheduler)] == [[10]]
+
+
 def test_what_takes_something_is_in_no_stretch_and_no_unit_of_others():
     """It would hold it while the others run."""
     parents = [[], [0], [1]]

@@ -76,6 +76,19 @@ def test_what_there_will_never_be_enough_of_is_refused_before_anything_runs(any_
     assert "resources={'licence': ...} or --resource licence=..." in text
 
 
+def test_node_that_says_nothing_is_refused_where_there_is_less_than_one_cpu():
+    """It takes one where cpus are counted, and would wait for ever."""
+    pipe = pipeline(
+        [
+            node(len, "x", "a", name="half", resources={"cpu": 0.5}),
+            node(len, "x", "b", name="silent"),
+        ]
+    )
+    runner = ParallelRunner("threads", runs_folder=False, resources={"cpu": 0.5})
+    with pytest.raises(ValidationError, match="'silent' says nothing of 'cpu', and so takes 1"):
+        runner.run(pipe, {"x": ""})
+
+
 @pytest.mark.parametrize(
     ("value", "complaint"),
     [

@@ -72,8 +72,8 @@ class Lane:
             # Of several nodes, only a status table shows which one broke a worker.
             one_by_one=not (transport.tracks_starts or isolation.in_process), tokens=work.tokens,
         )  # fmt: skip
-        alone = isolation.in_process or work.tokens  # what waits would have taken its resources
-        limit = pool.max_workers * (1 if alone else _IN_FLIGHT_PER_WORKER)
+        single = isolation.in_process or work.tokens.kinds  # what waits would hold its tokens
+        limit = pool.max_workers * (1 if single else _IN_FLIGHT_PER_WORKER)
         deadlines = Deadlines(work.policy.timeouts_of(work.nodes))
         self._state = LaneState(number, pool.max_workers, limit, maker, deadlines)
         self._scheduler.lanes.append(self._state)

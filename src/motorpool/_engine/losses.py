@@ -14,7 +14,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from motorpool._engine import actions as do
-from motorpool._engine.state import State
+from motorpool._engine.state import SUSPECTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -223,7 +223,7 @@ class Losses:
         self._scheduler.table[node].attempt -= 1
         self._scheduler.table[node].starved = starved
         undone = self._scheduler.undo_before(node)
-        self._scheduler.table.move(node, State.SUSPECTED)
+        self._scheduler.table.move(node, SUSPECTED)
         lane.suspects.append(node)
         return [*undone, node]
 

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 from motorpool._engine import actions as do
 from motorpool._engine.losses import CUT_OFF, Losses
 from motorpool._engine.policy import Retries
-from motorpool._engine.state import State, Unit
+from motorpool._engine.state import HELD, PAUSED, Unit
 from motorpool._engine.stretches import NO_NODE
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ class Scheduler:
         pause = None if self.stopping else self.retries.pause_after(task, error)
         self.actions.append(do.TryFailed(node, task.attempt, error, pause is not None))
         if pause is not None:
-            self.table.move(node, State.PAUSED)
+            self.table.move(node, PAUSED)
             self.retries.park(node, now + pause)
             self.tick(now)
             if self.retries.may_stop(task):
@@ -174,7 +174,7 @@ class Scheduler:
         if self.stopping:
             self.take_back(node, started=False)
         else:
-            self.table.move(node, State.HELD)
+            self.table.move(node, HELD)
             lane.held.append(node)
 
     def returned(self, unit: Unit) -> None:

@@ -17,7 +17,7 @@ from collections import Counter
 from statistics import median
 from typing import TYPE_CHECKING
 
-from motorpool._engine.state import State
+from motorpool._engine.state import WAITING
 from motorpool._engine.stretches import NO_NODE
 
 if TYPE_CHECKING:
@@ -42,7 +42,6 @@ _GROWTH, _MOST = 8, 4096
 # A function that has become faster is believed after a few times; one that is slower, at once.
 _BELIEF = 0.3
 
-READY, WAITING = State.READY, State.WAITING
 #: How long a task of a function takes (s), and how many of them a unit may have.
 Remembered = tuple[float, int]
 
@@ -74,7 +73,7 @@ class Durations:
                 self._seconds[function], self._cap[function] = median(known[function]), _MOST
             elif fingerprint in remembered:
                 self._seconds[function], self._cap[function] = remembered[fingerprint]
-        self._weight = [0.0] * len(numbers)
+        self._weight, self._total = [0.0] * len(numbers), 0.0
         for function in numbers:
             self._weigh(function)
 
@@ -90,7 +89,7 @@ class Durations:
     @property
     def usual(self) -> float:
         """What a task counts on average."""
-        return sum(self._weight) / len(self._weight)
+        return self._total / len(self._weight)
 
     def remember(self) -> dict[str, Remembered]:
         """What is known of functions now, for the next run."""
@@ -116,8 +115,10 @@ class Durations:
 
     def _weigh(self, function: int) -> None:
         seconds, cap = self._seconds[function], self._cap[function]
-        least = _TARGET / cap
-        self._weight[function] = _TARGET if seconds is None else max(seconds + _AROUND, least)
+        least, before = _TARGET / cap, self._weight[function]
+        weight = _TARGET if seconds is None else max(seconds + _AROUND, least)
+        self._weight[function] = weight
+        self._total += weight - before  # to add them up would be quadratic in functions
 
 
 class UnitMaker:
@@ -150,18 +151,21 @@ class UnitMaker:
         self._target = max(_TARGET, 2 * self._least)
 
     def make(self) -> list[int]:
-        """The tasks of the next unit, in the order to run them in; none if none is ready."""
-        if self._tokens:
-            before = self._table.first(self._lane) if self._tokens.fit() else None
-            node = self._table.first_constrained(self._lane, self._tokens.fit, before)
-            if node is not None or before is None:
-                return [] if node is None else [node]
+        """The tasks of the next unit, in the order to run them in; none if none can go."""
+        if self._tokens.kinds:
+            kind = self._table.most_urgent(self._lane, self._tokens.fitting())
+            node = None if kind is None else self._table.first(self._lane, kind)
+            if kind is None or node is None:
+                return []
+            if kind:
+                self._table.take(self._lane, kind)
+                return [node]
         return self._make()
 
     def _make(self) -> list[int]:
         """The tasks of the next unit of those that take no resources."""
         table, weight = self._table, self.durations.weight
-        ready = table.ready(self._lane)
+        ready = table.ready(self._lane, 0)
         share = min(self._target, ready * self.durations.usual / self._workers)
         share = 0.0 if self._one_by_one else max(self._least, share)
         chosen: dict[int, None] = {}
@@ -182,8 +186,8 @@ class UnitMaker:
         """A task, and what follows it in the same worker."""
         found = [node]
         node = self._following[node]
-        constrained = self._table.constrained
-        while node != NO_NODE and self._table[node].state is WAITING and node not in constrained:
+        kinds = self._table.kinds
+        while node != NO_NODE and self._table[node].state is WAITING and node not in kinds:
             found.append(node)
             node = self._following[node]
         return found
@@ -205,7 +209,7 @@ class UnitMaker:
                 if (
                     within[child] == task.missing and task.state is WAITING
                     and child not in chosen and lanes[child] == self._lane
-                    and child not in table.constrained
+                    and child not in table.kinds
                     and weight(child) <= _ALONE * _JOURNEY
                     and cost + weight(child) <= self._target and len(chosen) < _MOST
                 ):  # fmt: skip

@@ -38,24 +38,24 @@ class State(IntEnum):
     SKIPPED = 8
 
 
-W, R, S = State.WAITING, State.READY, State.SENT
-H, P, Q = State.HELD, State.PAUSED, State.SUSPECTED
+WAITING, READY, SENT = State.WAITING, State.READY, State.SENT
+HELD, PAUSED, SUSPECTED = State.HELD, State.PAUSED, State.SUSPECTED
 DONE, FAILED, SKIPPED = State.DONE, State.FAILED, State.SKIPPED
 
 #: Which states may follow which. Whatever else is tried is a mistake of the scheduler's.
 TRANSITIONS: dict[State, frozenset[State]] = {
-    W: frozenset({R, S, SKIPPED}),
-    R: frozenset({S, W, SKIPPED}),
-    S: frozenset({DONE, FAILED, P, H, Q, R, W, SKIPPED}),
-    H: frozenset({R, W, SKIPPED}),
-    P: frozenset({R, W, SKIPPED}),
-    Q: frozenset({S, R, W, SKIPPED}),
-    DONE: frozenset({R, W}),
+    WAITING: frozenset({READY, SENT, SKIPPED}),
+    READY: frozenset({SENT, WAITING, SKIPPED}),
+    SENT: frozenset({DONE, FAILED, PAUSED, HELD, SUSPECTED, READY, WAITING, SKIPPED}),
+    HELD: frozenset({READY, WAITING, SKIPPED}),
+    PAUSED: frozenset({READY, WAITING, SKIPPED}),
+    SUSPECTED: frozenset({SENT, READY, WAITING, SKIPPED}),
+    DONE: frozenset({READY, WAITING}),
     FAILED: frozenset(),
     SKIPPED: frozenset(),
 }
 #: States of tasks that no unit and no wait holds, so that they can be skipped.
-IDLE = frozenset({W, R})
+IDLE = frozenset({WAITING, READY})
 
 
 class TaskState:
@@ -81,7 +81,7 @@ class TaskState:
 
     def __init__(self, index: int, missing: int) -> None:
         self.index = index
-        self.state = W if missing else R
+        self.state = WAITING if missing else READY
         self.missing = missing
         self.attempt = 0
         self.unit: Unit | None = None
@@ -111,7 +111,7 @@ class Unit:
         self.taken: dict[str, float] = {}
 
 
-class History:
+class TransitionLog:
     """The latest changes of state, for who has to find out what went wrong."""
 
     def __init__(self) -> None:
@@ -123,7 +123,7 @@ class History:
 
     def note_unit(self, unit: Unit) -> None:
         """All tasks of a unit were sent."""
-        self._changes.append((unit.nodes, R, S, unit.number))
+        self._changes.append((unit.nodes, READY, SENT, unit.number))
 
     def of(self, node: int) -> list[str]:
         """What is known of a task, oldest first."""

@@ -6,7 +6,6 @@ task is skipped; what has made something that is lost runs again. Nothing else i
 
 from __future__ import annotations
 
-import bisect
 import heapq
 from typing import TYPE_CHECKING
 
@@ -14,21 +13,21 @@ from motorpool._engine.state import (
     DONE,
     FAILED,
     IDLE,
+    READY,
+    SENT,
     SKIPPED,
     TRANSITIONS,
-    History,
-    State,
+    WAITING,
     TaskState,
     TransitionError,
+    TransitionLog,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from motorpool._engine.state import Unit
+    from motorpool._engine.state import State, Unit
     from motorpool._pipeline.graph import Graph
-
-READY, SENT, WAITING = State.READY, State.SENT, State.WAITING
 
 
 class ReadyQueue:
@@ -78,20 +77,20 @@ class TaskTable:
         graph: The nodes, numbered in a topological order.
         order: All nodes, the most urgent first; by default as they are.
         lanes: For each node its lane, from 0; by default they have one in common.
-        constrained: Nodes that take resources: they have a queue of their own, so that one that
-            has to wait keeps nobody from going.
+        kinds: Of nodes that take resources, which have queues of their own by what they take, so
+            that one that has to wait keeps no other from going: numbers from 1.
 
     Attributes:
         graph: The same.
         tasks: The state of each node.
         lanes: The same.
-        constrained: The same.
+        kinds: The same; a node that is not here is of kind 0.
         unfinished: Number of tasks that are neither done nor failed nor skipped.
     """
 
     def __init__(
         self, names: Sequence[str], graph: Graph, order: Sequence[int] | None = None,
-        lanes: Sequence[int] | None = None, constrained: Collection[int] = (),
+        lanes: Sequence[int] | None = None, kinds: Mapping[int, int] | None = None,
     ) -> None:  # fmt: skip
         count = len(graph.parents)
         self.graph, self._names = graph, names
@@ -100,27 +99,45 @@ class TaskTable:
         self.unfinished = count
         self._order = range(count) if order is None else order
         self._rank = [0] * count
-        self.constrained = constrained
-        ready: list[list[int]] = [[] for _ in range(max(self.lanes, default=0) + 1)]
-        self._waiting: list[list[int]] = [[] for _ in ready]
+        self.kinds = {} if kinds is None else kinds
+        most = max(self.kinds.values(), default=0)
+        ready: list[list[list[int]]] = [
+            [[] for _ in range(most + 1)] for _ in range(max(self.lanes, default=0) + 1)
+        ]
         for rank, node in enumerate(self._order):
             self._rank[node] = rank
             if not graph.parents[node]:
-                queues = self._waiting if node in constrained else ready
-                queues[self.lanes[node]].append(rank)
-        self._ready = list(map(ReadyQueue, ready))
-        self._history = History()
+                ready[self.lanes[node]][self.kinds.get(node, 0)].append(rank)
+        self._ready = [list(map(ReadyQueue, ranks)) for ranks in ready]
+        self._log = TransitionLog()
 
     def __getitem__(self, node: int) -> TaskState:
         return self.tasks[node]
 
-    def ready(self, lane: int = 0) -> int:
-        """Number of ready tasks of a lane, or a few more: some may have been skipped since."""
-        return len(self._ready[lane])
+    def ready(self, lane: int = 0, kind: int | None = None) -> int:
+        """Number of ready tasks of a lane, or a few more: some may have been skipped since.
 
-    def first(self, lane: int = 0) -> int | None:
-        """The most urgent of the ready tasks of a lane, or None."""
-        queue = self._ready[lane]
+        Args:
+            lane: Which one.
+            kind: Only of this kind.
+        """
+        queues = self._ready[lane]
+        return sum(map(len, queues)) if kind is None else len(queues[kind])
+
+    def most_urgent(self, lane: int, kinds: Iterable[int]) -> int | None:
+        """The kind of the most urgent of the ready tasks of a lane; None if there is none.
+
+        Args:
+            lane: Which one.
+            kinds: Those that are looked at.
+        """
+        firsts = ((self.first(lane, kind), kind) for kind in kinds)
+        ranks = [(self._rank[node], kind) for node, kind in firsts if node is not None]
+        return min(ranks)[1] if ranks else None
+
+    def first(self, lane: int = 0, kind: int = 0) -> int | None:
+        """The most urgent of the ready tasks of a lane and a kind, or None."""
+        queue = self._ready[lane][kind]
         while (rank := queue.peek()) is not None:
             node = self._order[rank]
             if self.tasks[node].state is READY:
@@ -128,28 +145,9 @@ class TaskTable:
             queue.pop()  # it was skipped, or sent, or waits again
         return None
 
-    def first_constrained(
-        self, lane: int, fit: Callable[[int], bool], before: int | None
-    ) -> int | None:
-        """Take the most urgent of the ready tasks that take resources.
-
-        Args:
-            lane: Of which lane.
-            fit: Whether there is enough for a task.
-            before: A task; none that is less urgent is taken.
-        """
-        order, waiting = self._order, self._waiting[lane]
-        limit = len(order) if before is None else self._rank[before]
-        waiting[:] = [rank for rank in waiting if self.tasks[order[rank]].state is READY]
-        rank = next((rank for rank in waiting if fit(order[rank])), limit)
-        if rank >= limit:
-            return None
-        waiting.remove(rank)
-        return order[rank]
-
-    def take(self, lane: int = 0) -> None:
+    def take(self, lane: int = 0, kind: int = 0) -> None:
         """Take what `first` has returned out of those that are ready; it is going to be sent."""
-        self._ready[lane].pop()
+        self._ready[lane][kind].pop()
 
     def send(self, unit: Unit) -> None:
         """The tasks of a unit are on their way; each try counts."""
@@ -159,14 +157,14 @@ class TaskTable:
                 self._refuse(task, SENT)
             task.state, task.unit = SENT, unit
             task.attempt += 1
-        self._history.note_unit(unit)
+        self._log.note_unit(unit)
 
     def move(self, node: int, state: State) -> None:
         """Change the state of a task, and nothing else."""
         task = self.tasks[node]
         if state not in TRANSITIONS[task.state]:
             self._refuse(task, state)
-        self._history.note(node, task.state, state)
+        self._log.note(node, task.state, state)
         task.state, task.unit = state, None
 
     def requeue(self, node: int) -> None:
@@ -175,10 +173,7 @@ class TaskTable:
             self.move(node, WAITING)
         else:
             self.move(node, READY)
-            if node in self.constrained:
-                bisect.insort(self._waiting[self.lanes[node]], self._rank[node])
-            else:
-                self._ready[self.lanes[node]].push(self._rank[node])
+            self._ready[self.lanes[node]][self.kinds.get(node, 0)].push(self._rank[node])
 
     def done(self, node: int) -> None:
         """Note a success; children with no other parent to wait for become ready."""
@@ -267,7 +262,7 @@ class TaskTable:
         at_rest = {WAITING, DONE, FAILED, SKIPPED, *({READY} if stopping else ())}
         if self.unfinished and states <= at_rest:
             node = next(task.index for task in self.tasks if task.state in IDLE)
-            story = "; ".join(self._history.of(node)) or "nothing"
+            story = "; ".join(self._log.of(node)) or "nothing"
             raise RuntimeError(
                 f"{self.unfinished} nodes wait for nodes that will not run, {self._names[node]!r} "
                 f"for one; please report this. What is known of it: {story}."
@@ -278,5 +273,5 @@ class TaskTable:
         return [task.index for task in self.tasks if task.state is state]
 
     def _refuse(self, task: TaskState, state: State) -> None:
-        story = self._history.of(task.index)
+        story = self._log.of(task.index)
         raise TransitionError(self._names[task.index], task.state, state, story)

@@ -27,7 +27,7 @@ class History:
         """Seconds that each node will take; None for those that are new.
 
         Args:
-            manifest: The pipeline; see `manifest_of`.
+            manifest: Of each node its name, inputs, outputs and a hash of its code.
             names: The nodes that will run.
             folder: Folder of all runs, or None.
         """

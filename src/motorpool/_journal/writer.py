@@ -19,7 +19,7 @@ import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from motorpool._journal.reader import VERSION, is_alive, path_of, run_ids
+from motorpool._journal.reader import SUFFIX, VERSION, is_alive, path_of, run_ids
 from motorpool._protocol.failure import summary_of
 from motorpool._system.locks import try_lock, unlock
 
@@ -33,9 +33,8 @@ _quoted = json.encoder.encode_basestring_ascii
 BEGIN_AFTER = 0.05
 # How often (s) lines are written while nodes run; a write takes longer than a short node.
 _WRITE_INTERVAL = 0.005
-# Of so many, the oldest are removed when a process has written some: a loop must not fill a disk.
+# Older ones are removed when a run is over, some at a time: a loop of runs must not fill a disk.
 _MOST_RUNS, _SPARE = 100, 20
-_since: dict[Path, int] = {}  # journals that were written since, by folder
 
 
 class RunJournal:
@@ -65,7 +64,7 @@ class RunJournal:
         self._lines: list[str] = []
         self._write_at = 0.0
         self._fd: int | None = None
-        self._wanted, self._failed = True, False
+        self._wanted = True
 
     def completed(
         self, node: str, *, attempt: int, seconds: float, kept: Mapping[str, str]
@@ -194,11 +193,10 @@ def _make_folder(folder: Path) -> None:
 
 
 def _prune(folder: Path) -> None:
-    """Remove the oldest journals of runs that are over, now and then."""
-    _since[folder] = _since.get(folder, _SPARE) + 1
-    if _since[folder] < _SPARE:
+    """Remove the oldest journals of runs that are over, if there are many."""
+    names = os.listdir(folder)  # noqa: PTH208, to look into them takes 30 us each
+    if sum(name.endswith(SUFFIX) for name in names) < _MOST_RUNS + _SPARE:
         return
-    _since[folder] = 0
     ids = run_ids(folder)
     for run_id in ids[: max(0, len(ids) - _MOST_RUNS)]:
         path = path_of(folder, run_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from motorpool._engine.tokens import CPU
 from motorpool._system.amounts import MEMORY, shown
 from motorpool._system.cgroup import usable_memory
 from motorpool._system.process import usable_cores
@@ -22,10 +23,25 @@ def capacities(told: Mapping[str, float], workers: int) -> dict[str, float]:
         told: What the runner was told, which counts.
         workers: Number of workers of the run.
     """
-    found: dict[str, float] = {"cpu": max(usable_cores(), workers)}
+    found: dict[str, float] = {CPU: max(usable_cores(), workers)}
     if (memory := usable_memory()) is not None:
         found[MEMORY] = memory
     return found | dict(told)
+
+
+def _of_silent_nodes(
+    nodes: Sequence[Any], needs: Mapping[int, Mapping[str, float]], capacity: Mapping[str, float]
+) -> list[str]:
+    """What stands against nodes that say nothing of "cpu", and so take one where it is counted."""
+    if not any(CPU in amounts for amounts in needs.values()) or capacity[CPU] >= 1:
+        return []
+    there = shown(CPU, capacity[CPU])
+    return [
+        f"node {node.name!r} says nothing of {CPU!r}, and so takes 1; there is {there} in all: it "
+        "could never run. Let it say what it takes, or say that there is more."
+        for index, node in enumerate(nodes)
+        if CPU not in needs.get(index, {})
+    ]
 
 
 def resource_problems(
@@ -40,7 +56,7 @@ def resource_problems(
         capacity: What there is.
         backends: For each node where it runs.
     """
-    problems = []
+    problems = _of_silent_nodes(nodes, needs, capacity)
     for index, amounts in needs.items():
         name, traits = nodes[index].name, backends[index].capabilities
         if not (traits.isolation.in_process or traits.shares_memory):
@@ -53,8 +69,8 @@ def resource_problems(
             if resource not in capacity:
                 problems.append(
                     f"node {name!r} takes {shown(resource, amount)} of {resource!r}, of which the "
-                    f"runner has none: say how much there is, as resources={{{resource!r}: ...}} "
-                    f"or --resource {resource}=..."
+                    f"runner has none, it knows of {', '.join(sorted(capacity))}: say how much "
+                    f"there is, as resources={{{resource!r}: ...}} or --resource {resource}=..."
                 )
             elif amount > capacity[resource]:
                 there = shown(resource, capacity[resource])

@@ -14,7 +14,6 @@ from motorpool._engine.priority import urgency
 from motorpool._journal.fingerprint import code_hash
 from motorpool._pipeline.graph import Graph, untranscoded
 from motorpool._pipeline.signature import function_name
-from motorpool._run.resume import manifest_of
 from motorpool._system.amounts import parse_resources
 from motorpool.pipeline import Pipeline, graph_of
 
@@ -127,8 +126,22 @@ class CompiledPipeline:
 
     @cached_property
     def manifest(self) -> list[list[Any]]:
-        """The pipeline as journals describe it."""
-        return manifest_of(self.nodes)
+        """The pipeline as journals describe it: of each node name, inputs, outputs, code."""
+        return [
+            [node.name, list(node.inputs), list(node.outputs), self._codes[function]]
+            for node, function in zip(self.nodes, self.functions, strict=True)
+        ]
+
+    @cached_property
+    def _functions(self) -> list[Any]:
+        """The functions, by number."""
+        found = dict(zip(self.functions, self.nodes, strict=True))
+        return [getattr(node, "func", None) for node in found.values()]
+
+    @cached_property
+    def _codes(self) -> list[str]:
+        """A hash of the code of each function, by number; see `code_hash`."""
+        return [code_hash(function) for function in self._functions]
 
     @cached_property
     def order(self) -> list[int]:
@@ -151,8 +164,5 @@ class CompiledPipeline:
     @cached_property
     def fingerprints(self) -> list[str]:
         """Of each function a text that it is known by in other pipelines as well."""
-        by_number = {
-            number: getattr(node, "func", node)
-            for number, node in zip(self.functions, self.nodes, strict=True)
-        }
-        return [code_hash(func) or function_name(func) for func in by_number.values()]
+        named = zip(self._codes, self._functions, strict=True)
+        return [code or function_name(function) for code, function in named]

@@ -49,7 +49,7 @@ class Preparation:
 
     Attributes:
         compiled: What is to be known of the nodes that run.
-        manifest: The pipeline as journals describe it; see `manifest_of`.
+        manifest: The pipeline as journals describe it; empty if it keeps none.
         inputs: Hashes of small in-memory inputs; see `input_hashes`.
         resumed: What need not run again, for a resumed run, or None.
     """

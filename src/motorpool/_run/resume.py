@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import cloudpickle
 
 from motorpool._datasets.contract import dataset_exists, is_ephemeral
-from motorpool._journal.fingerprint import code_hash
 from motorpool._run.subset import remaining_nodes
 from motorpool._store import FileClient, Ref, Segments, StoredValue, is_whole
 from motorpool._wording import counted
@@ -29,18 +28,6 @@ _logger = logging.getLogger("motorpool")
 # What parameters are made of; hashing these takes less than a node does.
 _PLAIN = (bool, bytes, dict, float, int, list, str, tuple)
 _SMALL = 64 * 1024
-
-
-def manifest_of(nodes: Sequence[Any]) -> list[list[Any]]:
-    """For each node its name, inputs, outputs and a hash of its code."""
-    hashes: dict[int, str] = {}
-    manifest = []
-    for node in nodes:
-        func = getattr(node, "func", None)
-        if id(func) not in hashes:
-            hashes[id(func)] = code_hash(func)
-        manifest.append([node.name, list(node.inputs), list(node.outputs), hashes[id(func)]])
-    return manifest
 
 
 def input_hashes(names: Iterable[str], catalog: RunCatalog) -> dict[str, str]:

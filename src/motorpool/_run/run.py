@@ -12,7 +12,7 @@ from motorpool._engine.policy import Policy
 from motorpool._engine.priority import urgency
 from motorpool._engine.recorder import Meter, Reporter
 from motorpool._engine.scheduler import Scheduler
-from motorpool._engine.state import State
+from motorpool._engine.state import DONE, FAILED
 from motorpool._engine.stretches import Stretches
 from motorpool._engine.tasks import TaskTable
 from motorpool._engine.tokens import Tokens
@@ -177,7 +177,7 @@ class Run:
             order = pipeline.order
         needs = pipeline.resources
         tokens = Tokens(needs, self._sites.capacities if needs else {})
-        table = TaskTable(names, graph, order, self._sites.lanes, constrained=needs)
+        table = TaskTable(names, graph, order, self._sites.lanes, kinds=tokens.kinds)
         scheduler = Scheduler(
             nodes, table, self._stretches, prepared.lifetimes(), self._policy, tokens
         )
@@ -209,7 +209,7 @@ class Run:
     def _finish(self, work: Work, emit: Dispatcher) -> RunSummary:
         """Sum the run up for observers and the caller; done after a failure and Ctrl-C as well."""
         prepared, table, meter = self._prepared, work.scheduler.table, work.meter
-        done, failed = table.nodes_in(State.DONE), table.nodes_in(State.FAILED)
+        done, failed = table.nodes_in(DONE), table.nodes_in(FAILED)
         unfinished = sorted(set(range(len(prepared.nodes))) - set(done))
         wall_time, skipped = time.perf_counter() - prepared.started, len(unfinished) - len(failed)
         path = None

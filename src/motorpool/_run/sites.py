@@ -112,10 +112,9 @@ class Sites:
         for name, site in zip(self._names, self.all, strict=True):
             checks = (validate_nodes, validate_catalog) if name == OWN else (_no_check, _no_check)
             problems += site.check(*checks)
-        problems += resource_problems(
-            self._prepared.nodes, self._prepared.compiled.resources, self.capacities,
-            [self.all[lane].backend for lane in self.lanes],
-        ) if self._prepared.compiled.resources else []  # fmt: skip
+        if needs := self._prepared.compiled.resources:
+            backends = [self.all[lane].backend for lane in self.lanes]
+            problems += resource_problems(self._prepared.nodes, needs, self.capacities, backends)
         for site in self.all:
             site.want_names_of(other for other in self.all if other is not site)
         raise_problems(problems, [site.backend.name for site in self.all])

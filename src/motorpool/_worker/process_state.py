@@ -165,10 +165,8 @@ class StateGuard:
             function: The number of its function; -1 for one that is not known by a number.
             seconds: What it took.
         """
-        if seconds < _SHORT and function >= 0 and self._is_tidy.get(function, False):
-            self._unseen.add(function)
-        else:
-            self._unseen.add(function)
+        self._unseen.add(function)
+        if seconds >= _SHORT or function < 0 or not self._is_tidy.get(function, False):
             self.look()
 
     def look(self) -> None:
