@@ -82,7 +82,7 @@ def finish(scheduler, unit, fate=lambda _node: None):
         parents = scheduler.table.graph.parents[each]
         if failed.keys() & set(parents):
             continue
-        assert scheduler.claim(each, unit.number)
+        assert scheduler.claim(unit.lane, unit.number, [each]) == [each]
         if (error := fate(each)) is not None:
             failed[each] = error
     outcomes = [n for n in order if n not in unit.left]

@@ -35,7 +35,7 @@ class NodeSummary:
         save: Those to save its outputs.
         wait: Seconds from the end of the last node that it needed, or the start of the run, until
             it started: for a worker to be free or to start, on its way, and in earlier tries.
-        nbytes: Size of its in-memory outputs, in bytes.
+        nbytes: Size of its in-memory outputs, in bytes, as far as they left the worker.
     """
 
     node: str

@@ -113,7 +113,8 @@ class NodeCompleted(Event):
         worker: Process id of the worker.
         started: When it started in the worker, in seconds since the epoch.
         seconds: How long it took there, all in all.
-        nbytes: Size of its in-memory outputs, in bytes.
+        nbytes: Size of its in-memory outputs, in bytes; what only nodes of its own unit read, and
+            never left the worker, counts nothing.
         imports: Of these seconds, those to unpickle its function, with all that this imports.
         load: Those to load its inputs.
         call: Those in its function.
@@ -184,6 +185,8 @@ class WorkerLost(Event):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetReleased(Event):
     """The last node that needed a dataset has finished, and its memory is given back.
+
+    Values that never left a worker, for only nodes of the same unit read them, have none.
 
     Attributes:
         dataset: Name of the dataset.

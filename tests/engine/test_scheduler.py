@@ -84,7 +84,7 @@ def test_a_unit_grows_eightfold_with_what_has_come_back():
     while (unit := scheduler.next_unit(0, 0.0)) is not None:
         sizes.append(len(unit.nodes))
         for each in unit.nodes:
-            maker.durations.note(each, 1e-7)
+            maker.durations.note([each], [1e-7])
         maker.durations.note_unit(unit.nodes)
         finish(scheduler, unit)
     assert sizes[0] == 1
@@ -99,7 +99,7 @@ def test_a_function_that_is_remembered_does_not_start_slowly():
     durations = first.lanes[0].maker.durations
     assert durations.remember() == {}
     for each in range(20):
-        durations.note(each, 1e-6)
+        durations.note([each], [1e-6])
     durations.note_unit(range(20))
     known = durations.remember()
     assert known == {"f": (1e-6, 160)}
@@ -205,7 +205,7 @@ def test_deadlines_count_from_the_start_of_a_task():
     """And only once; a start time of zero is a stamp that is being written, and not long ago."""
     scheduler = make([[]])
     deadlines = Deadlines([2.0])
-    deadlines.watch(scheduler.table[0], 100.0)
+    deadlines.watch([scheduler.table[0]], 100.0)
     assert deadlines.pause({}, 100.0) == pytest.approx(0.05)  # it has not started
     torn = {0: Started(pid=7, time=0.0)}
     assert deadlines.overdue(torn, 101.9) == []
@@ -230,7 +230,7 @@ def test_datasets_are_released_once_and_after_their_last_reader(parents):
     released, left = [], [set(names) for names in inputs]
     for each in range(len(parents)):
         left[each] = set()
-        for name in lifetimes.settle(each):
+        for name in lifetimes.settle([each]):
             assert not any(name in names for names in left)
             released.append(name)
     assert sorted(released) == sorted(read - {"x"})

@@ -3,7 +3,7 @@
 import pickle
 
 from motorpool._engine.timeline import Timeline
-from motorpool._protocol.messages import Outcome
+from motorpool._protocol.messages import News
 
 
 class Counted(Timeline):
@@ -11,18 +11,20 @@ class Counted(Timeline):
 
     looks = 0
 
-    def _row(self, node):
+    def row(self, node):
         self.looks += 1
-        return super()._row(node)
+        return super().row(node)
 
 
 def filled(kind, parents, times):
     """A timeline in which each node has run for some seconds, the second one not at all."""
-    timeline = kind([f"n{i}" for i in range(len(parents))], parents)
+    count = len(parents)
+    timeline = kind([f"n{i}" for i in range(count)], parents, [(node,) for node in range(count)])
     for node, seconds in enumerate(times):
         if seconds is not None:
-            started, split = timeline._began + node, (0.0, 0.0, seconds, 0.0)
-            timeline.add(Outcome(node, 1, True, 7, started, seconds, {}, None, 0, {}, split))
+            news = News(1)
+            news.add(node, timeline._began + node, seconds)
+            timeline.add(news.result(0))
     return timeline
 
 
@@ -43,4 +45,4 @@ def test_nodes_that_ran_their_waits_and_the_longest_chain():
     assert abs(timeline[2].wait - 2.5) < 1e-6  # it started at 3, and n0 had ended at 0.5
     again = pickle.loads(pickle.dumps(timeline))
     assert list(again) == list(timeline)
-    assert Timeline([], []).critical_path() == []
+    assert Timeline([], [], []).critical_path() == []

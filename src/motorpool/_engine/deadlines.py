@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from motorpool._engine.state import TaskState
     from motorpool._protocol.status import Started
@@ -33,16 +33,18 @@ class Deadlines:
         """The tasks."""
         return list(self._watched)
 
-    def watch(self, task: TaskState, now: float) -> None:
-        """A task is sent off."""
-        if self._any and self.limits[task.index] is not None:
-            task.sent, task.timed_out = now, False
-            self._watched[task.index] = task
+    def watch(self, tasks: Iterable[TaskState], now: float) -> None:
+        """Tasks are sent off."""
+        for task in tasks if self._any else ():
+            if self.limits[task.index] is not None:
+                task.sent, task.timed_out = now, False
+                self._watched[task.index] = task
 
-    def forget(self, node: int) -> None:
-        """A task has come back."""
+    def forget(self, nodes: Iterable[int]) -> None:
+        """Tasks have come back."""
         if self._watched:
-            self._watched.pop(node, None)
+            for node in nodes:
+                self._watched.pop(node, None)
 
     def pause(self, running: Mapping[int, Started], now: float) -> float | None:
         """Seconds until there is something to look at; None if there will not be.

@@ -147,9 +147,7 @@ class Engine:
                 self._acts[type(action)](self, action)
 
     def _release(self, action: do.Release) -> None:
-        for name in action.names:
-            if self._work.values.release(name):
-                self._report.released(name)
+        self._report.released(self._work.values.release(action.names))
 
     def _abandon(self, action: do.Abandon) -> None:
         self._work.values.abandon(action.node, handed=action.handed)

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 class Values(Protocol):
     """What a run needs of the holder of its data: a transport, or all of them."""
 
-    def release(self, name: str) -> bool:
-        """Give back a dataset's memory; false if none is held here."""
+    def release(self, names: Sequence[str]) -> list[str]:
+        """Give back the memory of datasets; return those of which there was any here."""
 
     def abandon(self, node: int, *, handed: bool = False) -> None:
         """Give up what a try of a node has left."""
@@ -92,11 +92,12 @@ class Exchange:
             self._shown.add(name)
         self._transports[lane].receive(name)
 
-    def release(self, name: str) -> bool:
-        """Give back a dataset's memory, wherever it is."""
-        if name in self._shown:
+    def release(self, names: Sequence[str]) -> list[str]:
+        """Give back the memory of datasets, wherever it is."""
+        for name in self._shown.intersection(names):
             release_dataset(self._catalog[name])
-        return sum(transport.release(name) for transport in self._transports) > 0  # all of them
+        released = {n for transport in self._transports for n in transport.release(names)}
+        return [name for name in names if name in released]
 
     def abandon(self, node: int, *, handed: bool = False) -> None:
         """Give up what a try of a node has left that never came to an outcome."""

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from motorpool._engine import breaches
 from motorpool._engine.deadlines import Deadlines
+from motorpool._engine.intake import Intake
 from motorpool._engine.lanes import LaneState
 from motorpool._engine.recovery import Recovery
 from motorpool._engine.sizes import Durations, UnitMaker
 from motorpool._engine.transport import POLL_INTERVAL
 from motorpool._engine.watchdog import Watchdog
-from motorpool._protocol.messages import MANY, OFTEN, Item
+from motorpool._protocol.messages import OFTEN, Order
 from motorpool.backend import Isolation
 from motorpool.errors import MotorpoolError, NodeError, WorkerCrashedError
 
@@ -34,10 +35,11 @@ if TYPE_CHECKING:
     from motorpool._engine.transport import Transport
     from motorpool._engine.watchdog import Loss
     from motorpool._engine.work import Work
-    from motorpool._protocol.messages import Outcome
 
 # A worker that has one unit waiting never idles for the length of a round trip (50 us here).
 _IN_FLIGHT_PER_WORKER = 2
+# News of units of more nodes are looked for as often as workers publish them.
+_MANY = 128
 
 
 class Lane:
@@ -78,6 +80,9 @@ class Lane:
         self._state = LaneState(number, pool.max_workers, limit, maker, deadlines)
         self._scheduler.lanes.append(self._state)
         self._recovery = Recovery(number, pool, transport, work.scheduler, work.nodes)
+        self._intake = Intake(
+            number, pool, transport, work, self._durations, self._recovery
+        )  # fmt: skip
         self._watchdog = Watchdog(pool, transport, self._state)
 
     @property
@@ -104,7 +109,9 @@ class Lane:
     def submit(self, unit: Unit) -> None:
         """Send a unit off."""
         nodes = unit.nodes
-        items = self._items(unit)
+        holding = self._scheduler.retries.holding(unit)
+        order = Order(unit.number, nodes, unit.attempts, holding)
+        self._report.submitted(order)
         problem = None if self._work.fetch is None else self._work.fetch(nodes)
         if problem is not None:
             self._recovery.unsent(unit, *problem)
@@ -115,7 +122,7 @@ class Lane:
         executor = self._pool.executor
         try:
             future = breaches.submitted(
-                lambda: self._transport.submit(executor, items), *self._recovery.names(nodes[0])
+                lambda: self._transport.submit(executor, order), *self._recovery.names(nodes[0])
             )
         except BrokenExecutor as error:
             self._scheduler.losses.not_taken(unit)
@@ -126,18 +133,6 @@ class Lane:
             return
         self._futures[future] = unit
         future.add_done_callback(self._done)
-
-    def _items(self, unit: Unit) -> list[Item]:
-        table = self._scheduler.table
-        parents, gone, items = table.graph.parents, set[int](), []
-        for node in unit.nodes:
-            task = table[node]
-            self._report.submitted(node, task.attempt)
-            needs = tuple([p for p in parents[node] if p in gone]) if gone else ()
-            may_stop = self._scheduler.retries.may_stop(task)
-            items.append(Item(node, unit.number, task.attempt, may_stop, needs))
-            gone.add(node)
-        return items
 
     def _done(self, future: Future[Any]) -> None:
         """Note how workers have ended, before their pool takes the others down; on its thread."""
@@ -159,7 +154,7 @@ class Lane:
             self._scheduler.look_at_clock(self.number, self._transport.started(watched), now)
         if self._transport.tracks_starts and self._recovery.memory.is_due():
             self._recovery.memory.look(self._pool.worker_pids())
-        changed = self._look(self._poll_interval())
+        changed = self._intake.look(self._poll_interval())
         loss = self._watchdog.look()
         if loss is not None:
             self._lost(loss)
@@ -177,7 +172,7 @@ class Lane:
 
     def _poll_interval(self) -> float:
         """Seconds between two looks at the outcomes that workers publish."""
-        return OFTEN if self._state.most > MANY else POLL_INTERVAL
+        return OFTEN if self._state.most > _MANY else POLL_INTERVAL
 
     def end(self) -> None:
         """The run is over: keep what was learned for the next one on these workers."""
@@ -218,7 +213,7 @@ class Lane:
             self._recover(error)
             return True
         if error is not None and not isinstance(error, BrokenExecutor):
-            self._look()  # what its worker has published is not lost
+            self._intake.look()  # what its worker has published is not lost
         del self._futures[future]
         if error is None and not future.cancelled():
             self._returned(unit, future.result())
@@ -246,47 +241,14 @@ class Lane:
             error, now = self._recovery.noted(node, breach), time.monotonic()
             self._scheduler.losses.call_failed(unit, node, error, now, started=True)
             return
-        outcomes = self._transport.settle(result, self._scheduler.claim) if fits else []
-        if not unit.left:
-            self._durations.note_unit(unit.nodes)
-        self._recovery.worked()
-        self._scheduler.returned(unit)  # first, for what is left may need what has failed
-        for outcome in outcomes:
-            self._settle(outcome)
-
-    def _look(self, interval: float = 0.0) -> bool:
-        """Handle outcomes published ahead of their units; return whether there were any."""
-        results = self._transport.poll(interval)
-        for result in results:
-            for outcome in self._transport.settle(result, self._scheduler.claim):
-                self._settle(outcome)
-        return bool(results)
-
-    def _settle(self, outcome: Outcome) -> None:
-        node = outcome.node
-        self._pool.has_worked = True
-        self._recovery.worked()
-        if not outcome.ran:
-            self._scheduler.unstarted(node)
-            return
-        self._work.meter.add(outcome)
-        self._durations.note(node, outcome.seconds)
-        if isinstance(outcome.failure, BaseException):
-            error = self._recovery.noted(node, outcome.failure, outcome.pid)
-            self._scheduler.failed(node, error, time.monotonic())
-            return
-        attempt = self._scheduler.table[node].attempt
-        self._report.completed(outcome, attempt, self._work.meter.timeline)
-        handed = self._work.stretches.handed[node]
-        unstored = any(name not in outcome.outputs for name in handed) if handed else False
-        self._scheduler.completed(node, unstored=unstored)
+        self._intake.returned(unit, result if fits else None)
 
     def _recover(self, error: BrokenExecutor) -> None:
         """A pool broke, and all that was in flight with it."""
         executor = self._pool.executor
         for future in self._recovery.drain(list(self._futures), error):
             self.land(future)
-        self._look()
+        self._intake.look()
         self._futures.clear()
         self._recovery.pool_broken(executor)
 

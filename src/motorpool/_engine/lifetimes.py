@@ -24,12 +24,14 @@ class Lifetimes:
         for name in kept:  # one user more, who is never through
             self._users[name] = self._users.get(name, 0) + 1
 
-    def settle(self, node: int) -> list[str]:
-        """Note that a node is through; return the datasets that no node needs now."""
-        free, users = [], self._users
-        for names in (self._nodes[node].inputs, self._nodes[node].outputs):
-            for name in names:
-                left = users[name] = users[name] - 1
-                if not left:
-                    free.append(name)
+    def settle(self, through: Iterable[int]) -> list[str]:
+        """Note that nodes are through; return the datasets that no node needs now."""
+        free, users, nodes = [], self._users, self._nodes
+        for index in through:
+            node = nodes[index]
+            for names in (node.inputs, node.outputs):
+                for name in names:
+                    left = users[name] = users[name] - 1
+                    if not left:
+                        free.append(name)
         return free

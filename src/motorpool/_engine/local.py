@@ -12,18 +12,18 @@ from motorpool._datasets.contract import is_ephemeral, release_dataset
 from motorpool._engine.transport import Transport
 from motorpool._protocol.context import NodeContext
 from motorpool._protocol.failure import as_failure
-from motorpool._protocol.messages import OFTEN, Outcome
+from motorpool._protocol.messages import OFTEN, News, UnitResult
 from motorpool._protocol.status import Started
 from motorpool._store.checkpoint import keep_dataset
 from motorpool._system import process
 from motorpool._worker.task import Hooks, NodeRun
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
     from concurrent.futures import Executor, Future
 
     from motorpool._protocol.host import Host, NodeCatalog
-    from motorpool._protocol.messages import Item
+    from motorpool._protocol.messages import Order
     from motorpool.catalog import RunCatalog
 
 
@@ -32,6 +32,7 @@ class InProcess(Transport):
 
     Args:
         nodes: The nodes.
+        parents: For each the nodes that it waits for.
         catalog: The run's datasets.
         hook_manager: A pluggy manager, or None.
         is_async: Load inputs and save outputs side by side.
@@ -40,13 +41,14 @@ class InProcess(Transport):
         host: The framework that the run belongs to, or None.
     """
 
-    result_type = list
+    result_type = UnitResult
 
     def __init__(
-        self, nodes: Sequence[Any], catalog: RunCatalog, hook_manager: Any, *, is_async: bool,
-        run_id: str, checkpoint: str | None, host: Host | None,
+        self, nodes: Sequence[Any], parents: Sequence[Sequence[int]], catalog: RunCatalog,
+        hook_manager: Any, *, is_async: bool, run_id: str, checkpoint: str | None,
+        host: Host | None,
     ) -> None:  # fmt: skip
-        self._nodes = nodes
+        self._nodes, self._parents = nodes, parents
         self._catalog = catalog
         self._seen: NodeCatalog = catalog if host is None else host.view(catalog)
         self._hooks = Hooks(hook_manager)
@@ -76,56 +78,53 @@ class InProcess(Transport):
         """Start nodes again."""
         self._stopping = False
 
-    def submit(self, executor: Executor, items: Sequence[Item]) -> Future[list[Outcome]]:
-        """Send nodes off."""
-        return executor.submit(self._run_all, items)
+    def submit(self, executor: Executor, order: Order) -> Future[UnitResult]:
+        """Send a unit off."""
+        return executor.submit(self._run_all, order)
 
-    def _run_all(self, items: Sequence[Item]) -> list[Outcome]:
+    def _run_all(self, order: Order) -> UnitResult:
         """Run what can be run before others have waited for long."""
-        outcomes: list[Outcome] = []
-        done: set[int] = set()
+        news, lost = News(order.number), set[int]()
         until = time.perf_counter() + self._often
-        for node, ticket, attempt, holds, needs in items:
-            if outcomes and time.perf_counter() >= until:
+        for node in order.nodes:
+            if news and time.perf_counter() >= until:
                 break
-            if done.issuperset(needs):
-                outcomes.append(self._run(node, ticket, attempt, holds))
-                if outcomes[-1].ran and outcomes[-1].failure is None:
-                    done.add(node)
-        return outcomes
+            if not lost.isdisjoint(self._parents[node]):
+                lost.add(node)
+            elif self._stopping:
+                news.unstarted.append(node)
+                lost.add(node)
+            else:
+                self._run(node, order, news)
+                lost.update({node} & news.failures.keys())
+        return news.result(process.peak_memory())
 
     # A failure leads to its frames, and these to everything below them on the stack. None of them
     # names the failure, or the node's inputs would stay until the next collection of garbage.
 
-    def _run(self, index: int, ticket: int, attempt: int, holds: bool) -> Outcome:
+    def _run(self, index: int, order: Order, news: News) -> None:
         started, clock = time.time(), time.perf_counter()
-        if self._stopping:
-            return Outcome(index, ticket, False, os.getpid(), started, 0.0, {}, None, 0)
         self._running[index] = time.monotonic()
-        tried = [self._try(index, attempt, holds)]
+        self._try(index, order, news)
         del self._running[index]
-        seconds = time.perf_counter() - clock
-        return Outcome(
-            index, ticket, True, os.getpid(), started, seconds, {}, tried[0][0],
-            process.peak_memory(), *tried.pop()[1:],
-        )  # fmt: skip
+        news.add(index, started, time.perf_counter() - clock)
 
-    def _try(
-        self, index: int, attempt: int, holds: bool
-    ) -> tuple[BaseException | None, dict[str, str], tuple[float, float, float, float]]:
+    def _try(self, index: int, order: Order, news: News) -> None:
         node = self._nodes[index]
         run = NodeRun(
             node, self._seen, self._hooks, is_async=self._is_async, run_id=self._run_id,
-            attempt=attempt,
+            attempt=order.attempts.get(index, 1),
         )  # fmt: skip
         try:
             self._context.run(run)
-            return None, self._keep(node.outputs), (0.0, run.load, run.call, run.save)
+            if kept := self._keep(node.outputs):
+                news.kept[index] = kept
         except BaseException as error:
             if _in_main_thread() and _is_for_all(error):
                 raise
-            self._stopping = self._stopping or holds
-            return as_failure(error), {}, (0.0, run.load, run.call, run.save)
+            self._stopping = self._stopping or order.holds(index)
+            news.failures[index] = as_failure(error)
+        news.times[index] = (0.0, run.load, run.call, run.save)
 
     def _keep(self, names: Iterable[str]) -> dict[str, str]:
         kept: dict[str, str] = {}
@@ -134,16 +133,17 @@ class InProcess(Transport):
                 kept |= keep_dataset(str(self._checkpoint), name, self._catalog[name])
         return kept
 
-    def settle(self, result: Any, wanted: Callable[[int, int], bool]) -> list[Outcome]:
-        """The outcomes are there already, and the outputs are saved."""
-        outcomes = [outcome for outcome in result if wanted(outcome.node, outcome.ticket)]
-        result.clear()  # the executor's own frames have it too
-        return outcomes
+    def read(self, result: UnitResult) -> UnitResult:
+        """It is there already, and the outputs are saved."""
+        found = result._replace(failures=result.failures.copy())
+        result.failures.clear()  # the executor's own frames have it too
+        return found
 
-    def release(self, name: str) -> bool:
-        """Let the dataset free what it holds."""
-        release_dataset(self._catalog[name])
-        return is_ephemeral(self._catalog[name])
+    def release(self, names: Sequence[str]) -> list[str]:
+        """Let datasets free what they hold."""
+        for name in names:
+            release_dataset(self._catalog[name])
+        return [name for name in names if is_ephemeral(self._catalog[name])]
 
     def results(self, names: Iterable[str]) -> dict[str, Any]:
         """The run's own datasets."""

@@ -219,10 +219,10 @@ class Losses:
 
     def _try_alone(self, lane: LaneState, node: int, *, starved: bool) -> list[int]:
         """Run a task again with nothing beside it; return it, after what has to run before."""
-        self._scheduler.abandon(node)
+        self._scheduler.handovers.abandon(node)
         self._scheduler.table[node].attempt -= 1
         self._scheduler.table[node].starved = starved
-        undone = self._scheduler.undo_before(node)
+        undone = self._scheduler.handovers.undo_before(node)
         self._scheduler.table.move(node, SUSPECTED)
         lane.suspects.append(node)
         return [*undone, node]
@@ -237,6 +237,6 @@ class Losses:
             self._scheduler.actions.append(do.WorkerLost(death.pid, None, again, starved=True))
             self._scheduler.actions.append(do.RunAlone(node))
             return
-        self._scheduler.abandon(node)
+        self._scheduler.handovers.abandon(node)
         self._scheduler.actions.append(do.WorkerLost(death.pid, node, [], death.starved))
         self._scheduler.failed(node, death.error, now)

@@ -12,7 +12,7 @@ from motorpool._pipeline.retry import Retry
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from motorpool._engine.state import TaskState
+    from motorpool._engine.state import TaskState, Unit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,14 +52,30 @@ class Retries:
     def __init__(self, nodes: Sequence[Any], policy: Policy) -> None:
         self._goes_on = policy.on_failure == "continue"
         self._retries = policy.retries_of(nodes)
+        self._are_none = not any(retry.count for retry in self._retries)
         self._pausing: list[tuple[float, int]] = []
 
     def may_stop(self, task: TaskState) -> bool:
         """Whether a failure of the present try stops the run, as far as is known."""
         if self._goes_on:
             return False
-        retry = self._retries[task.index]
-        return task.attempt > retry.count or retry.on is not BaseException
+        return self._may_stop(self._retries[task.index], task.attempt)
+
+    @staticmethod
+    def _may_stop(retry: Retry, attempt: int) -> bool:
+        return attempt > retry.count or retry.on is not BaseException
+
+    def holding(self, unit: Unit) -> frozenset[int] | None:
+        """The tasks of a unit whose failure may stop the run; None for all."""
+        if self._goes_on:
+            return frozenset()
+        if self._are_none:
+            return None
+        retries, attempts = self._retries, unit.attempts
+        return frozenset(
+            node for node in unit.nodes
+            if self._may_stop(retries[node], attempts.get(node, 1))
+        )  # fmt: skip
 
     def pause_after(self, task: TaskState, error: BaseException) -> float | None:
         """Seconds to wait before a failed task is tried again; None if it is not."""

@@ -7,9 +7,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from motorpool._engine.timeline import Timeline
 from motorpool._journal.writer import BEGIN_AFTER
-from motorpool._store import payload_size
 from motorpool._system import process
 from motorpool.events import (
     DatasetReleased,
@@ -26,42 +24,43 @@ _logger = logging.getLogger("motorpool")
 _INTERVAL = 0.1
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from motorpool._engine.timeline import Timeline
     from motorpool._journal.writer import RunJournal
-    from motorpool._protocol.messages import Outcome
+    from motorpool._protocol.messages import Order, UnitResult
     from motorpool.events import Dispatcher
 
 
 class Meter:
-    """Adds up the measurements of outcomes.
+    """Adds up the measurements of units.
 
     Args:
-        names: Names of the nodes.
-        parents: For each the nodes that it waits for.
+        timeline: When each node has run; filled here.
 
     Attributes:
         node_time: Seconds spent in nodes.
         call_time: Seconds spent in their functions.
         seconds: What each node took when it last ran, by index.
-        timeline: When each has run.
+        timeline: The same.
     """
 
-    def __init__(self, names: Sequence[str], parents: Sequence[Sequence[int]]) -> None:
+    def __init__(self, timeline: Timeline) -> None:
         self.node_time = self.call_time = 0.0
-        self.timeline = Timeline(names, parents)
+        self.timeline = timeline
         self.seconds: dict[int, float] = {}
         self._peaks: dict[int, int] = {}
 
-    def add(self, outcome: Outcome) -> None:
-        """Take an outcome into account."""
-        self.node_time += outcome.seconds
-        self.call_time += outcome.times[2]
-        self.timeline.add(outcome)
-        self.seconds[outcome.node] = outcome.seconds
-        if outcome.peak_memory:  # only the last of an envelope has it
-            known = self._peaks.get(outcome.pid, 0)
-            self._peaks[outcome.pid] = max(known, outcome.peak_memory)
+    def add(self, result: UnitResult) -> None:
+        """Take what has come of a unit into account."""
+        took = sum(result.seconds)
+        self.node_time += took
+        self.seconds.update(zip(result.nodes, result.seconds, strict=True))
+        called = sum(times[2] for times in result.times.values())
+        measured = sum(map(self.seconds.__getitem__, result.times))
+        self.call_time += took - measured + called
+        self.timeline.add(result)
+        self._peaks[result.pid] = max(self._peaks.get(result.pid, 0), result.peak_memory)
 
     @property
     def peak_memory(self) -> int:
@@ -92,30 +91,55 @@ class Reporter:
         self._last_progress = 0.0
         self._submitted = [0] * len(names)
 
-    def submitted(self, node: int, attempt: int) -> None:
-        """A node was handed to the executor; sent once a try, however often that is lost."""
-        if self._emit.wants(NodeSubmitted) and attempt > self._submitted[node]:
-            self._submitted[node] = attempt
-            self._emit(NodeSubmitted(run_id=self._run_id, node=self._names[node], attempt=attempt))
+    def submitted(self, order: Order) -> None:
+        """Nodes were handed to the executor; sent once a try, however often that is lost."""
+        if not self._emit.wants(NodeSubmitted):
+            return
+        for node in order.nodes:
+            attempt = order.attempts.get(node, 1)
+            if attempt > self._submitted[node]:
+                self._submitted[node], name = attempt, self._names[node]
+                self._emit(NodeSubmitted(run_id=self._run_id, node=name, attempt=attempt))
 
-    def completed(self, outcome: Outcome, attempt: int, timeline: Timeline) -> None:
-        """A node has run."""
+    def completed(
+        self, result: UnitResult, attempts: Mapping[int, int], timeline: Timeline
+    ) -> None:
+        """Nodes have run.
+
+        Args:
+            result: What has come of them; those that have failed are passed over.
+            attempts: Which try it was, of those that were not tried for the first time.
+            timeline: Has the result already.
+        """
         if self._journal is not None:
-            self._journal.completed(
-                self._names[outcome.node], attempt=attempt, seconds=outcome.seconds,
-                kept=outcome.kept,
-            )  # fmt: skip
-        if self._emit.wants(NodeCompleted):
-            imports, load, call, save = outcome.times
+            self._write_down(self._journal, result, attempts)
+        if not self._emit.wants(NodeCompleted):
+            return
+        for node in result.nodes:
+            if node in result.failures:
+                continue
+            worker, started, seconds, imports, load, call, save, nbytes = timeline.row(node)
             self._emit(
                 NodeCompleted(
-                    run_id=self._run_id, node=self._names[outcome.node], attempt=attempt,
-                    worker=outcome.pid, started=outcome.started, seconds=outcome.seconds,
-                    imports=imports, load=load, call=call, save=save,
-                    wait=timeline.wait(outcome.node),
-                    nbytes=sum(map(payload_size, outcome.outputs.values())),
+                    run_id=self._run_id, node=self._names[node], attempt=attempts.get(node, 1),
+                    worker=worker, started=started, seconds=seconds, imports=imports, load=load,
+                    call=call, save=save, wait=timeline.wait(node), nbytes=nbytes,
                 )
             )  # fmt: skip
+
+    def _write_down(
+        self, journal: RunJournal, result: UnitResult, attempts: Mapping[int, int]
+    ) -> None:
+        names, kept = self._names, result.kept
+        if not (result.failures or attempts or kept):
+            journal.ran([names[node] for node in result.nodes], result.seconds)
+            return
+        for node, seconds in zip(result.nodes, result.seconds, strict=True):
+            if node not in result.failures:
+                journal.completed(
+                    names[node], attempt=attempts.get(node, 1), seconds=seconds,
+                    kept=kept.get(node, {}),
+                )  # fmt: skip
 
     def failed(self, node: int, attempt: int, error: BaseException, *, retried: bool) -> None:
         """A try of a node has failed."""
@@ -211,7 +235,8 @@ class Reporter:
                 )
             )
 
-    def released(self, dataset: str) -> None:
-        """A dataset's memory was given back."""
+    def released(self, datasets: Sequence[str]) -> None:
+        """The memory of datasets was given back."""
         if self._emit.wants(DatasetReleased):
-            self._emit(DatasetReleased(run_id=self._run_id, dataset=dataset))
+            for name in datasets:
+                self._emit(DatasetReleased(run_id=self._run_id, dataset=name))

@@ -3,35 +3,34 @@
 from __future__ import annotations
 
 import pickle
+from array import array
 from typing import TYPE_CHECKING, Any
 
-from motorpool._datasets.contract import is_ephemeral, release_dataset
-from motorpool._datasets.describe import with_size
-from motorpool._engine.outputs import save_output
-from motorpool._engine.stretches import NO_NODE
+from motorpool._engine.payloads import Payloads
 from motorpool._engine.tracked import TrackedTransport
 from motorpool._protocol.context import capture_context
 from motorpool._protocol.equipment import Equipment, new_key
 from motorpool._protocol.failure import unpack
 from motorpool._protocol.hooks import pickle_hooks, pickle_settings
-from motorpool._protocol.messages import Outcome, envelope_head, owner_tag, rows_of
+from motorpool._protocol.messages import Load, envelope_head, owner_tag, unpacked
 from motorpool._protocol.plan import Plan
-from motorpool._protocol.problem import undefined_problem, unpicklable_value
-from motorpool._store import OTHERS, StoredValue, payload_size
+from motorpool._protocol.problem import undefined_problem
+from motorpool._store import OTHERS, StoredValue
 from motorpool._worker.main import run_envelope
-from motorpool.catalog import MemoryDataset
 from motorpool.errors import DatasetError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
     from concurrent.futures import Executor, Future
 
     from motorpool._engine.stretches import Stretches
     from motorpool._engine.transport import Transport
+    from motorpool._pipeline.graph import Graph
     from motorpool._protocol.host import Host
-    from motorpool._protocol.messages import Item
+    from motorpool._protocol.messages import Order, UnitResult
     from motorpool._protocol.plan import PickledNodes, Settings
     from motorpool._protocol.problem import Problem
+    from motorpool._protocol.wiring import Wiring
     from motorpool._store import Collector, Payload, Store
     from motorpool.catalog import RunCatalog
 
@@ -47,6 +46,8 @@ class Shipped(TrackedTransport):
         settings: What holds for every node.
         store: Where values wait.
         stretches: Who hands what to whom.
+        graph: Who waits for whom.
+        wiring: Who reads and writes what.
         host: The framework that the run belongs to, or None.
         peers: The run's other ways, of which some may use the same store.
         script: The names of `__main__` that the nodes refer to; those of inputs are added.
@@ -57,21 +58,20 @@ class Shipped(TrackedTransport):
     def __init__(  # noqa: PLR0913, each is a part of its own
         self, *, catalog: RunCatalog, nodes: PickledNodes, datasets: dict[str, bytes],
         hook_manager: Any, settings: Settings, store: Store, stretches: Stretches,
+        graph: Graph, wiring: Wiring,
         host: Host | None, script: Collector, peers: Sequence[Transport] = (),
     ) -> None:  # fmt: skip
         super().__init__(settings.scratch)
-        self._host, self._peers, self._script = host, peers, script
-        self._catalog = catalog
-        self._stretches = stretches
+        self._host, self._script = host, script
+        self._stretches, self._wiring = stretches, wiring
+        self._children, self._number = graph.children, wiring.numbers
         self._store = store
         self._client: Any = store.client
         self._remote = frozenset(datasets)
         self._settings = settings
-        self._values: dict[str, Payload] = {}
-        self._about: dict[str, str] = {}
-        self._makers: dict[str, int] = {}  # of large values: the workers that may have them mapped
-        self._borrowed: list[Any] = []  # kept, so that they are not released meanwhile
-        self._inputs: Sequence[Sequence[str]] = ()
+        self._payloads = Payloads(
+            catalog, wiring.numbers, self._remote, store, script, peers
+        )  # fmt: skip
         self._pickled = (nodes, datasets)
         self._hook_manager = hook_manager
         self._sent: set[int] = set()
@@ -99,121 +99,98 @@ class Shipped(TrackedTransport):
         written = {name for node in nodes for name in node.outputs}
         reads = {name for node in own for name in node.inputs}
         for name in sorted(reads - written - self._remote):
-            problems += self._share(name)
-            self._borrowed.append(getattr(self._catalog[name], "source", None))
-        self._inputs = [[n for n in node.inputs if n not in self._remote] for node in nodes]
+            problems += self._payloads.borrow(name)
         undefined = self._script.define_all(self._client.dumps)
         problems += [undefined_problem(u) for u in undefined if u.users != {OTHERS}]
         if problems:
             return problems
         key = new_key()
         sealed = Equipment(datasets, hooks, host, process, context).seal(key)
+        before, handed = self._stretches.numbered(self._number)
         plan = Plan(
-            settings=self._settings, nodes=pickled, sealed=sealed, script=self._script.script()
-        )
+            settings=self._settings, nodes=pickled, wiring=self._wiring, before=before,
+            handed=handed, sealed=sealed, script=self._script.script(),
+        )  # fmt: skip
         # Workers know a plan by its name, which must be no other run's.
-        self._plan = self._put(plan, inline=False, owner=f"{self._settings.token}-plan-")
+        self._plan = self._payloads.put(plan, inline=False, owner=f"{self._settings.token}-plan-")
         self._envelope_head = envelope_head(self._client, self._plan, key)
         self._open_files(len(nodes))
         self._pickled = (pickled, {})
         return []
 
-    def _share(self, name: str) -> list[Problem]:
-        """Bring an in-memory input to where workers can read it."""
-        dataset = self._catalog[name]
-        found = [peer.payload(name, self._store) for peer in self._peers]
-        found.append(self._store.find(getattr(dataset, "source", None)))
-        known = next((payload for payload in found if payload is not None), None)
-        if known is not None:
-            self._script.want_sent()
-            self._values[name] = known
-            self._store.retain(known)
-            return []
-        value = dataset.peek() if isinstance(dataset, MemoryDataset) else dataset.load()
-        try:
-            with self._script.collecting(shares=False):
-                self._values[name] = self._put(value)
-            if self._plan is not None and self._script.waits:
-                self._values[name] = self._put_with_names(name, value)
-        except Exception as error:  # noqa: BLE001, whatever pickling raises is the reason
-            return [unpicklable_value(name, value, error)]
-        return []
-
     def payload(self, name: str, store: Store) -> Payload | None:
         """What a value is in a store, if it is there."""
-        return self._values.get(name) if store is self._store else None
+        return self._payloads.payload(name, store)
 
     def lend(self, name: str) -> StoredValue:
         """A value of the store; it is kept there for as long as the loader."""
-        self._store.retain(self._values[name])
-        return self._store.pin(self._values[name])
+        return self._payloads.lend(name)
 
     def receive(self, name: str) -> None:
         """Bring a value from the catalog of the run to the store, unless it is there."""
-        if name not in self._values and (problems := self._share(name)):
+        if self._payloads.payload(name, self._store) is None and (
+            problems := self._payloads.share(name, known_names=True)
+        ):
             raise DatasetError(problems[0].text, dataset=name)
 
-    def submit(self, executor: Executor, items: Sequence[Item]) -> Future[bytes]:
-        """Send nodes off, with their in-memory inputs."""
-        stretches, values, load = self._stretches, self._values, []
-        last = NO_NODE
-        for i, (node, ticket, attempt, holds, needs) in enumerate(items):
-            if self._status is not None:
-                if node in self._sent:
-                    self._status.clear(node)
-                self._sent.add(node)
-            follows = last != NO_NODE and stretches.before[node] == last
-            inputs = {n: values[n] for n in self._inputs[node] if not needs or n in values}
-            goes_on = i + 1 < len(items) and items[i + 1].node == stretches.following[node]
-            handed = stretches.handed[node] if goes_on else ()
-            load.append((node, ticket, attempt, holds, inputs, handed, follows, needs))
-            last = node
-        envelope = pickle.dumps((self._envelope_head, load), 5)
-        near = self._near(items) if self._makers and hasattr(executor, "submit_near") else None
+    def submit(self, executor: Executor, order: Order) -> Future[bytes]:
+        """Send a unit off, with what its nodes read that is not made in it."""
+        if self._status is not None:
+            for node in self._sent.intersection(order.nodes):
+                self._status.clear(node)
+            self._sent.update(order.nodes)
+        load = Load(
+            order.number, array("i", order.nodes), order.attempts, order.holding,
+            *self._inputs_and_wanted(order.nodes),
+        )  # fmt: skip
+        envelope = pickle.dumps((self._envelope_head, tuple(load)), 5)
+        chooses = self._payloads.makers and hasattr(executor, "submit_near")
+        near = self._payloads.near(load.inputs) if chooses else None
         if near is None:
             return executor.submit(run_envelope, envelope)
         future: Future[bytes] = executor.submit_near(near, run_envelope, envelope)  # type: ignore[attr-defined]
         return future
 
-    def _near(self, items: Sequence[Item]) -> int | None:
-        """The worker that has made the largest of the nodes' inputs, and may have it mapped."""
-        names = {name for item in items for name in self._inputs[item.node]} & self._makers.keys()
-        largest = max(names, key=lambda name: payload_size(self._values[name]), default=None)
-        return None if largest is None else self._makers[largest]
+    def _inputs_and_wanted(
+        self, nodes: Sequence[int]
+    ) -> tuple[dict[int, Payload], frozenset[int] | None]:
+        """What a unit reads of others, and what others may read of it: see `Load`."""
+        reads, writes, values = self._wiring.reads, self._wiring.writes, self._payloads.values
+        children, inside = self._children, set(nodes)
+        made: set[int] = set()
+        inputs: dict[int, Payload] = {}
+        wanted: list[int] = []
+        for node in nodes:
+            for number in reads[node]:
+                if number not in made and number in values:
+                    inputs[number] = values[number]
+            made.update(writes[node])
+            readers = children[node]
+            if not readers or not inside.issuperset(readers):
+                wanted += writes[node]
+        everything = not self._settings.fuse or len(wanted) == len(made)
+        return inputs, None if everything else frozenset(wanted)
 
-    def settle(self, result: Any, wanted: Callable[[int, int], bool]) -> list[Outcome]:
-        """Register outputs, and unpack failures."""
+    def read(self, result: bytes) -> UnitResult:
+        """Unpack what has come."""
         if self._host is not None:
             self._read_logs()  # a host speaks of a node after the node has spoken
-        outcomes = []
-        for row in rows_of(result):
-            if not wanted(row[0], row[1]):
-                continue
-            outcome = Outcome(*row)
-            if outcome.failure is None:
-                self._about |= outcome.about
-                for name, payload in outcome.outputs.items():
-                    self._store.retain(payload)
-                    if name in self._values:  # of an earlier try that had to be taken back
-                        self.release(name)
-                    self._values[name] = payload
-                    if type(payload) is not bytes:
-                        self._makers[name] = outcome.pid
-            else:
-                failure = unpack(outcome.failure, self._client.loads)  # type: ignore[arg-type]
-                outcome = outcome._replace(failure=failure)
-            outcomes.append(outcome)
-        return outcomes
+        return unpacked(result)
 
-    def release(self, name: str) -> bool:
-        """Remove a value from the store; let a dataset of the user's free what it holds here."""
-        if name not in self._values:
-            if not is_ephemeral(self._catalog[name]):
-                release_dataset(self._catalog[name])
-            return False
-        self._makers.pop(name, None)
-        self._store.release(self._values.pop(name))
-        return True
+    def register(self, result: UnitResult) -> None:
+        """Take over outputs, and unpack failures."""
+        self._payloads.register(result)
+        for node, failure in result.failures.items():
+            result.failures[node] = unpack(failure, self._client.loads)  # type: ignore[arg-type]
+
+    def is_kept(self, node: int, result: UnitResult) -> bool:
+        """Whether all that a node might have handed on has come."""
+        handed = self._stretches.handed[node]
+        return all(self._number[name] in result.outputs for name in handed)
+
+    def release(self, names: Sequence[str]) -> list[str]:
+        """Remove values from the store; let datasets of the user's free what they hold here."""
+        return self._payloads.release(names)
 
     def results(self, names: Iterable[str]) -> dict[str, Any]:
         """The catalog's own datasets; in-memory ones now load from the store.
@@ -221,22 +198,7 @@ class Shipped(TrackedTransport):
         Raises:
             DatasetError: If one does not take its value. All others have theirs.
         """
-        found, problems = {}, []
-        for name in sorted(names):
-            dataset = self._catalog[name]
-            if name in self._values and name not in self._remote and not self._is_borrowed(name):
-                self._makers.pop(name, None)
-                payload = self._values.pop(name)
-                source = self._store.pin(payload)
-                if isinstance(dataset, MemoryDataset):
-                    kind = self._about.get(name, "a value")
-                    dataset.bind(source, with_size(kind, payload_size(payload)))
-                else:  # an in-memory dataset of another library has no `bind`
-                    problems += save_output(name, dataset, source)
-            found[name] = dataset
-        if problems:
-            raise problems[0]
-        return found
+        return self._payloads.results(names)
 
     def abandon(self, node: int, *, handed: bool = False) -> None:
         """Give up what a try of a node has left in the store."""
@@ -247,26 +209,7 @@ class Shipped(TrackedTransport):
     def close(self) -> None:
         """Remove the plan, the status table and every value that is not a result."""
         self._read_logs()
-        for name in list(self._values):
-            self._store.release(self._values.pop(name))
+        self._payloads.close()
         if self._plan is not None:
             self._store.release(self._plan)
         super().close()
-
-    def _put(self, value: Any, *, inline: bool = True, owner: str = "") -> Payload:
-        payload: Payload = self._client.put(value, inline=inline, owner=owner)
-        self._client.end_node()
-        self._store.retain(payload)
-        return payload
-
-    def _put_with_names(self, name: str, value: Any) -> Payload:
-        """Put a value that is of classes which the plan, sent before, does not have."""
-        self._store.release(self._values.pop(name))
-        for undefined in self._script.define_all(self._client.dumps):
-            raise undefined.error
-        with self._script.collecting(shares=False):
-            return self._put(self._script.carrier(value))
-
-    def _is_borrowed(self, name: str) -> bool:
-        source = getattr(self._catalog[name], "source", None)
-        return isinstance(source, StoredValue) and source.payload == self._values[name]

@@ -6,7 +6,7 @@ the engine.
 
     event                      what becomes of the tasks              actions
     next_unit                  READY, WAITING, SUSPECTED -> SENT      ResumeWorkers
-    completed                  SENT -> DONE                           Release
+    completed, completed_all   SENT -> DONE                           Release
     failed                     SENT -> PAUSED or FAILED               TryFailed, Skipped, Release
     unstarted                  SENT -> HELD
     returned                   SENT -> READY, WAITING, SKIPPED        Skipped
@@ -26,10 +26,10 @@ import itertools
 from typing import TYPE_CHECKING, Any
 
 from motorpool._engine import actions as do
+from motorpool._engine.handovers import Handovers
 from motorpool._engine.losses import CUT_OFF, Losses
 from motorpool._engine.policy import Retries
 from motorpool._engine.state import HELD, PAUSED, Unit
-from motorpool._engine.stretches import NO_NODE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -59,6 +59,7 @@ class Scheduler:
         lanes: What is under way, by lane; the engine fills it.
         actions: What is to be done; the engine does it, and clears the list.
         losses: Takes the events of lost workers.
+        handovers: Knows what is nowhere but with a worker.
         retries: Which tasks are tried again, and when.
         failures: The error of each node that has failed for good.
         stopping: Why nothing new is started, once that is so.
@@ -76,10 +77,11 @@ class Scheduler:
         self.stopping = ""
         self.completed_count = 0
         self._names = [node.name for node in nodes]
-        self._stretches, self._lifetimes, self._policy = stretches, lifetimes, policy
+        self._lifetimes, self._policy = lifetimes, policy
         self.retries = Retries(nodes, policy)
         self._numbers = itertools.count(1)
         self.losses = Losses(self)
+        self.handovers = Handovers(self, stretches, lifetimes)
 
     @property
     def counts(self) -> tuple[int, int, int]:
@@ -115,19 +117,39 @@ class Scheduler:
         self.table.send(unit)
         unit.taken = self._tokens.take(nodes)
         lane.units[unit.number] = unit
-        for node in nodes:
-            lane.deadlines.watch(self.table[node], now)
+        lane.deadlines.watch(map(self.table.tasks.__getitem__, nodes), now)
         return unit
 
     # What comes back
 
-    def claim(self, node: int, number: int) -> bool:
-        """Whether an outcome is the one that a unit has not had yet; it is had from now on."""
-        unit = self.table[node].unit
-        if unit is None or unit.number != number or node not in unit.left:
-            return False
-        del unit.left[node]
-        return True
+    def claim(self, lane: int, number: int, nodes: Sequence[int]) -> list[int]:
+        """Those of some outcomes that a unit has not had yet; they are had from now on.
+
+        Args:
+            lane: The lane that they come from.
+            number: The unit that they bear.
+            nodes: Whose outcomes they are.
+        """
+        unit = self.lanes[lane].units.get(number)
+        if unit is None:
+            return []
+        claimed = [node for node in nodes if node in unit.left]
+        if len(claimed) == len(unit.left):
+            unit.left.clear()
+        for node in claimed if unit.left else ():
+            del unit.left[node]
+        return claimed
+
+    def completed_all(self, unit: Unit, nodes: Sequence[int]) -> None:
+        """Tasks of a unit have run, and nothing that they have made is with their worker only.
+
+        None of them was tried alone, or reads what only its worker has.
+        """
+        self.lanes[unit.lane].deadlines.forget(nodes)
+        self.table.done_all(unit, nodes)
+        self.completed_count += len(nodes)
+        if names := self._lifetimes.settle(nodes):
+            self.actions.append(do.Release(names))
 
     def completed(self, node: int, *, unstored: bool = False) -> None:
         """A task has run.
@@ -146,7 +168,7 @@ class Scheduler:
         if unstored:
             task.unstored = True
         else:
-            self._release(node)
+            self.handovers.release(node)
 
     def failed(self, node: int, error: BaseException, now: float) -> None:
         """A try of a task has failed: it is tried again, or fails for good, as the policy says."""
@@ -164,7 +186,7 @@ class Scheduler:
         self.failures[node] = error
         name = self._names[node]
         self.skip(self.table.fail(node), f"it needs the node {name!r}, which failed")
-        self._release(node)
+        self.handovers.release(node)
         if self._policy.on_failure != "continue":
             self.stop(f"the node {name!r} failed")
 
@@ -222,7 +244,7 @@ class Scheduler:
     def landed(self, node: int) -> LaneState:
         """A task is under way no more."""
         lane = self.lanes[self.table.lanes[node]]
-        lane.deadlines.forget(node)
+        lane.deadlines.forget((node,))
         if lane.on_trial == node:
             lane.on_trial = None
         return lane
@@ -244,52 +266,23 @@ class Scheduler:
     def take_back(self, node: int, *, started: bool) -> list[int]:
         """A try was lost through no fault of the task; if the run is stopping, that is its end."""
         if started:
-            self.abandon(node)
+            self.handovers.abandon(node)
         self.table[node].attempt -= 1
         if self.stopping:
             self.skip(self.table.skip(node), self.stopping)
             return []
-        undone = self.undo_before(node)
+        undone = self.handovers.undo_before(node)
         if self.table.is_cut_off(node):  # since it left with the one before it
             self.skip(self.table.skip(node), CUT_OFF)
         else:
             self.table.requeue(node)
         return undone
 
-    def undo_before(self, node: int) -> list[int]:
-        """Those before a task whose values were with its worker only have to run again."""
-        undone = list(self._unstored_before(node))
-        for before in reversed(undone):
-            self.table[before].unstored = False
-            self.table[before].attempt -= 1
-            self.table.undo(before)
-            self.completed_count -= 1
-        return undone
-
-    def _unstored_before(self, node: int) -> Iterable[int]:
-        before = self._stretches.before[node]
-        while before != NO_NODE and self.table[before].unstored:
-            yield before
-            before = self._stretches.before[before]
-
-    def abandon(self, node: int) -> None:
-        """Give up what a try has left, and what it was handed by the tasks before."""
-        self.actions.append(do.Abandon(node))
-        for before in self._unstored_before(node):
-            self.actions.append(do.Abandon(before, handed=True))
-
-    def _release(self, node: int) -> None:
-        """Give back what a task has read, and those of its stretch whose values it had."""
-        for settled in [node, *self._unstored_before(node)]:
-            self.table[settled].unstored = False
-            if names := self._lifetimes.settle(settled):
-                self.actions.append(do.Release(names))
-
     def skip(self, nodes: Iterable[int], reason: str) -> None:
         """Tasks were skipped."""
         for node in nodes:
             self.actions.append(do.Skipped(node, reason))
-            self._release(node)
+            self.handovers.release(node)
 
     def _resume(self, lane: LaneState) -> None:
         """Let a lane's workers start tasks again, and send again what they have left alone."""

@@ -96,12 +96,18 @@ class Durations:
         rows = zip(self._fingerprints, self._seconds, self._cap, strict=True)
         return {name: (seconds, cap) for name, seconds, cap in rows if seconds is not None}
 
-    def note(self, node: int, seconds: float) -> None:
-        """A task has run for so long."""
-        function = self._function[node]
+    def note(self, nodes: Sequence[int], seconds: Sequence[float]) -> None:
+        """Tasks have run for so long."""
+        took: dict[int, list[float]] = {}
+        for function, each in zip(map(self._function.__getitem__, nodes), seconds, strict=True):
+            took.setdefault(function, []).append(each)
+        for function, all_of_it in took.items():
+            self._note(function, sum(all_of_it) / len(all_of_it), len(all_of_it))
+
+    def _note(self, function: int, seconds: float, times: int) -> None:
         known = self._seconds[function]
         if known is not None and seconds < known:
-            seconds = known + _BELIEF * (seconds - known)
+            seconds += (known - seconds) * (1 - _BELIEF) ** times
         self._seconds[function] = seconds
         self._weigh(function)
 
@@ -145,9 +151,9 @@ class UnitMaker:
         self._table, self.durations, self._lane = table, durations, lane
         self._following = stretches.following
         self._workers, self._one_by_one = workers, one_by_one
-        linked = any(map(len, table.graph.parents))
+        self._linked = any(map(len, table.graph.parents))
         # What is worth splitting off (s); of linked work, who reads a part waits for a journey.
-        self._least = _JOURNEY * (3 if linked else 1)
+        self._least = _JOURNEY * (3 if self._linked else 1)
         self._target = max(_TARGET, 2 * self._least)
 
     def make(self) -> list[int]:
@@ -164,7 +170,7 @@ class UnitMaker:
 
     def _make(self) -> list[int]:
         """The tasks of the next unit of those that take no resources."""
-        table, weight = self._table, self.durations.weight
+        table, following, weight_of = self._table, self._following, self.durations.weight
         ready = table.ready(self._lane, 0)
         share = min(self._target, ready * self.durations.usual / self._workers)
         share = 0.0 if self._one_by_one else max(self._least, share)
@@ -172,13 +178,20 @@ class UnitMaker:
         cost = 0.0
         while cost < share or not chosen:
             node = table.first(self._lane)
-            if node is None or (chosen and cost + weight(node) > 1.5 * share):
+            if node is None:
+                break
+            weight = weight_of(node)
+            if chosen and cost + weight > 1.5 * share:
                 break
             table.take(self._lane)
-            cost += self._add(self._stretch(node), chosen)
-            if weight(node) > _ALONE * _JOURNEY or len(chosen) >= _MOST:
+            if following[node] == NO_NODE:
+                chosen[node] = None
+                cost += weight
+            else:
+                cost += self._add(self._stretch(node), chosen)
+            if weight > _ALONE * _JOURNEY or len(chosen) >= _MOST:
                 break
-        if chosen and not self._one_by_one:
+        if chosen and self._linked and not self._one_by_one:
             self._add_closed(chosen, cost)
         return list(chosen)
 
@@ -199,20 +212,27 @@ class UnitMaker:
 
     def _add_closed(self, chosen: dict[int, None], cost: float) -> None:
         """Add short tasks that wait for nothing but what is in the unit."""
-        table, weight, lanes = self._table, self.durations.weight, self._table.lanes
+        tasks, children, lanes = self._table.tasks, self._table.graph.children, self._table.lanes
+        following, weight_of, kinds = self._following, self.durations.weight, self._table.kinds
         within: dict[int, int] = {}
         todo = list(chosen)
         for node in todo:  # it grows meanwhile
-            for child in table.graph.children[node]:
-                within[child] = within.get(child, 0) + 1
-                task = table[child]
+            for child in children[node]:
+                within[child] = inside = within.get(child, 0) + 1
+                task = tasks[child]
+                if inside < task.missing or task.state is not WAITING or child in chosen:
+                    continue
+                weight = weight_of(child)
                 if (
-                    within[child] == task.missing and task.state is WAITING
-                    and child not in chosen and lanes[child] == self._lane
-                    and child not in table.kinds
-                    and weight(child) <= _ALONE * _JOURNEY
-                    and cost + weight(child) <= self._target and len(chosen) < _MOST
+                    weight > _ALONE * _JOURNEY or cost + weight > self._target
+                    or len(chosen) >= _MOST or lanes[child] != self._lane or child in kinds
                 ):  # fmt: skip
+                    continue
+                if following[child] == NO_NODE:
+                    chosen[child] = None
+                    cost += weight
+                    todo.append(child)
+                else:
                     behind = self._stretch(child)
                     cost += self._add(behind, chosen)
                     todo += behind

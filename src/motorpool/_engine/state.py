@@ -101,21 +101,23 @@ class Unit:
         left: Those of them that have no outcome yet, in the same order; a dict as an ordered set.
         alone: Whether nothing may run beside it.
         taken: What it has taken of resources, by name.
+        attempts: Which try it is, of those that are not tried for the first time.
     """
 
-    __slots__ = ("alone", "lane", "left", "nodes", "number", "taken")
+    __slots__ = ("alone", "attempts", "lane", "left", "nodes", "number", "taken")
 
     def __init__(self, number: int, lane: int, nodes: Sequence[int], *, alone: bool) -> None:
         self.number, self.lane, self.nodes, self.alone = number, lane, nodes, alone
         self.left = dict.fromkeys(nodes)
         self.taken: dict[str, float] = {}
+        self.attempts: dict[int, int] = {}
 
 
 class TransitionLog:
     """The latest changes of state, for who has to find out what went wrong."""
 
     def __init__(self) -> None:
-        self._changes: deque[tuple[Any, State, State, int | None]] = deque(maxlen=_REMEMBERED)
+        self._changes: deque[tuple[Any, State, State, Unit | None]] = deque(maxlen=_REMEMBERED)
 
     def note(self, node: int, before: State, after: State) -> None:
         """One task has changed."""
@@ -123,7 +125,11 @@ class TransitionLog:
 
     def note_unit(self, unit: Unit) -> None:
         """All tasks of a unit were sent."""
-        self._changes.append((unit.nodes, READY, SENT, unit.number))
+        self._changes.append((unit.nodes, READY, SENT, unit))
+
+    def note_done(self, unit: Unit, nodes: Sequence[int]) -> None:
+        """Some tasks of a unit are done."""
+        self._changes.append((nodes, SENT, DONE, unit))
 
     def of(self, node: int) -> list[str]:
         """What is known of a task, oldest first."""
@@ -132,7 +138,7 @@ class TransitionLog:
             if nodes == node:
                 found.append(f"{before.name} -> {after.name}")
             elif unit is not None and node in nodes:
-                found.append(f"{after.name} in unit {unit} of {len(nodes)}")
+                found.append(f"{after.name} in unit {unit.number} of {len(unit.nodes)}")
         return found
 
 

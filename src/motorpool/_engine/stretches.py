@@ -9,10 +9,11 @@ needed once more it is stored: by a node that would be tried again, or in a chec
 
 from __future__ import annotations
 
+from array import array
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Sequence
+    from collections.abc import Container, Mapping, Sequence
 
     from motorpool._pipeline.graph import Graph
 
@@ -66,3 +67,25 @@ class Stretches:
                         if name in reads and name not in stored
                     )
         return found
+
+    @property
+    def hand(self) -> bool:
+        """Whether any node hands anything to the next."""
+        return any(self.handed)
+
+    def numbered(self, number: Mapping[str, int]) -> tuple[array[int], dict[int, tuple[int, ...]]]:
+        """As workers know them.
+
+        Args:
+            number: The numbers of datasets.
+
+        Returns:
+            `before`, empty if there are no stretches; and what nodes hand, of those that do.
+        """
+        before = array("i", self.before)
+        handed = {
+            node: tuple(number[name] for name in names)
+            for node, names in enumerate(self.handed)
+            if names
+        }
+        return before if any(node != NO_NODE for node in before) else array("i"), handed

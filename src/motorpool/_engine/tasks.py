@@ -157,6 +157,8 @@ class TaskTable:
                 self._refuse(task, SENT)
             task.state, task.unit = SENT, unit
             task.attempt += 1
+            if task.attempt > 1:
+                unit.attempts[node] = task.attempt
         self._log.note_unit(unit)
 
     def move(self, node: int, state: State) -> None:
@@ -184,6 +186,23 @@ class TaskTable:
             task.missing -= 1
             if not task.missing and task.state is WAITING:
                 self.requeue(child)
+
+    def done_all(self, unit: Unit, nodes: Sequence[int]) -> None:
+        """Note successes of tasks of one unit, as `done` does of each."""
+        tasks, children = self.tasks, self.graph.children
+        for node in nodes:
+            task = tasks[node]
+            if task.state is not SENT:
+                self._refuse(task, DONE)
+            task.state, task.unit = DONE, None
+        self._log.note_done(unit, nodes)
+        self.unfinished -= len(nodes)
+        for node in nodes:
+            for child in children[node]:
+                task = tasks[child]
+                task.missing -= 1
+                if not task.missing and task.state is WAITING:
+                    self.requeue(child)
 
     def undo(self, node: int) -> None:
         """Take a success back: what the task has made is lost, and it has to run again."""

@@ -16,7 +16,7 @@ from motorpool._wording import counted
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from motorpool._protocol.messages import Outcome
+    from motorpool._protocol.messages import UnitResult
 
 # Worker, start (s since the epoch), seconds; of these, to import, load, call, save; bytes.
 _ROW = struct.Struct("=i6dq")
@@ -29,28 +29,47 @@ class Timeline(Sequence[NodeSummary]):
     Args:
         names: Names of all nodes.
         parents: For each the nodes that it waits for.
+        writes: For each the numbers of its outputs.
     """
 
-    def __init__(self, names: Sequence[str], parents: Sequence[Sequence[int]]) -> None:
-        self._names, self._parents = names, parents
+    def __init__(
+        self, names: Sequence[str], parents: Sequence[Sequence[int]],
+        writes: Sequence[Sequence[int]],
+    ) -> None:  # fmt: skip
+        self._names, self._parents, self._writes = names, parents, writes
         self._began = time.time()
-        self._rows = bytearray(_ROW.size * len(names))
+        self._new: list[tuple[UnitResult, dict[int, int]]] = []
+        self._rows = bytearray()
 
-    def add(self, outcome: Outcome) -> None:
-        """Note a try of a node; the last one counts."""
-        _ROW.pack_into(
-            self._rows, _ROW.size * outcome.node, outcome.pid, outcome.started, outcome.seconds,
-            *outcome.times, sum(map(payload_size, outcome.outputs.values())),
-        )  # fmt: skip
+    def add(self, result: UnitResult) -> None:
+        """Note tries of nodes; of each node the last one counts."""
+        sizes = {number: payload_size(value) for number, value in result.outputs.items()}
+        rest = result._replace(outputs={}, failures={}, kept={}, about={})
+        self._new.append((rest, sizes))
+
+    def _unfold(self) -> bytearray:
+        """All rows, of units that were added since as well."""
+        if not self._rows:
+            self._rows = bytearray(_ROW.size * len(self._names))
+        new, self._new = self._new, []
+        for result, sizes in new:
+            columns = zip(result.nodes, result.started, result.seconds, strict=True)
+            for node, started, seconds in columns:
+                _ROW.pack_into(
+                    self._rows, _ROW.size * node, result.pid, started, seconds,
+                    *result.times_of(node, seconds),
+                    sum(sizes.get(number, 0) for number in self._writes[node]),
+                )  # fmt: skip
+        return self._rows
 
     def wait(self, node: int) -> float:
         """Seconds from when a node could have run until it did, earlier tries included."""
 
         def end_of(parent: int) -> float:
-            _, begin, seconds, *_ = self._row(parent)
+            _, begin, seconds, *_ = self.row(parent)
             return begin + seconds  # 0 if it has not run
 
-        return max(0.0, self._row(node)[1] - self._ready(node, end_of))
+        return max(0.0, self.row(node)[1] - self._ready(node, end_of))
 
     def _ready(self, node: int, end_of: Callable[[int], float]) -> float:
         """When a node could have run: after the run had begun, and its last parent had ended."""
@@ -63,7 +82,7 @@ class Timeline(Sequence[NodeSummary]):
         A row has the worker, the start and the seconds; of these, those to import, to load, to
         call and to save; and the bytes of its outputs. Moments are in seconds since the epoch.
         """
-        rows = list(_ROW.iter_unpack(self._rows))
+        rows = list(_ROW.iter_unpack(self._unfold()))
         end_of = [row[1] + row[2] for row in rows].__getitem__
         return [
             (name, self._ready(node, end_of), row)
@@ -73,13 +92,13 @@ class Timeline(Sequence[NodeSummary]):
 
     def critical_path(self) -> list[str]:
         """Names of the nodes of the chain that took the longest, in order."""
-        rows = list(_ROW.iter_unpack(self._rows))
+        rows = list(_ROW.iter_unpack(self._unfold()))
         chain = longest_chain(self._parents, [row[2] for row in rows])
         return [self._names[node] for node in chain if rows[node][0]]
 
     def __len__(self) -> int:
         """Number of nodes that have run."""
-        return sum(1 for row in _ROW.iter_unpack(self._rows) if row[0])
+        return sum(1 for row in _ROW.iter_unpack(self._unfold()) if row[0])
 
     @overload
     def __getitem__(self, index: int) -> NodeSummary: ...
@@ -97,8 +116,9 @@ class Timeline(Sequence[NodeSummary]):
     def __repr__(self) -> str:
         return f"<{counted(len(self), 'node')}>"
 
-    def _row(self, node: int) -> _Row:
-        return _ROW.unpack_from(self._rows, _ROW.size * node)
+    def row(self, node: int) -> _Row:
+        """What is known of one node; zeros if it has not run. See `rows`."""
+        return _ROW.unpack_from(self._unfold(), _ROW.size * node)
 
 
 def _summary(name: str, since: float, row: _Row) -> NodeSummary:

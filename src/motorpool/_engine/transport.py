@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from concurrent.futures import Executor, Future
 
-    from motorpool._protocol.messages import Item, Outcome
+    from motorpool._protocol.messages import Order, UnitResult
     from motorpool._protocol.status import Started
     from motorpool._store import Payload, Store
 
@@ -23,27 +23,29 @@ class Transport(ABC):
     """One run's way to the workers and back.
 
     Attributes:
-        result_type: What the futures of envelopes have as their result.
+        result_type: What the futures of units have as their result.
     """
 
     result_type: ClassVar[type[Any]]
 
     @abstractmethod
-    def submit(self, executor: Executor, items: Sequence[Item]) -> Future[Any]:
-        """Send nodes off, to run one after the other."""
+    def submit(self, executor: Executor, order: Order) -> Future[Any]:
+        """Send a unit off; its nodes run one after the other."""
 
     @abstractmethod
-    def settle(self, result: Any, wanted: Callable[[int, int], bool]) -> list[Outcome]:
-        """Read what a future has returned, and register the outputs of what succeeded.
+    def read(self, result: Any) -> UnitResult:
+        """What a future has returned, or `poll`."""
 
-        Args:
-            result: What came.
-            wanted: Whether an outcome is of interest, by node and ticket; it may have come before.
-        """
+    def register(self, result: UnitResult) -> None:  # noqa: B027, where the catalog itself is used
+        """Take over the values that have come with a result, which has not come before."""
 
     @abstractmethod
-    def release(self, name: str) -> bool:
-        """Give back a dataset's memory; false if it holds none here."""
+    def release(self, names: Sequence[str]) -> list[str]:
+        """Give back the memory of datasets; return those of which there was any here."""
+
+    def is_kept(self, node: int, result: UnitResult) -> bool:  # noqa: ARG002, where nothing is handed
+        """Whether all that a node has made is where other workers find it."""
+        return True
 
     @abstractmethod
     def results(self, names: Iterable[str]) -> dict[str, Any]:
@@ -124,7 +126,7 @@ class Transport(ABC):
             interval: Seconds since the last look below which it is not worth another one.
 
         Returns:
-            Results, for `settle`.
+            Results, for `read`.
         """
         return []
 

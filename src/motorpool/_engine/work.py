@@ -30,6 +30,7 @@ class Work(NamedTuple):
         meter: Adds up what nodes have taken.
         values: Holds the data.
         tokens: What there is of resources.
+        writes: For each node the numbers of the datasets that it writes.
         fetch: Brings what nodes read from where another lane has left it; returns a node for
             which that fails, and why. None where there is no other.
     """
@@ -45,4 +46,5 @@ class Work(NamedTuple):
     meter: Meter
     values: Values
     tokens: Tokens
+    writes: Sequence[Sequence[int]]
     fetch: Callable[[Sequence[int]], tuple[int, Exception] | None] | None

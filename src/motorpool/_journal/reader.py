@@ -14,7 +14,7 @@ from motorpool._system.locks import try_lock
 from motorpool.errors import ResumeError, unknown_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
 _logger = logging.getLogger("motorpool")
@@ -22,10 +22,11 @@ _logger = logging.getLogger("motorpool")
 SUFFIX = ".jsonl"
 # The time of a run's beginning is among the first so many characters of its journal.
 _BEGINNING = 1000
-#: Version of the format.
-VERSION = 2
+#: Version of the format, and those that can be read.
+VERSION = 3
+_READABLE = {2, VERSION}
 # Fields that are read, and what stands for them where they are not there.
-_FIELDS: dict[str, Any] = {"completed": "", "kept": {}, "seconds": 0.0}
+_FIELDS: dict[str, Any] = {"completed": "", "kept": {}, "seconds": 0.0, "ran": [], "us": []}
 
 
 @dataclass(slots=True)
@@ -137,16 +138,22 @@ def _read(path: Path) -> PastRun:
         _structure(run.manifest)
     except (OSError, ValueError, TypeError, LookupError) as error:
         raise ResumeError(f"The journal {path} cannot be read: {error}") from error
-    if head.get("journal") != VERSION:
+    if head.get("journal") not in _READABLE:
         raise ResumeError(f"The journal {path} is of another version of Motorpool.")
-    for record in records(text):
+    for record in records(text, [row[0] for row in run.manifest]):
         if "completed" in record:
             run.completed[record["completed"]] = record.get("kept", {})
     return run
 
 
-def records(text: str) -> Iterator[dict[str, Any]]:
-    """The records of a journal, up to a line that is none: a run was killed while it wrote it."""
+def records(text: str, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """The records of a journal, up to a line that is none: a run was killed while it wrote it.
+
+    Args:
+        text: The journal, with its head or without.
+        names: Names of the nodes of its pipeline. A line of several nodes, which has their
+            positions, becomes a record for each.
+    """
     for line in text.splitlines():
         try:
             record = json.loads(line)
@@ -156,7 +163,16 @@ def records(text: str) -> Iterator[dict[str, Any]]:
             isinstance(record.get(key, default), type(default)) for key, default in _FIELDS.items()
         ):
             return
-        yield record
+        if "ran" not in record:
+            yield record
+            continue
+        try:
+            yield from [
+                {"completed": names[position], "attempt": 1, "seconds": us / 1e6}
+                for position, us in zip(record["ran"], record["us"], strict=True)
+            ]
+        except (LookupError, TypeError, ValueError):
+            return
 
 
 def durations(path: Path, wanted: Iterable[str]) -> dict[str, tuple[str, float]]:
@@ -170,11 +186,12 @@ def durations(path: Path, wanted: Iterable[str]) -> dict[str, tuple[str, float]]
     # What can be read counts.
     with contextlib.suppress(OSError, ValueError, TypeError, LookupError):
         with path.open() as file:
-            code = {row[0]: row[3] for row in json.loads(file.readline())["pipeline"]}
+            pipeline = json.loads(file.readline())["pipeline"]
+            code = {row[0]: row[3] for row in pipeline}
             if code.keys().isdisjoint(wanted):
                 return {}
             text = file.read()
-        for record in records(text):
+        for record in records(text, [row[0] for row in pipeline]):
             if "completed" in record and "seconds" in record:
                 found[record["completed"]] = code[record["completed"]], record["seconds"]
     return found

@@ -82,7 +82,7 @@ def read_run(path: Path) -> RunRecord:
         names = [row[0] for row in json.loads(text.partition("\n")[0])["pipeline"]]
         nodes = {name: NodeRecord(name) for name in names}
         over = False
-        for record in records(text):
+        for record in records(text, names):
             over = over or "finished" in record
             _take(run, nodes, record)
         run.nodes = list(nodes.values())

@@ -1,6 +1,6 @@
 """Writes down what a run does, so that another can go on where it ended.
 
-    .motorpool/runs/RUN_ID.jsonl    a head with the pipeline, then a line for each outcome
+    .motorpool/runs/RUN_ID.jsonl    a head with the pipeline, then lines with what became of nodes
 
 A run that is over within 50 ms, with every node done, is not written down: a file costs more than
 such a run, and there is nothing to go on with. The file is locked for as long as its run lives.
@@ -16,6 +16,7 @@ import json
 import logging
 import os
 import time
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -24,7 +25,7 @@ from motorpool._protocol.failure import summary_of
 from motorpool._system.locks import try_lock, unlock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 _logger = logging.getLogger("motorpool")
@@ -61,10 +62,14 @@ class RunJournal:
         self._folder, self._run_id, self._manifest = folder, run_id, manifest
         self._head = {"journal": VERSION, "time": time.time(), "run_id": run_id, **head}
         self._begin_at = time.monotonic() + BEGIN_AFTER
-        self._lines: list[str] = []
+        self._lines: list[str | tuple[Sequence[str], Sequence[float]]] = []
         self._write_at = 0.0
         self._fd: int | None = None
         self._wanted = True
+
+    def ran(self, nodes: Sequence[str], seconds: Sequence[float]) -> None:
+        """Nodes have run, each at its first try; one line for all of them."""
+        self._lines.append((nodes, seconds))
 
     def completed(
         self, node: str, *, attempt: int, seconds: float, kept: Mapping[str, str]
@@ -122,7 +127,7 @@ class RunJournal:
             self._write_at = now + _WRITE_INTERVAL
             lines, self._lines = self._lines, []
             try:
-                _write_all(self._fd, "".join(lines))
+                _write_all(self._fd, "".join(map(self._text, lines)))
             except OSError as error:
                 self._give_up(error)
 
@@ -151,6 +156,18 @@ class RunJournal:
             _write_all(self._fd, json.dumps({**self._head, "pipeline": self._manifest}) + "\n")
         except OSError as error:
             self._give_up(error)
+
+    def _text(self, line: str | tuple[Sequence[str], Sequence[float]]) -> str:
+        """A line; those of several nodes are put into words only if they are written."""
+        if isinstance(line, str):
+            return line
+        nodes, seconds = line
+        ran = ",".join([str(self._positions[node]) for node in nodes])
+        return f'{{"ran": [{ran}], "us": [{",".join([str(int(s * 1e6)) for s in seconds])}]}}\n'
+
+    @cached_property
+    def _positions(self) -> dict[str, int]:
+        return {row[0]: position for position, row in enumerate(self._manifest)}
 
     def _write(self, line: Mapping[str, Any], *, at_once: bool = True) -> None:
         self._lines.append(json.dumps(line) + "\n")

@@ -44,12 +44,16 @@ class NodeContext:
 
     def run(self, function: Callable[[], Any]) -> Any:
         """Call a function."""
+        return self.copy().run(function)
+
+    def copy(self) -> contextvars.Context:
+        """A context for one node."""
         context = self._context.copy()
         if self._decimal is not None:  # an object, which may be changed in place
             context.run(sys.modules["decimal"].setcontext, self._decimal.copy())
         if self._errors is not None:
             sys.modules["numpy"].seterr(**self._errors)
-        return context.run(function)
+        return context
 
 
 def _decimal() -> Any:

@@ -1,9 +1,11 @@
-"""What is sent: tries of nodes to workers, and what became of them back."""
+"""What is sent: units of tries of nodes to workers, and what became of them back."""
 
 from __future__ import annotations
 
 import io
+import os
 import pickle
+from array import array
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cloudpickle
@@ -11,92 +13,156 @@ import cloudpickle
 from motorpool._protocol.logs import handle_taken
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from motorpool._protocol.failure import Failure
     from motorpool._store import Payload, StoreClient
 
-# Of an envelope of more nodes, a worker publishes so many outcomes at a time; that takes it about
-# so long (s).
-MANY, OFTEN = 128, 0.003
+# A worker that has news of nodes publishes them about so often (s).
+OFTEN = 0.003
+#: Seconds that a node took, of which: to import its function, to load, to call, to save.
+Times = tuple[float, float, float, float]
 
 
-class Item(NamedTuple):
-    """One try of a node, to be sent to a worker.
+class Order(NamedTuple):
+    """A unit, to be sent to a worker.
 
     Attributes:
-        node: Which one.
-        ticket: No other try of any node has the same.
-        attempt: Which try it is, from 1; one that was lost does not count.
-        holds: Whether a failure may stop the run: then the worker itself sees to it that nothing
-            is started until `go_on`.
-        needs: Nodes before it in the same envelope that it waits for.
+        number: No other unit of the run has the same.
+        nodes: The nodes, in the order in which they run.
+        attempts: Which try it is, of those that are not tried for the first time; one that was
+            lost does not count.
+        holding: The nodes whose failure may stop the run: then the worker itself sees to it that
+            nothing is started until `go_on`. None for all.
     """
 
-    node: int
-    ticket: int
-    attempt: int
-    holds: bool
-    needs: tuple[int, ...]
+    number: int
+    nodes: Sequence[int]
+    attempts: dict[int, int]
+    holding: frozenset[int] | None
+
+    def holds(self, node: int) -> bool:
+        """Whether a failure of a node may stop the run."""
+        return self.holding is None or node in self.holding
 
 
 class Load(NamedTuple):
-    """One try of a node, as it travels.
+    """A unit, as it travels: an `Order`, and its data. Datasets are known by number.
 
     Attributes:
-        node: Which one.
-        ticket: No other try of any node has the same.
-        attempt: Which try it is, from 1.
-        holds: Whether a failure may stop the run.
-        inputs: Its in-memory inputs that are in the store, or small.
-        handed: The outputs that only the next node of this envelope reads.
-        follows: Whether the node before it in this envelope is all that it waits for, and is
-            waited for by nothing else.
-        needs: Nodes before it in this envelope that it waits for.
+        number: As above.
+        nodes: As above.
+        attempts: As above.
+        holding: As above.
+        inputs: What its nodes read that is not made in the unit.
+        wanted: What it makes that others may read; None for all that it makes.
     """
 
-    node: int
-    ticket: int
-    attempt: int
-    holds: bool
-    inputs: dict[str, Payload]
-    handed: tuple[str, ...]
-    follows: bool
-    needs: tuple[int, ...]
+    number: int
+    nodes: array[int]
+    attempts: dict[int, int]
+    holding: frozenset[int] | None
+    inputs: dict[int, Payload]
+    wanted: frozenset[int] | None
 
 
-class Outcome(NamedTuple):
-    """What became of one try of a node; a plain tuple on the wire.
+class UnitResult(NamedTuple):
+    """What became of nodes of a unit; a plain tuple on the wire. Datasets are known by number.
 
     Attributes:
-        node: Index of the node.
-        ticket: Which try of which node this is.
-        ran: False if the run was stopping and the node was not started.
+        number: The unit.
         pid: The worker.
-        started: Seconds since the epoch.
-        seconds: How long it took.
-        outputs: In-memory outputs by name; empty where driver and worker share the catalog.
-        failure: Why it failed, or None: packed, or the exception itself within one process.
+        nodes: The nodes that have run, in order; there may be more to come of others.
+        started: For each the seconds since the epoch.
+        seconds: For each how long it took.
+        outputs: In-memory outputs; those that no one else will read are not there, nor any where
+            driver and worker share the catalog.
+        failures: Of those that have failed, the failure: packed, or the exception itself within
+            one process.
+        unstarted: Nodes that were left alone, for another has failed that may stop the run.
+        times: What their seconds were taken for, of those of which it was measured; of the others
+            all were for the call.
+        kept: By node, where its outputs are kept for a resumed run, by name.
+        about: What the outputs are that the caller of the run will get, in a few words.
         peak_memory: The worker's peak so far, in bytes.
-        kept: Where outputs are kept for a resumed run, by name.
-        times: Of `seconds`, what it took to import the function, to load, to call, to save.
-        about: What the outputs are that the caller of the run will get, in a few words, by name.
     """
 
-    node: int
-    ticket: int
-    ran: bool
+    number: int
     pid: int
-    started: float
-    seconds: float
-    outputs: dict[str, Payload]
-    failure: Failure | BaseException | None
+    nodes: Sequence[int]
+    started: Sequence[float]
+    seconds: Sequence[float]
+    outputs: dict[int, Payload]
+    failures: dict[int, Failure | BaseException]
+    unstarted: Sequence[int]
+    times: dict[int, Times]
+    kept: dict[int, dict[str, str]]
+    about: dict[int, str]
     peak_memory: int
-    kept: dict[str, str] = {}  # noqa: RUF012, never changed
-    times: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
-    about: dict[str, str] = {}  # noqa: RUF012, never changed
+
+    def only(self, nodes: Sequence[int], writes: Sequence[Sequence[int]]) -> UnitResult:
+        """What of it is of some of its nodes.
+
+        Args:
+            nodes: Which ones.
+            writes: For each node of the run the numbers of its outputs.
+        """
+        kept = set(nodes)
+        rows = zip(self.nodes, self.started, self.seconds, strict=True)
+        columns = list(zip(*[row for row in rows if row[0] in kept], strict=True)) or [(), (), ()]
+        numbers = {number for node in nodes for number in writes[node]}
+        return self._replace(
+            nodes=columns[0], started=columns[1], seconds=columns[2],
+            outputs={n: payload for n, payload in self.outputs.items() if n in numbers},
+            failures={n: failure for n, failure in self.failures.items() if n in kept},
+        )  # fmt: skip
+
+    def times_of(self, node: int, seconds: float) -> Times:
+        """What a node's seconds were taken for."""
+        return self.times.get(node) or (0.0, 0.0, seconds, 0.0)
+
+
+class News:
+    """Collects what became of nodes of a unit, until it is told.
+
+    Args:
+        number: The unit.
+    """
+
+    __slots__ = (
+        "about", "failures", "kept", "nodes", "number", "outputs", "seconds", "started", "times",
+        "unstarted",
+    )  # fmt: skip
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.nodes, self.unstarted = array("i"), array("i")
+        self.started, self.seconds = array("d"), array("d")
+        self.outputs: dict[int, Payload] = {}
+        self.failures: dict[int, Failure | BaseException] = {}
+        self.times: dict[int, Times] = {}
+        self.kept: dict[int, dict[str, str]] = {}
+        self.about: dict[int, str] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self.nodes or self.unstarted)
+
+    def add(self, node: int, started: float, seconds: float) -> None:
+        """A node has run."""
+        self.nodes.append(node)
+        self.started.append(started)
+        self.seconds.append(seconds)
+
+    def result(self, peak_memory: int) -> UnitResult:
+        """What to tell."""
+        return UnitResult(
+            self.number, os.getpid(), self.nodes, self.started, self.seconds, self.outputs,
+            self.failures, self.unstarted, self.times, self.kept, self.about, peak_memory,
+        )  # fmt: skip
 
 
 def owner_tag(token: str, node: int, *, handed: bool = False) -> str:
-    """What the values of a node are marked with, until an outcome names them."""
+    """What the values of a node are marked with, until a result names them."""
     return f"{token}-{node}-handed-" if handed else f"{token}-{node}-"
 
 
@@ -106,9 +172,15 @@ def envelope_head(client: StoreClient, plan: Payload, key: bytes) -> bytes:
     return head
 
 
-def rows_of(result: bytes) -> list[tuple[Any, ...]]:
-    """Outcomes as a worker has packed them; what it has logged behind them is handed on."""
-    file = io.BytesIO(result)
-    rows: list[tuple[Any, ...]] = pickle.load(file)
-    handle_taken(file.read())
-    return rows
+def packed(result: UnitResult) -> bytes:
+    """A result as it travels."""
+    return pickle.dumps(tuple(result), 5)
+
+
+def unpacked(data: bytes) -> UnitResult:
+    """A result as a worker has packed it; what it has logged behind it is handed on."""
+    file = io.BytesIO(data)
+    row: tuple[Any, ...] = pickle.load(file)
+    if rest := file.read():
+        handle_taken(rest)
+    return UnitResult._make(row)

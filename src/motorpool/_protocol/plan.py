@@ -20,6 +20,7 @@ from motorpool._pipeline.node import Node
 from motorpool._pipeline.retry import Retry
 from motorpool._protocol.logs import levels
 from motorpool._protocol.problem import Problem
+from motorpool._protocol.wiring import Wiring
 from motorpool._store import Pickled, Script
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ class Settings:
         scratch: Folder of the status table and the logs, or None where workers do not share files.
         log_levels: Level by logger.
         checkpoint: Folder to keep in-memory values in, or None.
-        results: Names of the datasets that the caller of the run will get.
+        results: Numbers of the datasets that the caller of the run will get, if they are few.
+        fuse: Whether values may go from node to node within a worker.
     """
 
     backend: str
@@ -58,7 +60,8 @@ class Settings:
     scratch: str | None
     log_levels: dict[str, int]
     checkpoint: str | None
-    results: frozenset[str] = frozenset()
+    results: frozenset[int] = frozenset()
+    fuse: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,10 +70,11 @@ class PickledNodes:
 
     Attributes:
         blob: All pickles, one after the other; in workers, a view of the mapped plan.
-        offsets: Where each begins, and where the last ends.
+        offsets: Where each begins, and where the last ends; a plain node has none.
         functions: Pickles of the functions, by the index that the nodes know them by; and of
             nodes that are no `Node`, as a whole.
         function_of: For each node the index of its function; -1 if it was pickled with it.
+        plain: For each node 1 if it is no more than a function, which is all that travels; or 0.
         problems: What cannot be pickled.
     """
 
@@ -78,6 +82,7 @@ class PickledNodes:
     offsets: array[int]
     functions: list[Pickled]
     function_of: array[int]
+    plain: bytes
     problems: list[Problem]
 
     def load(
@@ -86,7 +91,7 @@ class PickledNodes:
         """Unpickle a node.
 
         Args:
-            index: Which one.
+            index: Which one; none that is plain.
             function: Returns the function of an index; called when the node needs it.
             loads: Unpickles a node of another kind.
         """
@@ -104,12 +109,18 @@ class Plan:
     Attributes:
         settings: What holds for every node.
         nodes: The nodes.
+        wiring: Who reads and writes what.
+        before: For each node the one before it in its stretch, or -1.
+        handed: Numbers of the datasets that nodes may hand to the next of their stretch.
         sealed: What else it needs: `Equipment`, sealed.
         script: What the driver's `__main__` defines.
     """
 
     settings: Settings
     nodes: PickledNodes
+    wiring: Wiring
+    before: array[int]
+    handed: dict[int, tuple[int, ...]]
     sealed: bytes
     script: Script
 
@@ -149,7 +160,7 @@ def _put_together(parts: tuple[Any, ...], function: Any) -> Node:
 
 def run_settings(
     *, backend: Any, run_id: str, is_async: bool, threads: int, store: Store,
-    checkpoint: str | None, results: Collection[str] = (),
+    checkpoint: str | None, fuse: bool, results: Collection[int] = (),
 ) -> Settings:  # fmt: skip
     """The settings of a run, for its workers."""
     scratch = store.scratch()
@@ -169,11 +180,12 @@ def run_settings(
         checkpoint=checkpoint,
         # Nobody reads a list of more, and to describe a value takes 2 us.
         results=frozenset(results if len(results) <= _MOST_DESCRIBED else ()),
+        fuse=fuse,
     )
 
 
 def pickle_nodes(
-    nodes: Sequence[Any], dumps: Callable[..., bytes], script: Collector
+    nodes: Sequence[Any], dumps: Callable[..., bytes], script: Collector, plain: bytes = b""
 ) -> PickledNodes:
     """Pickle nodes one by one; what cannot be pickled is named, with the reason.
 
@@ -181,16 +193,18 @@ def pickle_nodes(
         nodes: The nodes.
         dumps: The backend's.
         script: Collects the names of `__main__` that they refer to.
+        plain: For each node 1 if nothing but its function need travel, or 0; all by default.
     """
+    plain = plain or bytes(len(nodes))
     blob, offsets, function_of = io.BytesIO(), array("Q", [0]), array("i")
     functions: list[Pickled] = []
     index_of: dict[int, int] = {}
     kept_alive: list[Any] = []  # so that an id stays one function's
     problems: list[Problem] = []
     pickled = script.out_of_band(dumps)
-    for node in nodes:
-        plain = type(node) is Node
-        travels = node.func if plain else node
+    for node, is_plain in zip(nodes, plain, strict=True):
+        is_ours = type(node) is Node
+        travels = node.func if is_ours else node
         try:
             if id(travels) not in index_of:
                 with script.collecting(id(travels)):
@@ -198,15 +212,16 @@ def pickle_nodes(
                 index_of[id(travels)] = len(functions) - 1
                 kept_alive.append(travels)
             number = index_of[id(travels)]
-            blob.write(_around(node, number) if plain else pickle.dumps((number, None), 5))
+            if not is_plain:
+                blob.write(_around(node, number) if is_ours else pickle.dumps((number, None), 5))
         except Exception as error:  # noqa: BLE001, whatever pickling raises is the reason
             problems.append(_unpicklable_node(node, error))
         offsets.append(blob.tell())
-        function_of.append(index_of.get(id(travels), -1) if plain else -1)
+        function_of.append(index_of.get(id(travels), -1) if is_ours else -1)
     problems += _undefined_globals(nodes, script.define_all(dumps))
     return PickledNodes(
         blob=pickle.PickleBuffer(blob.getvalue()), offsets=offsets,
-        functions=functions, function_of=function_of, problems=problems,
+        functions=functions, function_of=function_of, plain=plain, problems=problems,
     )  # fmt: skip
 
 

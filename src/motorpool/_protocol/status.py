@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 STATUS = "status"
 _HEADER = 64
 _SLOT = struct.Struct("<iId")
+_STATE, _STATE_AT = struct.Struct("<I"), 4
 _IDLE, _RUNNING, _FINISHED = 0, 1, 2
 
 
@@ -59,25 +60,28 @@ class StatusTable:
         finally:
             os.close(fd)
         self.path = path
+        self._pid = os.getpid()
 
     def start(self, slot: int) -> None:
         """Stamp a node as started by this process."""
-        self._write(slot, os.getpid(), _RUNNING, time.monotonic())
+        _SLOT.pack_into(
+            self._map, _HEADER + slot * _SLOT.size, self._pid, _RUNNING, time.monotonic()
+        )
 
     def finish(self, slot: int) -> None:
         """Stamp a node as finished by this process."""
-        self._write(slot, os.getpid(), _FINISHED, time.monotonic())
+        _STATE.pack_into(self._map, _HEADER + slot * _SLOT.size + _STATE_AT, _FINISHED)
 
     def clear(self, slot: int) -> None:
         """Wipe a slot before its node is sent to a worker."""
-        self._write(slot, 0, _IDLE, 0.0)
+        _SLOT.pack_into(self._map, _HEADER + slot * _SLOT.size, 0, _IDLE, 0.0)
 
     def running(self, slot: int) -> Started | None:
         """The worker that is at a node, and since when (seconds of `time.monotonic`), or None."""
         return self._stamp(slot, _RUNNING)
 
     def finished(self, slot: int) -> Started | None:
-        """The worker that has finished a node, and when, or None."""
+        """The worker that has finished a node, and when it had started it, or None."""
         return self._stamp(slot, _FINISHED)
 
     def _stamp(self, slot: int, wanted: int) -> Started | None:
@@ -109,6 +113,3 @@ class StatusTable:
     def close(self) -> None:
         """Unmap the file; what still refers to this object holds no descriptor then."""
         self._map.close()
-
-    def _write(self, slot: int, pid: int, state: int, when: float) -> None:
-        _SLOT.pack_into(self._map, _HEADER + slot * _SLOT.size, pid, state, when)

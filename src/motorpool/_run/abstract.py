@@ -191,7 +191,7 @@ class AbstractRunner(AsyncRuns, ABC):
         places = self._resources.acquire({n: min(c, workers) for n, c in counts.items()})
         try:
             self._history = self._history or History()
-            sites = Sites(prepared, backends, places, self._settings)
+            sites = Sites(prepared, backends, places, self._settings, hook_manager)
             run = Run(prepared, sites, self._settings, hook_manager, self._history)
             run.check(self._validate_nodes, self._validate_catalog)
             store = next((place.store for place in places.values() if place.store), None)

@@ -7,20 +7,25 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import cached_property
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from motorpool._engine.priority import urgency
 from motorpool._journal.fingerprint import code_hash
 from motorpool._pipeline.graph import Graph, untranscoded
+from motorpool._pipeline.node import Node
 from motorpool._pipeline.signature import function_name
+from motorpool._protocol.wiring import Wiring
 from motorpool._system.amounts import parse_resources
+from motorpool._worker.task import is_generator
 from motorpool.pipeline import Pipeline, graph_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 _KEDRO = ("kedro.pipeline.pipeline", "Pipeline")
+_declared = attrgetter("_inputs", "_outputs")
 _known: WeakKeyDictionary[Any, CompiledPipeline] = WeakKeyDictionary()
 
 
@@ -111,6 +116,24 @@ class CompiledPipeline:
         return sorted(found)
 
     @cached_property
+    def wiring(self) -> Wiring:
+        """Who reads and writes what, by number; datasets are numbered as in `datasets`."""
+        return Wiring.of(self.nodes, self.datasets, self.graph.parents)
+
+    @cached_property
+    def plain(self) -> bytes:
+        """For each node 1 if all it takes to run it is to call its function, or 0.
+
+        Its inputs are its arguments in order, what is returned is its one output, and nothing is
+        confirmed.
+        """
+        streams = [is_generator(function) for function in self._functions]
+        return bytes(
+            _is_plain(node) and not streams[function]
+            for node, function in zip(self.nodes, self.functions, strict=True)
+        )
+
+    @cached_property
     def users(self) -> Counter[str]:
         """For each dataset the number of nodes that make it, under this name, or read it."""
         found = Counter(self.written)
@@ -166,3 +189,14 @@ class CompiledPipeline:
         """Of each function a text that it is known by in other pipelines as well."""
         named = zip(self._codes, self._functions, strict=True)
         return [code or function_name(function) for code, function in named]
+
+
+def _is_plain(node: Any) -> bool:
+    """Whether a node is no more than a function of inputs in order, with one output."""
+    if type(node) is not Node or node.confirms:
+        return False
+    inputs, outputs = _declared(node)
+    in_order = isinstance(inputs, str | None) or (
+        not isinstance(inputs, dict) and len(inputs) == len(node.inputs)
+    )
+    return in_order and isinstance(outputs, str)

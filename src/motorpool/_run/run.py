@@ -15,6 +15,7 @@ from motorpool._engine.scheduler import Scheduler
 from motorpool._engine.state import DONE, FAILED
 from motorpool._engine.stretches import Stretches
 from motorpool._engine.tasks import TaskTable
+from motorpool._engine.timeline import Timeline
 from motorpool._engine.tokens import Tokens
 from motorpool._engine.work import Work
 from motorpool._journal.writer import RunJournal, new_folder
@@ -97,9 +98,7 @@ class Run:
         try:
             keeps = self._checkpoint is not None
             self._stretches = self._sites.stretches(self._policy, keeps=keeps)
-            transports = self._sites.transports(
-                self._hook_manager, self._stretches, self._checkpoint
-            )
+            transports = self._sites.transports(self._stretches, self._checkpoint)
         except BaseException:
             if self._journal is not None:
                 self._journal.remove()
@@ -185,8 +184,10 @@ class Run:
             nodes=nodes, functions=pipeline.functions,
             fingerprints=pipeline.fingerprints, scheduler=scheduler,
             stretches=self._stretches, expected=expected,
-            policy=self._policy, report=report, meter=Meter(names, graph.parents),
-            values=transports.values, tokens=tokens, fetch=transports.fetch,
+            policy=self._policy, report=report,
+            meter=Meter(Timeline(names, graph.parents, pipeline.wiring.writes)),
+            values=transports.values, tokens=tokens, writes=pipeline.wiring.writes,
+            fetch=transports.fetch,
         )  # fmt: skip
 
     def _observers(self) -> Iterable[Observer]:

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any
 from motorpool._engine.local import InProcess
 from motorpool._engine.remote import Shipped
 from motorpool._protocol.heavy import log_heavy
+from motorpool._protocol.hooks import WORKER_HOOKS
 from motorpool._protocol.plan import pickle_datasets, pickle_nodes, run_settings
 from motorpool._run.alternatives import in_words, who_ends_nodes
 from motorpool._run.checks import node_problems, raise_problems
 from motorpool._store import Collector
 from motorpool._system.imports import need
+from motorpool._worker.task import Hooks
 from motorpool.errors import ValidationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from motorpool._engine.stretches import Stretches
     from motorpool._engine.transport import Transport
@@ -35,6 +37,7 @@ class Site:
         place: The workers.
         members: The nodes, by position; None for all.
         settings: The runner's settings.
+        hook_manager: A pluggy manager, or None.
 
     Attributes:
         script: The names of the script that the nodes refer to.
@@ -42,9 +45,10 @@ class Site:
 
     def __init__(
         self, prepared: Preparation, place: Place, members: Sequence[int] | None,
-        settings: RunSettings,
+        settings: RunSettings, hook_manager: Any,
     ) -> None:  # fmt: skip
         self.pool, self.store = place
+        self._hook_manager = hook_manager
         self.backend = self.pool.backend
         self._prepared, self._settings = prepared, settings
         self._members = members
@@ -93,12 +97,31 @@ class Site:
     def _pickle(self) -> list[str]:
         """Pickle nodes and datasets, and return what cannot be, in words."""
         dumps = type(self.backend).dumps
-        nodes = pickle_nodes(self.nodes, dumps, self.script)
         with self.script.collecting():
             datasets, unfit = pickle_datasets(self.catalog, dumps)
+        nodes = pickle_nodes(self.nodes, dumps, self.script, self._plain(datasets))
         log_heavy(self.nodes, nodes, self.script)
         self._pickled = nodes, datasets
         return [in_words(problem) for problem in (*nodes.problems, *unfit)]
+
+    def _plain(self, datasets: Collection[str]) -> bytes:
+        """For each node 1 if all it takes to run it in a worker is to call its function, or 0.
+
+        Args:
+            datasets: Names of those that workers load and save themselves.
+        """
+        prepared, hooks = self._prepared, Hooks(self._hook_manager)
+        watched = prepared.host is not None or any(map(hooks.has, WORKER_HOOKS))
+        if watched or self._settings.checkpoint is not None:
+            return bytes(len(self.nodes))
+        known = prepared.compiled.plain
+        plain = known if self._members is None else bytes(known[i] for i in self._members)
+        if not datasets:
+            return plain
+        return bytes(
+            is_plain and not any(name in datasets for name in (*node.inputs, *node.outputs))
+            for is_plain, node in zip(plain, self.nodes, strict=True)
+        )
 
     def want_names_of(self, others: Iterable[Site]) -> None:
         """Let workers know the names of the script that nodes of other sites refer to."""
@@ -112,13 +135,11 @@ class Site:
             need(type(dataset) for dataset in self.catalog.values())
 
     def transport(
-        self, hook_manager: Any, stretches: Stretches, checkpoint: str | None,
-        peers: Sequence[Transport],
-    ) -> Transport:  # fmt: skip
+        self, stretches: Stretches, checkpoint: str | None, peers: Sequence[Transport]
+    ) -> Transport:
         """Open the transport to the workers.
 
         Args:
-            hook_manager: A pluggy manager, or None.
             stretches: Who hands what to whom.
             checkpoint: Folder to keep in-memory values in, or None.
             peers: The transports of the run; those that come later are added.
@@ -127,12 +148,9 @@ class Site:
             ValidationError: If an input cannot be brought there.
         """
         prepared, settings = self._prepared, self._settings
+        graph, wiring = prepared.compiled.graph, prepared.compiled.wiring
         if self.store is None:
-            return InProcess(
-                prepared.nodes, prepared.catalog, hook_manager,
-                is_async=settings.is_async, run_id=prepared.run_id,
-                checkpoint=checkpoint, host=prepared.host,
-            )  # fmt: skip
+            return self._in_process(checkpoint)
         nodes, datasets = self._pickled
         assert nodes is not None  # noqa: S101, by `check`
         assert datasets is not None  # noqa: S101, likewise
@@ -140,12 +158,14 @@ class Site:
             nodes = _spread(nodes, self._members, len(prepared.nodes))
         self._pickled = (None, None)
         transport = Shipped(
-            catalog=prepared.catalog, nodes=nodes, datasets=datasets, hook_manager=hook_manager,
+            catalog=prepared.catalog, nodes=nodes, datasets=datasets, graph=graph, wiring=wiring,
+            hook_manager=self._hook_manager,
             store=self.store, stretches=stretches, host=prepared.host, peers=peers,
             script=self.script, settings=run_settings(
                 backend=self.backend, run_id=prepared.run_id, is_async=settings.is_async,
                 threads=self.pool.threads, store=self.store, checkpoint=checkpoint,
-                results=prepared.outputs,
+                fuse=settings.fuse,
+                results=wiring.numbered(prepared.outputs),
             ),
         )  # fmt: skip
         try:
@@ -155,6 +175,14 @@ class Site:
             transport.close()
             raise
         return transport
+
+    def _in_process(self, checkpoint: str | None) -> InProcess:
+        prepared = self._prepared
+        return InProcess(
+            prepared.nodes, prepared.compiled.graph.parents, prepared.catalog,
+            self._hook_manager, is_async=self._settings.is_async, run_id=prepared.run_id,
+            checkpoint=checkpoint, host=prepared.host,
+        )  # fmt: skip
 
 
 def _spread(nodes: PickledNodes, members: Sequence[int], count: int) -> PickledNodes:
@@ -167,4 +195,7 @@ def _spread(nodes: PickledNodes, members: Sequence[int], count: int) -> PickledN
     function_of = array("i", [-1]) * count
     for position, function in zip(members, nodes.function_of, strict=True):
         function_of[position] = function
-    return replace(nodes, offsets=offsets, function_of=function_of)
+    plain = bytearray(count)
+    for position, is_plain in zip(members, nodes.plain, strict=True):
+        plain[position] = is_plain
+    return replace(nodes, offsets=offsets, function_of=function_of, plain=bytes(plain))

@@ -56,6 +56,7 @@ class Sites:
         backends: For each node the backend that it names; see `backends_of`.
         places: The workers of each.
         settings: The runner's settings.
+        hook_manager: A pluggy manager, or None.
 
     Attributes:
         lanes: For each node the site, by position in `all`.
@@ -64,14 +65,14 @@ class Sites:
 
     def __init__(
         self, prepared: Preparation, backends: Sequence[str], places: Mapping[str, Place],
-        settings: RunSettings,
+        settings: RunSettings, hook_manager: Any,
     ) -> None:  # fmt: skip
         self._prepared, self._settings = prepared, settings
         number = {name: i for i, name in enumerate(places)}
         self._names = list(places)
         self.lanes = [number[name] for name in backends]
         self.all = [
-            Site(prepared, place, members if len(places) > 1 else None, settings)
+            Site(prepared, place, members if len(places) > 1 else None, settings, hook_manager)
             for place, members in zip(places.values(), self._members(len(places)), strict=True)
         ]
 
@@ -146,9 +147,7 @@ class Sites:
         lanes = [lane if fusing[lane] else None for lane in self.lanes]
         return Stretches.of(nodes, prepared.compiled.graph, stored=stored, once=once, lanes=lanes)
 
-    def transports(
-        self, hook_manager: Any, stretches: Stretches, checkpoint: str | None
-    ) -> Transports:
+    def transports(self, stretches: Stretches, checkpoint: str | None) -> Transports:
         """Open the transports to the workers.
 
         Raises:
@@ -158,7 +157,7 @@ class Sites:
             transports: list[Transport] = []
             for site in self.all:
                 peers = transports if len(self.all) > 1 else ()
-                transports.append(site.transport(hook_manager, stretches, checkpoint, peers))
+                transports.append(site.transport(stretches, checkpoint, peers))
                 stack.callback(transports[-1].close)
             stack.pop_all()
         if len(transports) == 1:

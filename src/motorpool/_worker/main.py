@@ -1,9 +1,9 @@
-"""What runs inside a worker process: envelopes in, outcomes out.
+"""What runs inside a worker process: units in, what became of their nodes out.
 
 run_envelope(bytes)
    |  session: the plan, mapped and kept; unpickles only what this worker runs
    v
-envelope: stamp -> task, on a catalog -> stamp -> outcomes, as bytes
+unit: stamp -> call, or task on a catalog -> stamp -> what became of them, as bytes
 """
 
 from __future__ import annotations
@@ -12,27 +12,28 @@ import atexit
 import pickle
 from functools import lru_cache
 
+from motorpool._protocol.messages import Load
 from motorpool._store import close_maps
 from motorpool._system.interpreters import is_beside_others
-from motorpool._worker.envelope import Trip
 from motorpool._worker.session import Session, close_output
+from motorpool._worker.unit import UnitRun
 
 
 def run_envelope(data: bytes) -> bytes:
-    """Run the nodes of an envelope, one after the other.
+    """Run the nodes of a unit, one after the other.
 
     Args:
-        data: Pickle of what leads to the run, from `envelope_head`; and of `Load`s, as tuples.
+        data: Pickle of what leads to the run, from `envelope_head`; and of a `Load`, as a tuple.
 
     Returns:
-        Pickle of a list of outcomes, as plain tuples; nodes that are not in it were not started.
+        A packed `UnitResult`; nodes that are not in it were not started, or told of before.
         Behind it what was logged, where no file takes that; see `LogWriter.take`.
     """
-    head, loads = pickle.loads(data)
+    head, load = pickle.loads(data)
     session = _session(head)
     session.attach_output()
     with session.as_main():
-        return Trip(session).run(loads) + session.take_logs()
+        return UnitRun(session, Load._make(load)).run() + session.take_logs()
 
 
 def _close_files() -> None:

@@ -13,7 +13,10 @@ import contextlib
 import os
 import signal
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _SIGNALS = [
     getattr(signal, name)
@@ -27,7 +30,7 @@ _SIGNALS = [
 _getsignal = _signal.getsignal
 _STREAMS = ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w"))
 # After a node that took longer (s), a look is a small part of it.
-_SHORT = 0.0005
+SHORT = 0.0005
 
 
 class ProcessState:
@@ -166,17 +169,31 @@ class StateGuard:
             seconds: What it took.
         """
         self._unseen.add(function)
-        if seconds >= _SHORT or function < 0 or not self._is_tidy.get(function, False):
+        if seconds >= SHORT or function < 0 or not self.is_tidy(function):
             self.look()
 
-    def look(self) -> None:
-        """Restore the state, if a node has run since that was done."""
+    def passed(self, functions: Iterable[int]) -> None:
+        """Nodes of functions that are tidy have ended, and none of them took long."""
+        self._unseen.update(functions)
+
+    def is_tidy(self, function: int) -> bool:
+        """Whether a function has been looked at after, and has never left anything."""
+        return self._is_tidy.get(function, False)
+
+    def look(self) -> list[int]:
+        """Restore the state, if a node has run since that was done.
+
+        Returns:
+            The functions that may have left something.
+        """
         if not self._unseen:
-            return
+            return []
         tidy = not self._state.restore()
-        for function in self._unseen:
+        seen = list(self._unseen)
+        for function in seen:
             self._is_tidy[function] = tidy and self._is_tidy.get(function, True)
         self._unseen.clear()
+        return [] if tidy else seen
 
 
 def guarded(state: ProcessState) -> StateGuard:

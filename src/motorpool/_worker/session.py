@@ -16,13 +16,16 @@ from motorpool._protocol.status import STATUS, StatusTable
 from motorpool._store import INLINE_LIMIT, Pickled, ScriptModule, as_main
 from motorpool._worker.process_state import guarded
 from motorpool._worker.setup import set_up_interpreter, set_up_process
-from motorpool._worker.task import Hooks
+from motorpool._worker.task import FunctionNode, Hooks
+from motorpool._worker.values import IMMUTABLE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
     from contextlib import AbstractContextManager
 
     from motorpool._protocol.host import Host
     from motorpool._protocol.plan import Plan
+    from motorpool._protocol.wiring import Wiring
     from motorpool._store import Payload, Ref, StoreClient
 
 _spool = SpoolWriter(OUTCOMES)
@@ -48,6 +51,13 @@ class Session:
         host: The framework that the run belongs to, or None.
         hooks: What is called around each node.
         context: What each node begins with.
+        reads: For each node the numbers of what it reads.
+        writes: Likewise, of what it writes.
+        handed: Numbers of the datasets that nodes may hand to the next of their stretch.
+        immutable: The types of which readers may have the very object.
+        call_of: For each node that is no more than a function the number of that; or -1.
+        brisk: Functions that are known, take little time and leave nothing behind, by number;
+            None for others, and for -1.
     """
 
     def __init__(self, client: Any, plan: Ref, key: bytes) -> None:
@@ -58,8 +68,8 @@ class Session:
         self.settings = self._plan.settings
         self._scratch = Path(self.settings.scratch) if self.settings.scratch else None
         self.status = StatusTable(self._scratch / STATUS) if self._scratch else None
+        self._wire(self._plan)
         self._functions: dict[int, Any] = {}
-        self._seconds: dict[int, float] = {}  # that each function took when it last ran
         self._datasets: dict[str, Any] = {}
         self.owned = set_up_process(self.settings)
         self._own = self.owned or set_up_interpreter()
@@ -80,6 +90,19 @@ class Session:
         self.guard = None if self.owned is None else guarded(self.owned.state)
         if self._own is not None:
             redirect(self._own.log, self.settings.log_levels)  # imports may have changed it
+
+    def _wire(self, plan: Plan) -> None:
+        """Find out who reads and writes what, and which nodes are no more than functions."""
+        nodes, self._before, self.handed = plan.nodes, plan.before, plan.handed
+        self._wiring: Wiring = plan.wiring
+        self.reads, self.writes = self._wiring.reads, self._wiring.writes
+        direct = self.settings.fuse and self.settings.checkpoint is None
+        self.immutable = IMMUTABLE if direct else frozenset[type]()
+        self.call_of = [
+            function if plain else -1
+            for function, plain in zip(nodes.function_of, nodes.plain, strict=True)
+        ]
+        self.brisk: list[Any] = [None] * (len(nodes.functions) + 1)
 
     def as_main(self) -> AbstractContextManager[None]:
         """Give this process the names of the user's script; while it lasts, or for good."""
@@ -110,7 +133,24 @@ class Session:
 
     def node(self, index: int) -> Any:
         """A node; it is run once, so it is not kept, unlike its function."""
-        return self._plan.nodes.load(index, self._function, self._loaded)
+        number = self.call_of[index]
+        if number < 0:
+            return self._plan.nodes.load(index, self._function, self._loaded)
+        inputs = [self.dataset_name(i) for i in self.reads[index]]
+        (output,) = (self.dataset_name(i) for i in self.writes[index])
+        return FunctionNode(self._wiring.names[0][index], inputs, [output], self._function(number))
+
+    def dataset_name(self, number: int) -> str:
+        """The name of a dataset."""
+        return self._wiring.names[1][number]
+
+    def parents(self, index: int) -> Sequence[int]:
+        """The nodes that a node waits for."""
+        return self._wiring.parents[index]
+
+    def before(self, index: int) -> int:
+        """The node before another in its stretch, or -1."""
+        return self._before[index] if self._before else -1
 
     def function_of(self, index: int) -> int:
         """The number of a node's function; -1 for a node of another kind."""
@@ -145,20 +185,43 @@ class Session:
         if self.client.readonly and array.nbytes > INLINE_LIMIT:
             array.flags.writeable = False
 
-    def record_seconds(self, index: int, seconds: float) -> None:
-        """Note how long a node's function took, for `is_brisk`."""
-        self._seconds[self.function_of(index)] = seconds
+    def look_after(self, index: int, seconds: float) -> None:
+        """A node has run: restore the state of this process if need be, and learn from it."""
+        function = self.function_of(index)
+        if self.guard is not None:
+            self.guard.after(function, seconds)
+        if function >= 0:
+            tidy = self.guard is None or self.guard.is_tidy(function)
+            known = self._functions.get(function) if tidy and seconds < BRISK else None
+            self.brisk[function] = known
 
     def is_brisk(self, index: int) -> bool:
-        """Whether the node's function took little time when it last ran here."""
-        function = self.function_of(index)
-        return function >= 0 and self._seconds.get(function, BRISK) < BRISK
+        """Whether the function of a node is known to take little time."""
+        return self.brisk[self.function_of(index)] is not None
 
-    def publish(self, rows: bytes) -> None:
-        """Send outcomes to the driver before the envelope is done."""
+    def passed(self, functions: Iterable[int]) -> None:
+        """Nodes of brisk functions have run, without a look at what they have left."""
+        if self.guard is not None:
+            self.guard.passed(functions)
+
+    def look(self) -> None:
+        """Restore the state of this process, if need be."""
+        if self.guard is not None:
+            for function in self.guard.look():
+                self.brisk[function] = None
+
+    def publish(self, result: bytes) -> bool:
+        """Send news to the driver before a unit is done; false if there is no way.
+
+        Raises:
+            OSError: If there is no room for it.
+        """
+        if self._scratch is None:
+            return False
         with _spool_lock:  # a worker may be a thread, beside one of another run
             _spool.point_to(self._scratch)
-            _spool.write(rows)
+            _spool.write(result)
+        return True
 
     def _function(self, index: int) -> Any:
         if index not in self._functions:

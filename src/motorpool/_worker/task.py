@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from time import perf_counter
 from types import GeneratorType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from motorpool._datasets.contract import looks_like_dataset
 from motorpool._store import OwnedValue
@@ -16,7 +16,7 @@ from motorpool._system.exceptions import add_note
 from motorpool.errors import DatasetError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
 
     from motorpool._protocol.host import NodeCatalog
 
@@ -50,6 +50,26 @@ class Hooks:
             return []
         result = getattr(self._relay, name)(**arguments)
         return result if isinstance(result, list) else []
+
+
+class FunctionNode(NamedTuple):
+    """A node that is no more than a function of its inputs, with one output.
+
+    Attributes:
+        name: Of the node.
+        inputs: Names of what it reads, in the order of the arguments.
+        outputs: The name of what it returns.
+        func: The function.
+    """
+
+    name: str
+    inputs: list[str]
+    outputs: list[str]
+    func: Callable[..., Any]
+
+    def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Call the function; see `Node.run`."""
+        return {self.outputs[0]: self.func(*[inputs[name] for name in self.inputs])}
 
 
 class NodeRun:
@@ -90,7 +110,7 @@ class NodeRun:
         if self._hooks and self._hooks.has("before_node_run"):
             inputs |= self._replaced_inputs(inputs)
         outputs = self._outputs(inputs)
-        self._save_all(outputs, inputs)
+        self.save_all(outputs, inputs)
         for name in getattr(self._node, "confirms", None) or ():
             self._catalog.confirm(name)
 
@@ -100,10 +120,7 @@ class NodeRun:
         try:
             outputs: dict[str, Any] = self._node.run(inputs)
         except Exception as error:
-            for name in filter(lambda name: looks_like_dataset(inputs[name]), inputs):
-                kind = type(inputs[name]).__name__
-                hint = f"derive {kind} from motorpool.Dataset if it is meant to be loaded"
-                add_note(error, f"The input {name!r} is a {kind} itself; {hint}.")
+            note_datasets(error, inputs)
             self._report(error, inputs)
             raise
         finally:
@@ -113,7 +130,13 @@ class NodeRun:
             outputs = dict(outputs)  # the hook may have kept its own
         return outputs
 
-    def _save_all(self, outputs: dict[str, Any], inputs: dict[str, Any]) -> None:
+    def save_all(self, outputs: dict[str, Any], inputs: dict[str, Any]) -> None:
+        """Save what the node has returned, chunk by chunk if it is a stream.
+
+        Args:
+            outputs: By name; taken out of it, so that nobody else has them.
+            inputs: For the hooks.
+        """
         if is_stream(self._node, outputs):
             for name, chunk in self._chunks(outputs, inputs):
                 began = perf_counter()
@@ -223,6 +246,15 @@ class NodeRun:
 
 
 _END = object()
+
+
+def note_datasets(error: BaseException, inputs: Mapping[str, Any]) -> None:
+    """Note on a node's error which of its inputs are datasets that no one has loaded."""
+    for name, value in inputs.items():
+        if looks_like_dataset(value):
+            kind = type(value).__name__
+            hint = f"derive {kind} from motorpool.Dataset if it is meant to be loaded"
+            add_note(error, f"The input {name!r} is a {kind} itself; {hint}.")
 
 
 def is_stream(node: Any, outputs: dict[str, Any]) -> bool:

@@ -1,0 +1,92 @@
+"""Which node reads and writes which dataset, and waits for which node: all as numbers.
+
+Workers know nodes and datasets by number. Names, of which a worker needs those of the nodes that
+fail or that are more than a function, are unpickled when they are asked for, and so are parents.
+"""
+
+from __future__ import annotations
+
+import marshal
+import pickle
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+#: For each node some numbers.
+Rows = list[tuple[int, ...]]
+
+
+class Wiring:
+    """Who reads and writes what. Pickles in no time: it was packed when it was made.
+
+    Args:
+        rows: For each node its inputs, its outputs, and the nodes that it waits for; each packed.
+        names: The names of the nodes, and of the datasets; packed.
+    """
+
+    def __init__(self, rows: tuple[bytes, bytes, bytes], names: bytes) -> None:
+        self._rows, self._names = rows, names
+
+    @classmethod
+    def of(
+        cls, nodes: Sequence[Any], datasets: Sequence[str], parents: Iterable[Iterable[int]]
+    ) -> Wiring:
+        """Find it out.
+
+        Args:
+            nodes: The nodes, in a topological order.
+            datasets: Names of all datasets; their positions are their numbers.
+            parents: For each node the nodes that it waits for.
+        """
+        number = {name: i for i, name in enumerate(datasets)}.__getitem__
+        rows = (
+            [tuple(map(number, node.inputs)) for node in nodes],
+            [tuple(map(number, node.outputs)) for node in nodes],
+            list(map(tuple, parents)),
+        )
+        reads, writes, before = map(marshal.dumps, rows)
+        names = ([node.name for node in nodes], list(datasets))
+        made = cls((reads, writes, before), pickle.dumps(names, 5))
+        made.reads, made.writes, made.parents = rows
+        made.names = names
+        return made
+
+    @cached_property
+    def reads(self) -> Rows:
+        """For each node the numbers of its inputs, in order."""
+        return _loaded(self._rows[0])
+
+    @cached_property
+    def writes(self) -> Rows:
+        """Likewise, of its outputs."""
+        return _loaded(self._rows[1])
+
+    @cached_property
+    def parents(self) -> Rows:
+        """For each node the nodes that it waits for."""
+        return _loaded(self._rows[2])
+
+    @cached_property
+    def names(self) -> tuple[list[str], list[str]]:
+        """The names of the nodes, and of the datasets."""
+        found: tuple[list[str], list[str]] = pickle.loads(self._names)
+        return found
+
+    @cached_property
+    def numbers(self) -> dict[str, int]:
+        """The numbers of the datasets, by name."""
+        return {name: i for i, name in enumerate(self.names[1])}
+
+    def numbered(self, names: Iterable[str]) -> list[int]:
+        """The numbers of those datasets that nodes read or write."""
+        return [self.numbers[name] for name in names if name in self.numbers]
+
+    def __reduce__(self) -> tuple[type[Wiring], tuple[tuple[bytes, bytes, bytes], bytes]]:
+        return Wiring, (self._rows, self._names)
+
+
+def _loaded(packed: bytes) -> Rows:
+    rows: Rows = marshal.loads(packed)  # noqa: S302, of the same interpreter, as all pickles
+    return rows

@@ -1,0 +1,102 @@
+"""Functions of nodes that run many at a time."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+import motorpool
+
+
+class Loader:
+    """Looks like a dataset, and is none."""
+
+    def load(self):
+        """As a dataset has it."""
+
+    def save(self, data):
+        """Likewise."""
+
+
+def a_list(_x):
+    """Something that can be changed."""
+    return [0]
+
+
+def first(x):
+    """What is in it."""
+    return x[0]
+
+
+def collect(*values):
+    """All of them."""
+    return list(values)
+
+
+def appended(made, x):
+    """Changes what it reads."""
+    made.append(x)
+    return made
+
+
+def pair(value, _x):
+    """A value, and what it is."""
+    return value, type(value).__name__
+
+
+def nth(x, i):
+    """A number, by now and then something else."""
+    return i if x[i] is None else x[i](i)
+
+
+def fail(i):
+    """Raise something."""
+    return 1 // (i - i)
+
+
+def loader(_i):
+    """Something that looks like a dataset."""
+    return Loader()
+
+
+def nothing(_i):
+    """None, which cannot be saved."""
+
+
+def large(i):
+    """An array that goes to the store."""
+    return np.full(20_000, float(i))
+
+
+def allocated(i):
+    """Likewise, made in the store."""
+    array = motorpool.allocate(20_000)
+    array[:] = i
+    return array
+
+
+def stream(i):
+    """A generator; what it yields last stays."""
+    return (n for n in [-1, i])
+
+
+def die(_i):
+    """End the worker."""
+    os._exit(5)
+
+
+def fork(i):
+    """Come back twice."""
+    child = os.fork()
+    if child:
+        os.waitpid(child, 0)
+    return -i if child else i
+
+
+def once(i, folder):
+    """Fail the first time."""
+    mark = Path(folder, f"{i}")
+    if mark.exists():
+        return i
+    mark.touch()
+    raise OSError(i)

@@ -1,0 +1,157 @@
+"""Units in workers: what their nodes hand to each other, and what comes back."""
+
+import itertools
+
+import numpy as np
+import pytest
+import unit_functions
+
+from motorpool import ParallelRunner, node, pipeline
+from motorpool.errors import DatasetError, WorkerCrashedError
+from motorpool.events import NodeCompleted, NodeFailed
+
+# Nodes of functions that are known to be short travel many at a time.
+COUNT = 60
+
+
+@pytest.fixture
+def runner(recorder):
+    """A runner with one worker, on which nodes travel together from the second run on."""
+    with ParallelRunner(
+        "direct", max_workers=1, runs_folder=False, on_failure="continue", observers=[recorder]
+    ) as runner:
+        yield runner
+
+
+def steps(odd=None, at=40):
+    """Nodes of one function, of which one does something else; and the numbers that they read."""
+    ends = [f"y{i}" for i in range(COUNT)]
+    nodes = [node(unit_functions.nth, ["x", f"i{i}"], ends[i], name=ends[i]) for i in range(COUNT)]
+    choice = [odd if i == at else None for i in range(COUNT)]
+    return nodes, {"x": choice, **{f"i{i}": i for i in range(COUNT)}}
+
+
+def warm(runner, recorder):
+    """Let the workers know that the function is short."""
+    nodes, data = steps()
+    for _ in range(3):
+        runner.run(pipeline(nodes), data)
+    recorder.events.clear()
+
+
+def fan(make, read):
+    """One node, some that read what it has made, and one that reads all of these."""
+    ends = [f"y{i}" for i in range(COUNT)]
+    return pipeline(
+        [
+            node(make, "x", "m", name="make"),
+            *(node(read, ["m", "x"], end, name=end) for end in ends),
+            node(unit_functions.collect, ends, "all", name="collect"),
+        ]
+    )
+
+
+def test_each_reader_within_a_unit_has_a_value_of_its_own(runner):
+    """One that changes what it reads changes it for nobody else."""
+    pipe = fan(unit_functions.a_list, unit_functions.appended)
+    for _ in range(3):
+        assert runner.run(pipe, {"x": 1})["all"].load() == [[0, 1]] * COUNT
+
+
+@pytest.mark.parametrize("value", [7, 1.5, "a" * 5000, b"x", True, 10**4000, {"k": [1]}])
+@pytest.mark.parametrize("fuse", [True, False])
+def test_values_of_all_kinds_go_from_node_to_node(value, fuse):
+    """Small ones that cannot be changed as they are, others as copies."""
+    pipe = fan(unit_functions.first, unit_functions.pair)
+    with ParallelRunner("direct", max_workers=2, fuse=fuse) as runner:
+        for _ in range(3):
+            result = runner.run(pipe, {"x": [value]})["all"].load()
+            assert result == [(value, type(value).__name__)] * COUNT
+
+
+@pytest.mark.parametrize(
+    ("odd", "expected"),
+    [
+        (unit_functions.large, np.full(20_000, 40.0)),
+        (unit_functions.allocated, np.full(20_000, 40.0)),
+        (unit_functions.stream, 40),
+        (unit_functions.fork, -40),
+    ],
+)
+def test_a_function_that_is_short_may_do_anything_one_day(runner, recorder, odd, expected):
+    """Return an array, a generator, or twice: what comes of it is what comes of other nodes."""
+    warm(runner, recorder)
+    nodes, data = steps(odd)
+    result = runner.run(pipeline(nodes), data)
+    np.testing.assert_array_equal(result["y40"].load(), expected)
+    assert [result[f"y{i}"].load() for i in (0, 39, 41, 59)] == [0, 39, 41, 59]
+
+
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize(
+    ("odd", "error", "text"),
+    [
+        (unit_functions.fail, ZeroDivisionError, "in node 'y40', on backend 'direct'"),
+        (unit_functions.nothing, DatasetError, "'y40' returned None for the dataset 'y40'"),
+        (unit_functions.die, WorkerCrashedError, "'y40'"),
+    ],
+)
+def test_a_failure_in_the_midst_of_a_unit_is_its_nodes_own(
+    runner, recorder, odd, error, text, known
+):
+    """Known to be short or not; all others run, each of them once."""
+    if known:
+        warm(runner, recorder)
+    nodes, data = steps(odd)
+    with pytest.raises(error) as caught:
+        runner.run(pipeline(nodes), data)
+    assert text in "\n".join([str(caught.value), *getattr(caught.value, "__notes__", ())])
+    assert [e.node for e in recorder.of(NodeFailed)] == ["y40"]
+    assert sorted(e.node for e in recorder.of(NodeCompleted)) == sorted(
+        f"y{i}" for i in range(COUNT) if i != 40
+    )
+
+
+def test_an_input_that_looks_like_a_dataset_is_named_with_the_failure(runner, recorder):
+    """As where a node runs by itself."""
+    warm(runner, recorder)
+    nodes, data = steps(unit_functions.loader)
+    nodes.append(node(unit_functions.fail, "y40", "z", name="z"))
+    with pytest.raises(TypeError) as caught:
+        runner.run(pipeline(nodes), data)
+    assert "The input 'y40' is a Loader itself" in "\n".join(caught.value.__notes__)
+
+
+def test_what_a_failed_node_has_read_is_there_when_it_is_tried_again(runner, tmp_path, recorder):
+    """It was made in the unit, and read by nobody outside of it."""
+    ends = [f"y{i}" for i in range(COUNT)]
+    nodes = [
+        *(node(unit_functions.first, f"x{i}", f"m{i}", name=f"m{i}") for i in range(COUNT)),
+        *(
+            node(unit_functions.once, [f"m{i}", "folder"], ends[i], name=ends[i], retries=1)
+            for i in range(COUNT)
+        ),
+        node(unit_functions.collect, ends, "all", name="collect"),
+    ]
+    data = {f"x{i}": [i] for i in range(COUNT)}
+    for turn in range(3):
+        folder = tmp_path / str(turn)
+        folder.mkdir()
+        result = runner.run(pipeline(nodes), {**data, "folder": str(folder)})
+        assert result["all"].load() == list(range(COUNT))
+    assert len(recorder.of(NodeFailed)) == 3 * COUNT
+    assert len(recorder.of(NodeCompleted)) == 3 * (2 * COUNT + 1)
+
+
+def test_each_node_of_a_unit_has_its_own_start_and_seconds(runner, recorder):
+    """One after the other, within the run."""
+    warm(runner, recorder)
+    nodes, data = steps()
+    summary = runner.run(pipeline(nodes), data).summary
+    ran = sorted(recorder.of(NodeCompleted), key=lambda event: event.started)
+    for event, following in itertools.pairwise(ran):
+        assert event.seconds > 0
+        assert event.started + event.seconds <= following.started + 1e-6
+    assert sum(event.seconds for event in ran) == pytest.approx(summary.node_time)
+    assert all(event.call <= event.seconds for event in ran)
+    assert {each.node for each in summary.nodes} == {f"y{i}" for i in range(COUNT)}
