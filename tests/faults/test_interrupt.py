@@ -14,6 +14,8 @@ import pytest
 from functions import LIMIT, wait_until
 
 from motorpool._system.signals import Interrupts
+from motorpool.cli._observers import Outcome
+from motorpool.cli._run import _exit_code
 from motorpool.cli._signals import Signals, Terminated
 
 BACKENDS = ["direct", "process", "loky", "multiprocess", "threads", "sequential"]
@@ -118,6 +120,35 @@ def test_interrupt_that_python_swallows_is_raised_again(number, held_up, monkeyp
             wait()
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("linked", ["cause", "context"])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupt_that_other_code_makes_another_error_of_is_one(number, code, linked, capsys):
+    """As Python 3.11 does where a class is made, which imports do by the hundred."""
+
+    def wraps():
+        try:
+            signal.raise_signal(number)
+        except BaseException as error:
+            if linked == "cause":
+                raise RuntimeError("Error calling __set_name__") from error
+            raise OSError("cannot be closed")  # noqa: B904, as careless code does
+
+    def fails():
+        raise RuntimeError("of its own")
+
+    before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # as above
+    try:
+        with Signals() as signals:
+            with pytest.raises(RuntimeError, match="of its own"):
+                _exit_code(fails, Outcome(), signals)
+            assert _exit_code(wraps, Outcome(), signals) == (None, code)
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+    assert capsys.readouterr().err in {"Interrupted.\n", "Terminated.\n"}
 
 
 CELL = """

@@ -160,7 +160,7 @@ def _exit_code(
     """Run, and print what went wrong; return the results, if there are any, and the exit code."""
     code = 0
     try:
-        return work(), code
+        return _interruptible(work, signals), code
     except KeyboardInterrupt:
         signals.ignore()
         click.echo("Interrupted.", err=True)
@@ -182,6 +182,17 @@ def _exit_code(
         _show_failure(error)
         code = 1
     return None, code
+
+
+def _interruptible(work: Callable[[], RunResult], signals: Signals) -> RunResult:
+    """Run; a signal is raised as such, whatever the code that it hit has made of it."""
+    try:
+        return work()
+    except BaseException as error:
+        signal = signals.behind(error)
+        if signal is None or signal is error:
+            raise
+        raise signal from None
 
 
 def _runs_in_this_process(backend: str) -> bool:

@@ -36,6 +36,7 @@ class Signals:
     def __init__(self) -> None:
         self._previous: dict[int, Any] = {}
         self._raised = float("-inf")
+        self._errors: list[BaseException] = []  # that were raised
         self._calls = 0  # of the handler
         self._unraisablehook = sys.unraisablehook
         # Its `put` may be interrupted by a handler that puts something as well.
@@ -63,6 +64,21 @@ class Signals:
             signal.signal(number, signal.SIG_IGN)
         self._previous.clear()
 
+    def behind(self, error: BaseException) -> BaseException | None:
+        """What a signal has raised that has led to an exception; None if that was no signal.
+
+        Code that a signal hits may raise something else for it: a class that is being made, as
+        by an import, raises RuntimeError before Python 3.12.
+        """
+        seen: set[int] = set()
+        current: BaseException | None = error
+        while current is not None and id(current) not in seen:
+            if any(current is raised for raised in self._errors):
+                return current
+            seen.add(id(current))
+            current = current.__cause__ or current.__context__
+        return None
+
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self._calls += 1
         if _is_within(frame, Signals._swallowed.__code__):
@@ -70,7 +86,10 @@ class Signals:
             return
         if time.monotonic() - self._raised > _SAME:
             self._raised = time.monotonic()
-            raise KeyboardInterrupt if number == signal.SIGINT else Terminated(TERMINATED)
+            interrupted = number == signal.SIGINT
+            error = KeyboardInterrupt() if interrupted else Terminated(TERMINATED)
+            self._errors.append(error)
+            raise error
 
     def _swallowed(self, unraisable: Any, /) -> None:
         error = unraisable.exc_value
