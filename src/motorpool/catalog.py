@@ -172,6 +172,11 @@ class RunCatalog(dict[str, Any]):
         for name in ordered:
             self[name] = catalog.get(name) if name in self.registered else MemoryDataset()
 
+    @property
+    def given(self) -> dict[str, Any]:
+        """The user's datasets; all others are in memory, and made for the run."""
+        return {name: self[name] for name in sorted(self.registered)}
+
     def part(self, names: Iterable[str]) -> RunCatalog:
         """Some of the datasets."""
         part = RunCatalog({}, ())

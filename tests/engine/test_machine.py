@@ -180,9 +180,8 @@ class Runs(RuleBasedStateMachine):
         left = list(unit.left)
         self.forget_handed(left)
         self.scheduler.returned(unit)
-        hands = self.scheduler.handovers.stretches.hand
-        whole = len(outcomes) == len(unit.nodes) or not hands
-        if whole and not unit.alone and all(fate == "well" for _, fate in outcomes):
+        well = all(fate == "well" for _, fate in outcomes)
+        if well and not unit.alone and not unit.handing:
             self.settle_all(unit, [node for node, _ in outcomes])
         else:
             for node, fate in outcomes:

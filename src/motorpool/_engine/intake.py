@@ -33,7 +33,6 @@ class Intake:
     ) -> None:  # fmt: skip
         self._number, self._pool, self._transport, self._work = number, pool, transport, work
         self._scheduler, self._durations, self._recovery = work.scheduler, durations, recovery
-        self._hands = work.stretches.hand
 
     def returned(self, unit: Unit, result: Any) -> None:
         """A unit is over.
@@ -87,8 +86,7 @@ class Intake:
             self._work.meter.add(news)
             self._durations.note(nodes, news.seconds)
             self._work.report.completed(news, unit.attempts, self._work.meter.timeline)
-        whole = len(nodes) == len(unit.nodes) or not self._hands
-        if whole and not news.failures and not unit.alone:
+        if not (news.failures or news.handing or unit.handing or unit.alone):
             scheduler.completed_all(unit, nodes)
         else:
             self._settle_each(news)

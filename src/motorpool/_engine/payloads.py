@@ -137,19 +137,19 @@ class Payloads:
             DatasetError: If one does not take its value. All others have theirs.
         """
         found, problems = {}, []
+        number_of, values = self._number, self.values
         for name in sorted(names):
-            dataset = self._catalog[name]
-            number = self._number.get(name)
-            if number in self.values and name not in self._own and not self._is_borrowed(name):
+            dataset = found[name] = self._catalog[name]
+            number = number_of.get(name)
+            if number in values and name not in self._own and not self._is_bound(dataset, number):
                 self.makers.pop(number, None)
-                payload = self.values.pop(number)
+                payload = values.pop(number)
                 source = self._store.pin(payload)
                 if isinstance(dataset, MemoryDataset):
                     kind = self._about.get(number, "a value")
                     dataset.bind(source, with_size(kind, payload_size(payload)))
                 else:  # an in-memory dataset of another library has no `bind`
                     problems += save_output(name, dataset, source)
-            found[name] = dataset
         if problems:
             raise problems[0]
         return found
@@ -174,7 +174,7 @@ class Payloads:
         with self._script.collecting(shares=False):
             return self.put(self._script.carrier(value))
 
-    def _is_borrowed(self, name: str) -> bool:
-        source = getattr(self._catalog[name], "source", None)
-        known = self.values[self._number[name]]
-        return isinstance(source, StoredValue) and source.payload == known
+    def _is_bound(self, dataset: Any, number: int) -> bool:
+        """Whether a dataset loads a value of this store already: an input, or for another lane."""
+        source = getattr(dataset, "source", None)
+        return isinstance(source, StoredValue) and source.payload == self.values[number]

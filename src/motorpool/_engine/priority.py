@@ -14,7 +14,6 @@ gives equal order.
 from __future__ import annotations
 
 import math
-import statistics
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -40,12 +39,17 @@ def urgency(graph: Graph, nodes: Sequence[Any], expected: Sequence[float | None]
     return sorted(range(count), key=lambda node: (-levels[node], balance[node], node))
 
 
+def middle(numbers: Sequence[float]) -> float:
+    """The middle one of some numbers by size; `statistics` takes milliseconds to import."""
+    return sorted(numbers)[len(numbers) // 2]
+
+
 def _levels(graph: Graph, expected: Sequence[float | None]) -> list[int]:
     """Lengths of paths; equal for those that are about as long."""
     known = [seconds for seconds in expected if seconds is not None]
     if not known:
         return graph.path_lengths(range(len(expected)))  # type: ignore[return-value]
-    usual = statistics.median(known)
+    usual = middle(known)
     costs = [usual if seconds is None else seconds for seconds in expected]
     lengths = graph.path_lengths(range(len(costs)), [max(cost, 1e-6) for cost in costs])
     step = math.log(_ALIKE)

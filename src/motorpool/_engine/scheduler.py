@@ -143,7 +143,7 @@ class Scheduler:
     def completed_all(self, unit: Unit, nodes: Sequence[int]) -> None:
         """Tasks of a unit have run, and nothing that they have made is with their worker only.
 
-        None of them was tried alone, or reads what only its worker has.
+        None of them was tried alone, and the unit is not `handing`.
         """
         self.lanes[unit.lane].deadlines.forget(nodes)
         self.table.done_all(unit, nodes)
@@ -159,6 +159,8 @@ class Scheduler:
             unstored: Whether what the next one reads is nowhere but in their worker.
         """
         lane, task = self.landed(node), self.table[node]
+        if unstored and task.unit is not None:
+            task.unit.handing = True
         self.table.done(node)
         self.completed_count += 1
         if task.starved:

@@ -14,9 +14,9 @@ arXiv 2602.20561.)
 from __future__ import annotations
 
 from collections import Counter
-from statistics import median
 from typing import TYPE_CHECKING
 
+from motorpool._engine.priority import middle
 from motorpool._engine.state import WAITING
 from motorpool._engine.stretches import NO_NODE
 
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 # How much work (s) a unit should hold: ten times what a journey costs, and little enough for a
 # failure or an idle worker not to wait for long.
 _TARGET = 0.002
-# What a worker does around a task (s), whatever the task does.
-_AROUND = 20e-6
+# What a worker does around a task (s) that is not in the seconds of the task.
+_AROUND = 2e-6
 # What a journey costs (s): there and back, with what the driver does in between.
 _JOURNEY = 200e-6
 # A task that takes so many journeys travels alone.
@@ -70,7 +70,7 @@ class Durations:
         self._cap = [1 for _ in numbers]
         for function, fingerprint in enumerate(fingerprints):
             if function in known:
-                self._seconds[function], self._cap[function] = median(known[function]), _MOST
+                self._seconds[function], self._cap[function] = middle(known[function]), _MOST
             elif fingerprint in remembered:
                 self._seconds[function], self._cap[function] = remembered[fingerprint]
         self._weight, self._total = [0.0] * len(numbers), 0.0

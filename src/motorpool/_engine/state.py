@@ -101,15 +101,17 @@ class Unit:
         left: Those of them that have no outcome yet, in the same order; a dict as an ordered set.
         alone: Whether nothing may run beside it.
         taken: What it has taken of resources, by name.
+        handing: Whether a task of it has run whose values only its worker has.
         attempts: Which try it is, of those that are not tried for the first time.
     """
 
-    __slots__ = ("alone", "attempts", "lane", "left", "nodes", "number", "taken")
+    __slots__ = ("alone", "attempts", "handing", "lane", "left", "nodes", "number", "taken")
 
     def __init__(self, number: int, lane: int, nodes: Sequence[int], *, alone: bool) -> None:
         self.number, self.lane, self.nodes, self.alone = number, lane, nodes, alone
         self.left = dict.fromkeys(nodes)
         self.taken: dict[str, float] = {}
+        self.handing = False
         self.attempts: dict[int, int] = {}
 
 

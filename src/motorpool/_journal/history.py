@@ -20,6 +20,10 @@ class History:
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[str, float]] = {}  # by node: hash of its code, and seconds
+        # Of the last run, as it was remembered; to sort it by name takes longer than short nodes.
+        self._last: tuple[Sequence[Sequence[Any]], Sequence[str], Mapping[int, float]] = (
+            [], [], {},
+        )  # fmt: skip
 
     def expected(
         self, manifest: Sequence[Sequence[Any]], names: Sequence[str], folder: Path | None
@@ -31,6 +35,10 @@ class History:
             names: The nodes that will run.
             folder: Folder of all runs, or None.
         """
+        last_manifest, last_names, seconds = self._last
+        if last_manifest is manifest and last_names is names:  # the same pipeline again
+            return list(map(seconds.get, range(len(names))))
+        self._fold()
         code = {row[0]: row[3] for row in manifest}
         if folder is not None and self._known.keys().isdisjoint(code):
             self._known = self._read(folder, code)
@@ -50,12 +58,18 @@ class History:
             names: The nodes that were to run.
             seconds: By index, of those that have run.
         """
-        code = {row[0]: row[3] for row in manifest}
-        self._known = {
-            names[node]: (code[names[node]], taken)
-            for node, taken in seconds.items()
-            if names[node] in code
-        }
+        self._last = (manifest, names, seconds)
+
+    def _fold(self) -> None:
+        """Sort the last run's seconds by name, now that another pipeline runs."""
+        (manifest, names, seconds), self._last = self._last, ([], [], {})
+        if seconds:
+            code = {row[0]: row[3] for row in manifest}
+            self._known = {
+                names[node]: (code[names[node]], taken)
+                for node, taken in seconds.items()
+                if names[node] in code
+            }
 
     @staticmethod
     def _read(folder: Path, code: Mapping[str, str]) -> dict[str, tuple[str, float]]:

@@ -23,7 +23,13 @@ _logger = logging.getLogger("motorpool")
 # As numpy is when it is imported.
 _NUMPY_ERRORS = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
 # Variables of libraries whose values are captured by the libraries' own functions.
-_LIBRARIES = ("decimal_context", "numpy.")
+_DECIMAL = "decimal_context"
+_LIBRARIES = (_DECIMAL, "numpy.")
+# What a context of decimal is like if nobody has changed anything.
+_USUAL = (
+    "Context(prec=28, rounding=ROUND_HALF_EVEN, Emin=-999999, Emax=999999, capitals=1, clamp=0, "
+    "flags=[], traps=[InvalidOperation, DivisionByZero, Overflow])"
+)
 # Where variables have been found, or ("", "") for nowhere; a search takes milliseconds.
 _places: dict[contextvars.ContextVar[Any], tuple[str, str]] = {}
 
@@ -37,7 +43,9 @@ class NodeContext:
 
     def __init__(self, context: contextvars.Context) -> None:
         self._context = context
-        self._decimal = context.run(_decimal)
+        # Where it is not set, each copy gets one of its own when a node asks for it.
+        is_set = (value for name, value in context.items() if name.name == _DECIMAL)
+        self._decimal = next((value.copy() for value in is_set), None)
         # numpy 1 keeps these for each thread, and not in the context.
         old = int(getattr(sys.modules.get("numpy"), "__version__", "2").partition(".")[0]) < 2  # noqa: PLR2004
         self._errors = sys.modules["numpy"].geterr() if old else None
@@ -57,15 +65,17 @@ class NodeContext:
 
 
 def _decimal() -> Any:
+    """Decimal's context of this thread, if it is not as decimal has made it."""
     decimal = sys.modules.get("decimal")
-    return None if decimal is None else decimal.getcontext().copy()
+    found = None if decimal is None else decimal.getcontext().copy()
+    return None if repr(found) == _USUAL else found
 
 
 class CapturedContext(NamedTuple):
     """What of a context travels.
 
     Attributes:
-        decimal: Decimal's context, pickled, or None.
+        decimal: Decimal's context, pickled; None if it is the usual one, or there is none.
         numpy: How numpy treats errors, and how it prints; what is so by default is left out.
         variables: Of each variable that has a name in a module: the module, the name, and its
             value's pickle.

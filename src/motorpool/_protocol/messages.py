@@ -79,6 +79,7 @@ class UnitResult(NamedTuple):
             driver and worker share the catalog.
         failures: Of those that have failed, the failure: packed, or the exception itself within
             one process.
+        handing: Whether something is on its way to the next node, and nowhere but in the worker.
         unstarted: Nodes that were left alone, for another has failed that may stop the run.
         times: What their seconds were taken for, of those of which it was measured; of the others
             all were for the call.
@@ -94,6 +95,7 @@ class UnitResult(NamedTuple):
     seconds: Sequence[float]
     outputs: dict[int, Payload]
     failures: dict[int, Failure | BaseException]
+    handing: bool
     unstarted: Sequence[int]
     times: dict[int, Times]
     kept: dict[int, dict[str, str]]
@@ -130,12 +132,12 @@ class News:
     """
 
     __slots__ = (
-        "about", "failures", "kept", "nodes", "number", "outputs", "seconds", "started", "times",
-        "unstarted",
+        "about", "failures", "handing", "kept", "nodes", "number", "outputs", "seconds",
+        "started", "times", "unstarted",
     )  # fmt: skip
 
     def __init__(self, number: int) -> None:
-        self.number = number
+        self.number, self.handing = number, False
         self.nodes, self.unstarted = array("i"), array("i")
         self.started, self.seconds = array("d"), array("d")
         self.outputs: dict[int, Payload] = {}
@@ -157,7 +159,8 @@ class News:
         """What to tell."""
         return UnitResult(
             self.number, os.getpid(), self.nodes, self.started, self.seconds, self.outputs,
-            self.failures, self.unstarted, self.times, self.kept, self.about, peak_memory,
+            self.failures, self.handing, self.unstarted, self.times, self.kept, self.about,
+            peak_memory,
         )  # fmt: skip
 
 

@@ -134,11 +134,13 @@ _SETTERS = tuple(vars(Node)[name].__set__ for name in _PARTS)
 _new = object.__new__
 
 
-def _around(node: Node, function: int) -> bytes:
-    """A node with an index in place of its function.
+def _around(node: Any, function: int, *, is_ours: bool) -> bytes:
+    """A node with an index in place of its function; no more than the index of one of others'.
 
     A `Retry` goes without its predicate, which is asked in the driver and may be a lambda.
     """
+    if not is_ours:
+        return pickle.dumps((function, None), 5)
     parts = _parts_of(node)
     retries = parts[_RETRIES]
     if type(retries) is Retry:
@@ -211,9 +213,8 @@ def pickle_nodes(
                     functions.append(pickled(travels))
                 index_of[id(travels)] = len(functions) - 1
                 kept_alive.append(travels)
-            number = index_of[id(travels)]
             if not is_plain:
-                blob.write(_around(node, number) if is_ours else pickle.dumps((number, None), 5))
+                blob.write(_around(node, index_of[id(travels)], is_ours=is_ours))
         except Exception as error:  # noqa: BLE001, whatever pickling raises is the reason
             problems.append(_unpicklable_node(node, error))
         offsets.append(blob.tell())
@@ -227,7 +228,7 @@ def pickle_nodes(
 
 def _undefined_globals(nodes: Iterable[Any], undefined: Sequence[Undefined]) -> Iterator[Problem]:
     """The nodes whose functions need a global of the script that cannot be pickled."""
-    for node in nodes:
+    for node in nodes if undefined else ():
         users = {id(getattr(node, "func", None)), id(node)}
         for each in undefined:
             if not users.isdisjoint(each.users):

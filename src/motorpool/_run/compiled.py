@@ -127,11 +127,22 @@ class CompiledPipeline:
         Its inputs are its arguments in order, what is returned is its one output, and nothing is
         confirmed.
         """
-        streams = [is_generator(function) for function in self._functions]
         return bytes(
-            _is_plain(node) and not streams[function]
+            _is_plain(node) and not self._streams[function]
             for node, function in zip(self.nodes, self.functions, strict=True)
         )
+
+    @cached_property
+    def streamed(self) -> frozenset[str]:
+        """The outputs of generators, which may change what they have yielded."""
+        made = zip(self.nodes, self.functions, strict=True)
+        return frozenset(n for node, f in made if self._streams[f] for n in node.outputs)
+
+    @cached_property
+    def _streams(self) -> list[bool]:
+        """Whether each function is a generator function, by number."""
+        found = dict(zip(self.functions, self.nodes, strict=True))
+        return [is_generator(node) for node in found.values()]
 
     @cached_property
     def users(self) -> Counter[str]:

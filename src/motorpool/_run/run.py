@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from motorpool.events import Observer
 
 _logger = logging.getLogger("motorpool")
+# Among nodes that are all shorter (s), the number of those to come says as much as their seconds.
+_SHORT = 0.01
 
 
 class Run:
@@ -170,7 +172,7 @@ class Run:
         expected = self._history.expected(prepared.manifest, names, prepared.runs)
         if prepared.host is not None and prepared.host.keeps_order:
             order = list(range(len(nodes)))
-        elif any(expected):
+        elif any(seconds is not None and seconds > _SHORT for seconds in expected):
             order = urgency(graph, nodes, expected)
         else:
             order = pipeline.order

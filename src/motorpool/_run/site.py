@@ -98,7 +98,7 @@ class Site:
         """Pickle nodes and datasets, and return what cannot be, in words."""
         dumps = type(self.backend).dumps
         with self.script.collecting():
-            datasets, unfit = pickle_datasets(self.catalog, dumps)
+            datasets, unfit = pickle_datasets(self.catalog.given, dumps)
         nodes = pickle_nodes(self.nodes, dumps, self.script, self._plain(datasets))
         log_heavy(self.nodes, nodes, self.script)
         self._pickled = nodes, datasets
@@ -132,7 +132,7 @@ class Site:
         """Let workers that are started from now on import what their nodes need."""
         if self.store is not None and not self.pool.is_up:
             need(getattr(node, "func", node) for node in self.nodes)
-            need(type(dataset) for dataset in self.catalog.values())
+            need(type(dataset) for dataset in self.catalog.given.values())
 
     def transport(
         self, stretches: Stretches, checkpoint: str | None, peers: Sequence[Transport]

@@ -12,7 +12,6 @@ from motorpool._engine.stretches import Stretches
 from motorpool._run.capacities import capacities, resource_problems
 from motorpool._run.checks import output_problems, raise_problems
 from motorpool._run.site import Site
-from motorpool._worker.task import is_generator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -135,11 +134,10 @@ class Sites:
             return Stretches(len(nodes))
         stored: set[str] = set()
         if any(handing):
-            stored = set(prepared.outputs) | {
-                name for name, dataset in prepared.catalog.items()
-                if keeps or not is_ephemeral(dataset)
+            given = prepared.catalog if keeps else prepared.catalog.given
+            stored = set(prepared.outputs) | prepared.compiled.streamed | {
+                name for name, dataset in given.items() if keeps or not is_ephemeral(dataset)
             }  # fmt: skip
-            stored |= _streamed(nodes)
         once = [
             handing[lane] and retry.count == 0
             for lane, retry in zip(self.lanes, policy.retries_of(nodes), strict=True)
@@ -169,16 +167,3 @@ class Sites:
 
 def _no_check(_subject: Any) -> None:
     """What a runner says of nodes that are not its own backend's."""
-
-
-def _streamed(nodes: Sequence[Any]) -> set[str]:
-    """The outputs of generators, which may change what they have yielded."""
-    streams: dict[int, bool] = {}  # by function
-    found: set[str] = set()
-    for node in nodes:
-        function = id(getattr(node, "func", node))
-        if function not in streams:
-            streams[function] = is_generator(node)
-        if streams[function]:
-            found.update(node.outputs)
-    return found

@@ -82,7 +82,7 @@ def resume_nodes(
         unfinished: Indices of the nodes that have not run.
         catalog: The run's datasets.
     """
-    producer = _producers(nodes)
+    producer = _producers(nodes) if unfinished else {}
     rerun = set(unfinished)
     todo = list(rerun)
     while todo:  # each node is looked at once, whichever rule has brought it here

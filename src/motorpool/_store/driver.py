@@ -87,11 +87,12 @@ class FileStore(Store):
 
     def pin(self, payload: Payload) -> StoredValue:
         """Keep a value for as long as the returned loader lives."""
+        if isinstance(payload, bytes):
+            return StoredValue(payload, self.client, ())
         value = StoredValue(payload, self.client, tuple(self._directories))
-        if not isinstance(payload, bytes):
-            self._pinned.add(value)
-            finalizer = weakref.finalize(value, self._refcounts.release, keys_of(payload))
-            finalizer.atexit = False
+        self._pinned.add(value)
+        finalizer = weakref.finalize(value, self._refcounts.release, keys_of(payload))
+        finalizer.atexit = False
         return value
 
     def close(self) -> None:

@@ -45,7 +45,7 @@ class BriskLoop:
         """
         unit, session, values = self._unit, self._session, self._values
         call_of, brisk, reads, nodes = session.call_of, session.brisk, self._reads, unit.load.nodes
-        status, as_is, add, me = session.status, self._as_is, unit.news.add, unit.me
+        status, add, me, as_is_of = session.status, unit.news.add, unit.me, self._as_is.__getitem__
         first, before, took = unit.at, perf_counter(), 0.0
         for at in range(first, first + 1 if unit.lost else len(nodes)):
             node = nodes[at]
@@ -53,7 +53,7 @@ class BriskLoop:
             if function is None or session.stopping:
                 break
             try:
-                inputs = [as_is[number] for number in numbers]
+                inputs = list(map(as_is_of, numbers))
             except KeyError:
                 if not values.are_small(numbers):
                     break

@@ -124,7 +124,8 @@ class Session:
     @property
     def stopping(self) -> bool:
         """Whether nodes that have not started should not start any more."""
-        return self.status is not None and self.status.stopping
+        status = self.status
+        return status is not None and status.stopping
 
     @property
     def pressed(self) -> bool:

@@ -108,7 +108,7 @@ class UnitRun:
         """
         self.values.begin(self.node, self._handing())
         node = self.session.node(self.node)
-        catalog = self._catalog(node)
+        catalog = TaskCatalog(self.session, self.values, dict(self._numbers(node)))
         self._node_run(node, catalog).save_all({node.outputs[0]: returned.pop()}, {})
         self.news.about |= catalog.about
 
@@ -173,7 +173,7 @@ class UnitRun:
         try:
             node = session.node(index)
             imports = time.perf_counter() - began
-            catalog = self._catalog(node)
+            catalog = TaskCatalog(session, self.values, dict(self._numbers(node)))
             run = self._node_run(node, catalog)
             session.context.run(run)
             if self.values.handed and self._must_part():
@@ -190,9 +190,6 @@ class UnitRun:
         """Names and numbers of what the node that runs reads and writes."""
         yield from zip(node.inputs, self.session.reads[self.node], strict=True)
         yield from zip(node.outputs, self.session.writes[self.node], strict=True)
-
-    def _catalog(self, node: Any) -> TaskCatalog:
-        return TaskCatalog(self.session, self.values, dict(self._numbers(node)))
 
     def _node_run(self, node: Any, catalog: TaskCatalog) -> NodeRun:
         session, settings = self.session, self.session.settings
@@ -255,6 +252,7 @@ class UnitRun:
         """The news, with the values that others may read."""
         news, results = self.news, self.session.settings.results
         news.outputs = self.values.payloads(self._to_tell())
+        news.handing = bool(self.values.handed)
         for number in results.intersection(news.outputs):
             if number in self.values.as_is:
                 news.about[number] = describe(self.values.as_is[number])

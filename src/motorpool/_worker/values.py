@@ -147,16 +147,14 @@ class UnitValues:
         self.handed.clear()
         self.made.clear()
 
-    def payload(self, number: int) -> Payload | None:
-        """A value as it travels; None if it is not there, or on its way to the next node."""
-        if number in self.as_is:
-            return pickle.dumps(self.as_is[number], 5)
-        return self.stored.get(number)
-
     def payloads(self, numbers: Iterable[int]) -> dict[int, Payload]:
-        """Those of some values that are there."""
-        found = ((number, self.payload(number)) for number in numbers)
-        return {number: payload for number, payload in found if payload is not None}
+        """Values as they travel, but for what is not there, or on its way to the next node."""
+        as_is, stored, dumps = self.as_is, self.stored, pickle.dumps
+        return {
+            number: dumps(as_is[number], 5) if number in as_is else stored[number]
+            for number in numbers
+            if number in as_is or number in stored
+        }
 
     def _store(self, number: int, payload: Payload) -> None:
         self.stored[number] = payload
