@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from motorpool._pipeline.retry import Retry
@@ -31,9 +30,9 @@ class Policy:
 
     def retries_of(self, nodes: Sequence[Any]) -> list[Retry]:
         """How to try each node again."""
-        usual, known = Retry.of(self.retries), lru_cache(maxsize=64)(Retry.of)
-        own = (getattr(node, "retries", None) for node in nodes)
-        return [usual if each is None else known(each) for each in own]
+        own = [getattr(node, "retries", None) for node in nodes]
+        known = {each: Retry.of(self.retries if each is None else each) for each in set(own)}
+        return [known[each] for each in own]
 
     def timeouts_of(self, nodes: Sequence[Any]) -> list[float | None]:
         """Seconds until each node is ended when it runs, or None."""

@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from motorpool._store import Collector, Payload, Store
     from motorpool.catalog import RunCatalog
 
+# A plan of so few nodes may be so small (bytes) that it goes with each unit: to write a file and
+# to map it takes half of what a node alone takes.
+_FEW, _SMALL = 64, 16 * 1024
+
 
 class Shipped(TrackedTransport):
     """Nodes run in other processes; data are payloads, which the driver does not look into.
@@ -111,12 +115,24 @@ class Shipped(TrackedTransport):
             settings=self._settings, nodes=pickled, wiring=self._wiring, before=before,
             handed=handed, sealed=sealed, script=self._script.script(),
         )  # fmt: skip
-        # Workers know a plan by its name, which must be no other run's.
-        self._plan = self._payloads.put(plan, inline=False, owner=f"{self._settings.token}-plan-")
+        self._plan = self._put(plan, len(nodes))
         self._envelope_head = envelope_head(self._client, self._plan, key)
         self._open_files(len(nodes))
         self._pickled = (pickled, {})
         return []
+
+    def _put(self, plan: Plan, count: int) -> Payload:
+        """A plan as workers find it: with each unit, or in the store if it is large.
+
+        Args:
+            plan: The plan.
+            count: Number of nodes.
+        """
+        if count <= _FEW:
+            data = pickle.dumps(plan, 5)
+            if len(data) < _SMALL:
+                return data
+        return self._payloads.put(plan, inline=False, owner=f"{self._settings.token}-plan-")
 
     def payload(self, name: str, store: Store) -> Payload | None:
         """What a value is in a store, if it is there."""

@@ -34,8 +34,11 @@ _TARGET = 0.002
 _AROUND = 2e-6
 # What a journey costs (s): there and back, with what the driver does in between.
 _JOURNEY = 200e-6
-# A task that takes so many journeys travels alone.
-_ALONE = 4
+# Where much is ready, a unit may have so much of a worker's share of it, and no more than that
+# (s): what a worker does between units, 0.2 ms, shows least then.
+_PART, _LARGEST = 0.25, 0.004
+# A task that takes so many journeys travels alone; or so much of a unit, where that is more.
+_ALONE, _ALONE_PART = 4, 0.3
 # A unit may have so many times as many tasks of a function as have come back in one, and no more
 # than this.
 _GROWTH, _MOST = 8, 4096
@@ -85,6 +88,11 @@ class Durations:
         """How long some tasks will take; None if that is not known of one."""
         known = [self._seconds[self._function[node]] for node in nodes]
         return None if None in known else sum(filter(None, known))
+
+    def is_settled(self, node: int) -> bool:
+        """Whether a task counts what it takes, and not more for want of knowledge."""
+        function = self._function[node]
+        return self._weight[function] > _TARGET / self._cap[function]
 
     @property
     def usual(self) -> float:
@@ -171,9 +179,7 @@ class UnitMaker:
     def _make(self) -> list[int]:
         """The tasks of the next unit of those that take no resources."""
         table, following, weight_of = self._table, self._following, self.durations.weight
-        ready = table.ready(self._lane, 0)
-        share = min(self._target, ready * self.durations.usual / self._workers)
-        share = 0.0 if self._one_by_one else max(self._least, share)
+        share, alone = self._limits()
         chosen: dict[int, None] = {}
         cost = 0.0
         while cost < share or not chosen:
@@ -189,11 +195,20 @@ class UnitMaker:
                 cost += weight
             else:
                 cost += self._add(self._stretch(node), chosen)
-            if weight > _ALONE * _JOURNEY or len(chosen) >= _MOST:
+            if weight > alone or len(chosen) >= _MOST:
                 break
         if chosen and self._linked and not self._one_by_one:
             self._add_closed(chosen, cost)
         return list(chosen)
+
+    def _limits(self) -> tuple[float, float]:
+        """How much the next unit should hold, and from where on a task is alone in it; seconds."""
+        there_is = self._table.ready(self._lane, 0) * self.durations.usual / self._workers
+        target, first = self._target, self._table.first(self._lane)
+        if first is not None and self.durations.is_settled(first):
+            target = max(target, min(_LARGEST, _PART * there_is))
+        share = 0.0 if self._one_by_one else max(self._least, min(target, there_is))
+        return share, max(_ALONE * _JOURNEY, _ALONE_PART * target)
 
     def _stretch(self, node: int) -> list[int]:
         """A task, and what follows it in the same worker."""

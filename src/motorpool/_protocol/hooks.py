@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from motorpool._protocol.problem import Problem
-from motorpool._protocol.settings import capture_settings
+from motorpool._protocol.settings import apply_warnings, capture_settings
 from motorpool.errors import ValidationError
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from motorpool._protocol.host import Host
     from motorpool._protocol.settings import Setting
 
+# Settings that are as in the run before, as nearly always, are not pickled again.
+_last_settings: list[Any] = [None, b""]
 # The hooks that run where the node runs.
 WORKER_HOOKS = frozenset({
     "after_dataset_loaded", "after_dataset_saved", "after_node_run", "before_dataset_loaded",
@@ -88,6 +90,7 @@ def pickle_settings(manager: Any, dumps: Callable[[Any], bytes]) -> tuple[bytes,
         ValidationError: If a plug-in returns something else than settings.
     """
     settings = capture_settings()
+    own = len(settings)
     capture = getattr(getattr(manager, "hook", None), "motorpool_capture_settings", None)
     problems = []
     for captured in capture() if capture is not None else ():
@@ -104,20 +107,46 @@ def pickle_settings(manager: Any, dumps: Callable[[Any], bytes]) -> tuple[bytes,
             except Exception as error:  # noqa: BLE001, whatever pickling raises is the reason
                 text = f"{what} cannot be pickled: {type(error).__name__}: {error}."
                 problems.append(Problem(text, setting))
-    return _dumps_settings(settings, dumps), problems
+    return _dumps_settings(settings, dumps, len(settings) == own), problems
 
 
 def _is_setting(setting: Any) -> bool:
     return isinstance(setting, tuple) and len(setting) == 2 and callable(setting[0])  # noqa: PLR2004, a pair
 
 
-def _dumps_settings(settings: list[Setting], dumps: Callable[[Any], bytes]) -> bytes:
-    """Pickle settings: in a quarter of the time if they have nothing that needs more."""
+def _dumps_settings(
+    settings: list[Setting], dumps: Callable[[Any], bytes], are_known: bool
+) -> bytes:
+    """Pickle settings: in a quarter of the time if they have nothing that needs more.
+
+    Args:
+        settings: The settings.
+        dumps: The backend's.
+        are_known: Whether they are ours only, which can be compared with those of the run before.
+    """
+    known, pickled = _last_settings
+    if are_known and settings == known:
+        return bytes(pickled)
     with contextlib.suppress(Exception):
         data = pickle.dumps(settings, 5)
-        if b"__main__" not in data:
+        if not _needs_script(settings, data):
+            if are_known:
+                _last_settings[:] = settings, data
             return data
     return dumps(settings)
+
+
+def _needs_script(settings: list[Setting], data: bytes) -> bool:
+    """Whether settings refer to what the user's script defines.
+
+    Python's own filters of warnings name `__main__`, as a text.
+    """
+    if b"__main__" not in data:
+        return False
+    filters = [value for apply, value in settings if apply is apply_warnings]
+    others = [setting for setting in settings if setting[0] is not apply_warnings]
+    categories = [getattr(each[2], "__module__", "") for value in filters for each in value]
+    return "__main__" in categories or b"__main__" in pickle.dumps(others, 5)
 
 
 def load_hooks(data: bytes | None, loads: Callable[[bytes], Any]) -> pluggy.PluginManager | None:

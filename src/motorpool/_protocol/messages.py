@@ -7,6 +7,7 @@ import os
 import pickle
 from array import array
 from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import cloudpickle
 
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
     from motorpool._protocol.failure import Failure
     from motorpool._store import Payload, StoreClient
 
+_clients: WeakKeyDictionary[StoreClient, bytes] = WeakKeyDictionary()
 # A worker that has news of nodes publishes them about so often (s).
 OFTEN = 0.003
+_DOZEN = 12
 #: Seconds that a node took, of which: to import its function, to load, to call, to save.
 Times = tuple[float, float, float, float]
 
@@ -138,7 +141,7 @@ class News:
 
     def __init__(self, number: int) -> None:
         self.number, self.handing = number, False
-        self.nodes, self.unstarted = array("i"), array("i")
+        self.nodes, self.unstarted = array("i"), list[int]()
         self.started, self.seconds = array("d"), array("d")
         self.outputs: dict[int, Payload] = {}
         self.failures: dict[int, Failure | BaseException] = {}
@@ -171,12 +174,22 @@ def owner_tag(token: str, node: int, *, handed: bool = False) -> str:
 
 def envelope_head(client: StoreClient, plan: Payload, key: bytes) -> bytes:
     """What leads a worker to a run: how to read values, where the plan is, and its key."""
-    head: bytes = cloudpickle.dumps((client, plan, key))
-    return head
+    return pickle.dumps((_pickled_client(client), plan, key), 5)
+
+
+def _pickled_client(client: StoreClient) -> bytes:
+    """A client, pickled; runs on the same workers have the same one."""
+    if client not in _clients:
+        _clients[client] = cloudpickle.dumps(client)
+    return _clients[client]
 
 
 def packed(result: UnitResult) -> bytes:
-    """A result as it travels."""
+    """A result as it travels; an array takes as long as a list of a dozen."""
+    if len(result.nodes) < _DOZEN:
+        result = result._replace(
+            nodes=list(result.nodes), started=list(result.started), seconds=list(result.seconds)
+        )
     return pickle.dumps(tuple(result), 5)
 
 

@@ -11,26 +11,23 @@ import os
 import pickle
 import secrets
 from array import array
-from dataclasses import dataclass
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from motorpool._datasets.contract import is_ephemeral, pickled_dataset
 from motorpool._pipeline.node import Node
 from motorpool._pipeline.retry import Retry
 from motorpool._protocol.logs import levels
 from motorpool._protocol.problem import Problem
-from motorpool._protocol.wiring import Wiring
-from motorpool._store import Pickled, Script
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-    from motorpool._store import Collector, Store, Undefined
+    from motorpool._protocol.wiring import Wiring
+    from motorpool._store import Collector, Pickled, Script, Store, Undefined
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(NamedTuple):
     """What holds for every node of a run.
 
     Attributes:
@@ -64,8 +61,7 @@ class Settings:
     fuse: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PickledNodes:
+class PickledNodes(NamedTuple):
     """Nodes, ready to travel.
 
     Attributes:
@@ -102,8 +98,7 @@ class PickledNodes:
         return _put_together(parts, function(number))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(NamedTuple):
     """All that a worker needs.
 
     Attributes:

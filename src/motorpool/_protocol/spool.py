@@ -80,8 +80,9 @@ class SpoolReader:
     def read(self) -> Iterator[bytes]:
         """Every message that is complete by now, once."""
         with contextlib.suppress(FileNotFoundError):
-            for path in sorted(self._folder.glob(f"*{self._suffix}")):
-                if path.stat().st_size > self._positions.get(path, 0):
+            for name in sorted(os.listdir(self._folder)):  # noqa: PTH208, a third of the time
+                path = self._folder / name if name.endswith(self._suffix) else None
+                if path is not None and path.stat().st_size > self._positions.get(path, 0):
                     yield from self._read(path)
 
     def _read(self, path: Path) -> Iterator[bytes]:

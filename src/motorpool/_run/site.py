@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from array import array
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from motorpool._engine.local import InProcess
@@ -198,4 +197,4 @@ def _spread(nodes: PickledNodes, members: Sequence[int], count: int) -> PickledN
     plain = bytearray(count)
     for position, is_plain in zip(members, nodes.plain, strict=True):
         plain[position] = is_plain
-    return replace(nodes, offsets=offsets, function_of=function_of, plain=bytes(plain))
+    return nodes._replace(offsets=offsets, function_of=function_of, plain=bytes(plain))

@@ -45,12 +45,13 @@ class BriskLoop:
         """
         unit, session, values = self._unit, self._session, self._values
         call_of, brisk, reads, nodes = session.call_of, session.brisk, self._reads, unit.load.nodes
-        status, add, me, as_is_of = session.status, unit.news.add, unit.me, self._as_is.__getitem__
+        start, finish, flags = session.start, session.finish, session.flags
+        add, me, as_is_of = unit.news.add, unit.me, self._as_is.__getitem__
         first, before, took = unit.at, perf_counter(), 0.0
         for at in range(first, first + 1 if unit.lost else len(nodes)):
             node = nodes[at]
             function, numbers = brisk[call_of[node]], reads[node]
-            if function is None or session.stopping:
+            if function is None or flags[0]:
                 break
             try:
                 inputs = list(map(as_is_of, numbers))
@@ -59,16 +60,14 @@ class BriskLoop:
                     break
                 inputs = None
             unit.at, unit.node = at, node
-            if status is not None:
-                status.start(node)
+            start(node)
             self._call(function, inputs, before)
             now = perf_counter()
             took = now - before
             add(node, unit.epoch + before, took)
             if generation() != me or values.touched:
                 unit.forget()
-            if status is not None:
-                status.finish(node)
+            finish(node)
             unit.at, before = at + 1, now
             if took >= SHORT or now >= unit.tell_at or unit.lost:
                 break

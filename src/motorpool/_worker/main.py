@@ -49,4 +49,5 @@ if is_beside_others():
 
 @lru_cache(maxsize=2)  # two runs may share the workers of one runner
 def _session(head: bytes) -> Session:
-    return Session(*pickle.loads(head))
+    client, plan, key = pickle.loads(head)
+    return Session(pickle.loads(client), plan, key)

@@ -30,7 +30,7 @@ _SIGNALS = [
 _getsignal = _signal.getsignal
 _STREAMS = ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w"))
 # After a node that took longer (s), a look is a small part of it.
-SHORT = 0.0005
+SHORT = 0.003
 
 
 class ProcessState:

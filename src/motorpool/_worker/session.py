@@ -20,7 +20,7 @@ from motorpool._worker.task import FunctionNode, Hooks
 from motorpool._worker.values import IMMUTABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from contextlib import AbstractContextManager
 
     from motorpool._protocol.host import Host
@@ -46,6 +46,9 @@ class Session:
         client: Reads and writes values.
         settings: What holds for every node.
         status: Where nodes are stamped as started and finished, or None.
+        start: Stamps a node as started.
+        finish: Likewise, as finished.
+        flags: Whose first item is 1 while nodes that have not started should not start any more.
         owned: What this process writes for the driver; None if the worker is not Motorpool's own.
         guard: Has the state of this process restored after nodes, if it is Motorpool's own.
         host: The framework that the run belongs to, or None.
@@ -67,7 +70,7 @@ class Session:
         self._pickled_datasets, self._process = equipment.datasets, equipment.process
         self.settings = self._plan.settings
         self._scratch = Path(self.settings.scratch) if self.settings.scratch else None
-        self.status = StatusTable(self._scratch / STATUS) if self._scratch else None
+        self._open_status()
         self._wire(self._plan)
         self._functions: dict[int, Any] = {}
         self._datasets: dict[str, Any] = {}
@@ -90,6 +93,15 @@ class Session:
         self.guard = None if self.owned is None else guarded(self.owned.state)
         if self._own is not None:
             redirect(self._own.log, self.settings.log_levels)  # imports may have changed it
+
+    def _open_status(self) -> None:
+        """Open the table in which nodes are stamped, if there is one."""
+        self.status = StatusTable(self._scratch / STATUS) if self._scratch else None
+        self.start: Callable[[int], None] = _ignore
+        self.finish: Callable[[int], None] = _ignore
+        self.flags: Any = bytearray(1)
+        if self.status is not None:
+            (self.start, self.finish), self.flags = self.status.stampers(), self.status.flags
 
     def _wire(self, plan: Plan) -> None:
         """Find out who reads and writes what, and which nodes are no more than functions."""
@@ -124,8 +136,7 @@ class Session:
     @property
     def stopping(self) -> bool:
         """Whether nodes that have not started should not start any more."""
-        status = self.status
-        return status is not None and status.stopping
+        return bool(self.flags[0])
 
     @property
     def pressed(self) -> bool:
@@ -238,6 +249,10 @@ class Session:
         if self.owned is not None and self.owned.state.capture_imports():
             redirect(self.owned.log, self.settings.log_levels)
         return value
+
+
+def _ignore(_index: int) -> None:
+    """There is no table to stamp nodes in."""
 
 
 def close_output() -> None:

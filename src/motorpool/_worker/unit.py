@@ -131,10 +131,10 @@ class UnitRun:
         self.forget()
         self.session.look_after(self.node, seconds)
         status, holding = self.session.status, self.load.holding
-        if status is not None:
-            if self.node in self.news.failures and (holding is None or self.node in holding):
-                status.stop()
-            status.finish(self.node)
+        holds = self.node in self.news.failures and (holding is None or self.node in holding)
+        if status is not None and holds:
+            status.stop()
+        self.session.finish(self.node)
 
     def forget(self) -> None:
         """Give up what the node that has ended has read and allocated, and a fork of it."""
@@ -156,8 +156,7 @@ class UnitRun:
     def _run(self, index: int) -> None:
         """Run a node; whatever happens in it is news."""
         self.node = index
-        if self.session.status is not None:
-            self.session.status.start(index)
+        self.session.start(index)
         self.values.begin(index, self._handing())
         clock = time.perf_counter()
         times = self._try(index)

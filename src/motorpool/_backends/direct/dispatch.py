@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # Tasks shorter than this (s) are sent before the worker has answered the last one: the round trip
 # of 50-100 us is then hidden. For longer ones it would show little, and a task could wait behind
 # a long one while another worker idles.
-SHORT = 0.002
+SHORT = 0.005
 
 
 class TaskDispatcher:
