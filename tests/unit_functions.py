@@ -1,6 +1,7 @@
 """Functions of nodes that run many at a time."""
 
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -100,3 +101,26 @@ def once(i, folder):
         return i
     mark.touch()
     raise OSError(i)
+
+
+def minus(i):
+    """The opposite."""
+    return -i
+
+
+def note(path, i):
+    """Write down that it was called."""
+    with Path(path).open("a") as file:
+        file.write(f"{i}\n")
+    return i
+
+
+def array(i):
+    """An array that nothing else refers to."""
+    return np.full(3, i)
+
+
+def plus_one_slowly(x):
+    """Take so long that what is done before is told first."""
+    time.sleep(0.05)
+    return x + 1

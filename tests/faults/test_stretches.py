@@ -17,6 +17,7 @@ import functions
 import hook_functions
 import numpy as np
 import pytest
+import unit_functions
 from functions import add, append, identity, increment
 
 from motorpool import (
@@ -235,6 +236,39 @@ def test_innocent_stretch_is_run_again_from_its_last_stored_value(
     assert all(e.attempt == 1 for e in recorder.of(NodeCompleted))
     lost = [e for e in recorder.of(WorkerLost) if e.node is None]
     assert any(again == {"n0", "n1", "n2"} & set(e.innocent) for e in lost)
+
+
+@pytest.mark.parametrize("backend", ["process", "loky"])
+def test_what_led_to_a_value_that_was_handed_on_is_not_lost_with_it(
+    backend, run, tmp_path, recorder
+):
+    """A node that may be tried again reads a small value, and hands an array to the next one."""
+    second = str(tmp_path / "second")
+
+    def wait(x):
+        if not os.path.exists(second):
+            append(second, "here")
+            time.sleep(functions.LIMIT)
+        return x + 1
+
+    def crash(_x):
+        while not os.path.exists(second):
+            time.sleep(0.01)
+        os._exit(7)
+
+    # From the sixth on, functions are known to be short, so that two are told of together.
+    array, first = unit_functions.array, unit_functions.first
+    nodes = chain(increment, array, first, array, first, increment, array, wait)
+    nodes[6] = node(array, "v5", "v6", name="n6", retries=1)
+    nodes.append(node(crash, "x", "bad", name="bad"))
+    with pytest.raises(WorkerCrashedError) as caught:
+        run(backend, pipeline(nodes), {"x": 0}, on_failure="continue", observers=[recorder])
+    assert caught.value.node == "bad"
+    assert not recorder.of(NodeSkipped)
+    names = {f"n{i}" for i in range(8)}
+    assert {e.node for e in recorder.of(NodeCompleted)} == names
+    lost = [e for e in recorder.of(WorkerLost) if e.node is None]
+    assert any({"n6", "n7"} == names & set(e.innocent) for e in lost)
 
 
 def test_deadline_in_a_stretch_is_its_nodes_own(process_backend, run, recorder):

@@ -1,5 +1,6 @@
 """Units in workers: what their nodes hand to each other, and what comes back."""
 
+import functools
 import itertools
 
 import numpy as np
@@ -8,7 +9,7 @@ import unit_functions
 
 from motorpool import ParallelRunner, node, pipeline
 from motorpool.errors import DatasetError, WorkerCrashedError
-from motorpool.events import NodeCompleted, NodeFailed
+from motorpool.events import DatasetReleased, NodeCompleted, NodeFailed
 
 # Nodes of functions that are known to be short travel many at a time.
 COUNT = 60
@@ -112,14 +113,38 @@ def test_a_failure_in_the_midst_of_a_unit_is_its_nodes_own(
     )
 
 
-def test_an_input_that_looks_like_a_dataset_is_named_with_the_failure(runner, recorder):
-    """As where a node runs by itself."""
-    warm(runner, recorder)
-    nodes, data = steps(unit_functions.loader)
-    nodes.append(node(unit_functions.fail, "y40", "z", name="z"))
+def test_an_input_that_looks_like_a_dataset_is_named_with_the_failure(runner):
+    """As where a node runs by itself, also of a function that is known to be short."""
+    numbers = [node(unit_functions.minus, f"i{i}", f"y{i}", name=f"y{i}") for i in range(COUNT)]
+    data = {f"i{i}": i for i in range(COUNT)}
+    for _ in range(3):
+        runner.run(pipeline(numbers), data)
     with pytest.raises(TypeError) as caught:
-        runner.run(pipeline(nodes), data)
-    assert "The input 'y40' is a Loader itself" in "\n".join(caught.value.__notes__)
+        runner.run(pipeline(numbers), {**data, "i40": [unit_functions.Loader()][0]})
+    assert "The input 'i40' is a Loader itself" in "\n".join(caught.value.__notes__)
+
+
+def test_a_fork_that_comes_back_runs_nothing_more(runner, recorder, tmp_path):
+    """It is no worker; what comes after its node in the unit runs once."""
+    warm(runner, recorder)
+    nodes, data = steps(unit_functions.fork)
+    data["x"][41] = functools.partial(unit_functions.note, str(tmp_path / "calls"))
+    result = runner.run(pipeline(nodes), data)
+    assert (result["y40"].load(), result["y41"].load()) == (-40, 41)
+    assert (tmp_path / "calls").read_text() == "41\n"
+
+
+def test_what_a_stretch_has_read_is_released_when_its_value_was_handed_on(runner, recorder):
+    """The first node was told of before the second one ran, with its value in the worker only."""
+    nodes = [
+        node(unit_functions.large, "i", "m", name="make"),
+        node(unit_functions.array, "i", "other", name="other"),
+        node(lambda m, _other: m[:3] + 0, ["m", "other"], "v", name="first"),
+        node(unit_functions.plus_one_slowly, "v", "w", name="second"),
+    ]
+    result = runner.run(pipeline(nodes), {"i": 1})
+    np.testing.assert_array_equal(result["w"].load(), np.full(3, 2.0))
+    assert "m" in {event.dataset for event in recorder.of(DatasetReleased)}
 
 
 def test_what_a_failed_node_has_read_is_there_when_it_is_tried_again(runner, tmp_path, recorder):

@@ -59,6 +59,7 @@ class InProcess(Transport):
         self._often = OFTEN if host is None else 0.0  # a host speaks of a node before the next one
         self._stopping = False
         self._running: dict[int, float] = {}
+        self._peak = process.PeakMemory()
 
     def running(self, node: int) -> Started | None:
         """Since when a node has been running."""
@@ -97,7 +98,7 @@ class InProcess(Transport):
             else:
                 self._run(node, order, news)
                 lost.update({node} & news.failures.keys())
-        return news.result(process.peak_memory())
+        return news.result(self._peak.read())
 
     # A failure leads to its frames, and these to everything below them on the stack. None of them
     # names the failure, or the node's inputs would stay until the next collection of garbage.

@@ -73,7 +73,7 @@ class Payloads:
         if known is not None:
             self._script.want_sent()
             self.values[number] = known
-            self._store.retain(known)
+            self._retain(known)
             return []
         value = dataset.peek() if isinstance(dataset, MemoryDataset) else dataset.load()
         try:
@@ -92,7 +92,7 @@ class Payloads:
     def lend(self, name: str) -> StoredValue:
         """A value of the store; it is kept there for as long as the loader."""
         payload = self.values[self._number[name]]
-        self._store.retain(payload)
+        self._retain(payload)
         return self._store.pin(payload)
 
     def near(self, numbers: Iterable[int]) -> int | None:
@@ -108,7 +108,7 @@ class Payloads:
             if number in values:  # of an earlier try that had to be taken back
                 self._release(number)
             if type(payload) is not bytes:
-                self._store.retain(payload)
+                self._retain(payload)
                 self.makers[number] = result.pid
         values.update(result.outputs)
         self._about.update(result.about)
@@ -122,6 +122,10 @@ class Payloads:
             elif not is_ephemeral(self._catalog[name]):
                 release_dataset(self._catalog[name])
         return released
+
+    def _retain(self, payload: Payload) -> None:
+        if type(payload) is not bytes:
+            self._store.retain(payload)
 
     def _release(self, number: int) -> bool:
         payload = self.values.pop(number, None)
@@ -157,18 +161,18 @@ class Payloads:
     def close(self) -> None:
         """Give up every value that is not a result."""
         for number in list(self.values):
-            self._store.release(self.values.pop(number))
+            self._release(number)
 
     def put(self, value: Any, *, inline: bool = True, owner: str = "") -> Payload:
         """Keep a value; see `StoreClient.put`."""
         payload: Payload = self._client.put(value, inline=inline, owner=owner)
         self._client.end_node()
-        self._store.retain(payload)
+        self._retain(payload)
         return payload
 
     def _put_with_names(self, number: int, value: Any) -> Payload:
         """Put a value that is of classes which the plan, sent before, does not have."""
-        self._store.release(self.values.pop(number))
+        self._release(number)
         for undefined in self._script.define_all(self._client.dumps):
             raise undefined.error
         with self._script.collecting(shares=False):

@@ -226,6 +226,6 @@ class Shipped(TrackedTransport):
         """Remove the plan, the status table and every value that is not a result."""
         self._read_logs()
         self._payloads.close()
-        if self._plan is not None:
+        if not isinstance(self._plan, bytes | None):
             self._store.release(self._plan)
         super().close()

@@ -151,7 +151,10 @@ class Store(ABC):
         """What workers write and read with."""
 
     def retain(self, payload: Payload) -> None:  # noqa: B027, not every store counts
-        """Keep a value that has come from a client, until it is released as often as retained."""
+        """Keep a value that has come from a client, until it is released as often as retained.
+
+        Not called for pickles, which the driver carries along; nor is `release`.
+        """
 
     @abstractmethod
     def release(self, payload: Payload) -> None:

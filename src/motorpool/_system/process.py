@@ -189,6 +189,26 @@ def peak_memory() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
+class PeakMemory:
+    """Reads this process's peak of memory, in no more than a fiftieth of the time.
+
+    It may take the system 40 us, and 2 ms when it is busy.
+    """
+
+    def __init__(self) -> None:
+        self._peak = 0
+        self._next = 0.0
+
+    def read(self) -> int:
+        """The peak in bytes, maybe of a moment ago."""
+        began = time.perf_counter()
+        if began >= self._next:
+            self._peak = peak_memory()
+            ended = time.perf_counter()
+            self._next = ended + 50 * (ended - began)
+        return self._peak
+
+
 def watch_parent(pid: int, folders: tuple[str, ...]) -> None:
     """End this process when another one ends, and remove its folders; once for each process."""
     known = pid in _watched

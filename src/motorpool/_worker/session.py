@@ -222,18 +222,20 @@ class Session:
             for function in self.guard.look():
                 self.brisk[function] = None
 
-    def publish(self, result: bytes) -> bool:
-        """Send news to the driver before a unit is done; false if there is no way.
+    @property
+    def publishes(self) -> bool:
+        """Whether there is a way for news to get to the driver before a unit is done."""
+        return self._scratch is not None
+
+    def publish(self, result: bytes) -> None:
+        """Send news to the driver before a unit is done.
 
         Raises:
             OSError: If there is no room for it.
         """
-        if self._scratch is None:
-            return False
         with _spool_lock:  # a worker may be a thread, beside one of another run
             _spool.point_to(self._scratch)
             _spool.write(result)
-        return True
 
     def _function(self, index: int) -> Any:
         if index not in self._functions:

@@ -12,6 +12,7 @@ import contextlib
 import os
 import sys
 import time
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from motorpool._datasets.describe import describe
@@ -26,7 +27,7 @@ from motorpool._protocol.messages import OFTEN, News, packed
 from motorpool._store.allocate import allocating
 from motorpool._store.checkpoint import keep_payload
 from motorpool._system.forks import generation
-from motorpool._system.process import peak_memory
+from motorpool._system.process import PeakMemory
 from motorpool._worker.brisk import BriskLoop
 from motorpool._worker.catalog import TaskCatalog
 from motorpool._worker.task import NodeRun
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 # A unit that lasts longer (s) goes back to the driver; what it has left is then run in the order
 # of the whole pipeline. A stretch goes on as long as no other node waits for a worker.
 _LONG = 0.02
+
+_peak_memory = PeakMemory()
 
 
 class UnitRun:
@@ -208,10 +211,14 @@ class UnitRun:
 
     def _handing(self) -> frozenset[int]:
         """What the present node hands to the next, if that is of its stretch and of this unit."""
-        handed, following = self.session.handed.get(self.node), self.load.nodes[self.at + 1 :][:1]
-        if not handed or not following or self.session.before(following[0]) != self.node:
-            return frozenset()
-        return frozenset(handed)
+        handed, nodes, following = self.session.handed.get(self.node), self.load.nodes, self.at + 1
+        if (
+            handed
+            and following < len(nodes)
+            and self.session.before(nodes[following]) == self.node
+        ):
+            return frozenset(handed)
+        return frozenset()
 
     def _allocate(self, nbytes: int) -> memoryview | None:
         self.values.touched = True
@@ -240,12 +247,14 @@ class UnitRun:
     def _tell(self) -> None:
         """What is done must not wait for a node that may take long, nor be lost with it."""
         self.tell_at = time.perf_counter() + OFTEN
+        if not self.session.publishes:
+            return
         data = self._packed()
         with contextlib.suppress(OSError):  # then it goes with the rest
-            if self.session.publish(data):
-                self._told.update(self.news.outputs)
-                self.values.large.clear()
-                self.news = News(self.load.number)
+            self.session.publish(data)
+            self._told.update(self.news.outputs)
+            self.values.large.clear()
+            self.news = News(self.load.number)
 
     def _packed(self) -> bytes:
         """The news, with the values that others may read."""
@@ -263,35 +272,19 @@ class UnitRun:
         Those that others read, and those that nodes of the unit read that have not run here: they
         may run elsewhere. While something is on its way to the next node, whatever has led to it.
         """
-        wanted, rest = self.load.wanted, [*self.load.nodes[self.at :], *self.lost]
-        if wanted is not None and not rest and not self._told:
+        wanted, writes = self.load.wanted, self.session.writes
+        is_over = self.at == len(self.load.nodes) and not self.lost
+        if wanted is not None and is_over and not self._told:
             return {*wanted, *self.values.large}
-        session = self.session
-        made = {number for node in self.news.nodes for number in session.writes[node]}
-        if wanted is not None and not self.values.handed:
-            reads = (session.reads[node] for node in rest)
-            made &= wanted.union(self.values.large, *reads)
-        return made
+        made = {number for node in self.news.nodes for number in writes[node]}
+        if wanted is None or self.values.handed:
+            return made
+        others = wanted.union(self.values.large, *(self.session.reads[n] for n in self.lost))
+        last = self._last_reads
+        return {n for n in made if n in others or last.get(n, -1) >= self.at}
 
-
-class _PeakMemory:
-    """Reads this process's peak of memory, in no more than a fiftieth of the time.
-
-    It may take the system 40 us, and 2 ms when it is busy.
-    """
-
-    def __init__(self) -> None:
-        self._peak = 0
-        self._next = 0.0
-
-    def read(self) -> int:
-        """The peak in bytes, maybe of a moment ago."""
-        began = time.perf_counter()
-        if began >= self._next:
-            self._peak = peak_memory()
-            ended = time.perf_counter()
-            self._next = ended + 50 * (ended - began)
-        return self._peak
-
-
-_peak_memory = _PeakMemory()
+    @cached_property
+    def _last_reads(self) -> dict[int, int]:
+        """Of each value the position of the last node of the unit that reads it."""
+        reads = self.session.reads
+        return {n: at for at, node in enumerate(self.load.nodes) for n in reads[node]}
