@@ -322,3 +322,17 @@ def interval(seconds, *_):
     began = time.monotonic()
     time.sleep(seconds)
     return began, time.monotonic()
+
+
+def call_twice(function, *arguments):
+    """Call a function two times; return what it returns the second time."""
+    function(*arguments)
+    return function(*arguments)
+
+
+def slow_once(x, mark):
+    """Add one; take long if that was never done before."""
+    if not os.path.exists(mark):
+        append(mark, "here")
+        time.sleep(0.5)
+    return x + 1

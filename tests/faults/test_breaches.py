@@ -79,6 +79,13 @@ class LosesFuturesOfThreads(ThreadPoolExecutor):
         return Future() if args else future
 
 
+class RunsTwice(ProcessPoolExecutor):
+    """Runs each call a second time, as executors do that have lost a worker and its result."""
+
+    def submit(self, fn, /, *args, **kwargs):
+        return super().submit(functions.call_twice, fn, *args, **kwargs)
+
+
 class ShutdownRaises(ProcessPoolExecutor):
     """Ends its workers, and says that it could not."""
 
@@ -295,6 +302,25 @@ def test_deadline_in_the_pools_own_words_is_a_timeout_of_the_node():
         ParallelRunner(backend_of(lambda _: Singles(notices=True)), 1).run(
             pipe, DataCatalog({"a": 1})
         )
+
+
+def test_what_has_come_before_counts_once(recorder, tmp_path):
+    """The first call is heard of while it runs; the second one says all of it once more."""
+    marked = {"x": 0, "mark": str(tmp_path / "mark")}
+    slow = functions.slow_once  # in its first node only, so the second call tells of all at once
+    pipe = pipeline(
+        [
+            node(increment, "x", "a", name="a"),
+            node(slow, ["a", "mark"], "b", name="b"),
+            node(slow, ["b", "mark"], "c", name="c"),
+            node(increment, "c", "d", name="d"),
+        ]
+    )
+    with RunsTwice(1) as executor:
+        result = ParallelRunner(executor, observers=[recorder]).run(pipe, marked)
+    assert result["d"].load() == 4
+    assert sorted(e.node for e in recorder.of(NodeCompleted)) == ["a", "b", "c", "d"]
+    assert len(result.summary.nodes) == 4
 
 
 def test_shutdown_that_raises_costs_no_results(caplog):

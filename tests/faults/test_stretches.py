@@ -203,6 +203,27 @@ def test_failure_in_a_stretch_is_retried_with_its_input_as_it_was(process_backen
     assert run(process_backend, pipeline(nodes), {"x": 1})["out"].load() == [0]
 
 
+def waiting_and_crashing(folder):
+    """A function that waits to be killed, and one that ends its worker, and so the pool, then.
+
+    The second time, the first one adds one at once.
+    """
+    second = str(folder / "second")
+
+    def wait(x):
+        if not os.path.exists(second):
+            append(second, "here")
+            time.sleep(functions.LIMIT)
+        return x + 1
+
+    def crash(_x):
+        while not os.path.exists(second):
+            time.sleep(0.01)
+        os._exit(7)
+
+    return wait, crash
+
+
 @pytest.mark.parametrize(
     ("start", "again"), [(0, {"n2"}), (np.zeros(3), {"n0", "n1", "n2"})], ids=["told", "handed"]
 )
@@ -214,19 +235,7 @@ def test_innocent_stretch_is_run_again_from_its_last_stored_value(
 
     Small values were told of before that; arrays were handed on, and are lost.
     """
-    second = str(tmp_path / "second")
-
-    def wait(x):
-        if not os.path.exists(second):  # the second time, nothing breaks
-            append(second, "here")
-            time.sleep(functions.LIMIT)
-        return x + 1
-
-    def crash(_x):
-        while not os.path.exists(second):
-            time.sleep(0.01)
-        os._exit(7)
-
+    wait, crash = waiting_and_crashing(tmp_path)
     steps = chain(increment, increment, wait, increment)
     nodes = [*steps, node(crash, "x", "bad", name="bad")]
     with pytest.raises(WorkerCrashedError) as caught:
@@ -243,19 +252,7 @@ def test_what_led_to_a_value_that_was_handed_on_is_not_lost_with_it(
     backend, run, tmp_path, recorder
 ):
     """A node that may be tried again reads a small value, and hands an array to the next one."""
-    second = str(tmp_path / "second")
-
-    def wait(x):
-        if not os.path.exists(second):
-            append(second, "here")
-            time.sleep(functions.LIMIT)
-        return x + 1
-
-    def crash(_x):
-        while not os.path.exists(second):
-            time.sleep(0.01)
-        os._exit(7)
-
+    wait, crash = waiting_and_crashing(tmp_path)
     # From the sixth on, functions are known to be short, so that two are told of together.
     array, first = unit_functions.array, unit_functions.first
     nodes = chain(increment, array, first, array, first, increment, array, wait)

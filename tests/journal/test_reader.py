@@ -5,6 +5,7 @@ import json
 import pytest
 
 from motorpool._journal.reader import durations, find_run, run_ids
+from motorpool._journal.records import read_run
 from motorpool._journal.writer import RunJournal
 from motorpool.errors import ResumeError
 
@@ -29,6 +30,32 @@ def test_run_is_read_as_it_was_written(journal, tmp_path):
     assert durations(journal, ["a"]) == {"a": ("1", 0.5)}
 
 
+def test_nodes_that_ran_in_one_unit_are_written_in_one_line(tmp_path):
+    """By their positions in the pipeline of the head, with their microseconds."""
+    journal = RunJournal(tmp_path, "the run", MANIFEST, {"backend": "direct"})
+    journal.ran(["b", "a"], [0.25, 0.5])
+    journal.begin()
+    journal.close()
+    assert journal.path.read_text().count("\n") == 2
+    assert find_run(tmp_path, None, MANIFEST).completed == {"a": {}, "b": {}}
+    assert durations(journal.path, ["a"]) == {"a": ("1", 0.5), "b": ("2", 0.25)}
+    nodes = [(n.node, n.outcome, n.seconds, n.attempts) for n in read_run(journal.path).nodes]
+    assert nodes == [("a", "done", 0.5, 1), ("b", "done", 0.25, 1)]
+
+
+@pytest.mark.parametrize(("version", "is_read"), [(1, False), (2, True), (3, True), (4, False)])
+def test_journals_of_the_version_before_are_read(journal, tmp_path, version, is_read):
+    """They have a line for each node; what other versions have is not known here."""
+    text = journal.read_text()
+    assert text.startswith('{"journal": 3,')
+    journal.write_text(text.replace("3", str(version), 1))
+    if is_read:
+        assert set(find_run(tmp_path, "the run", MANIFEST).completed) == {"a"}
+    else:
+        with pytest.raises(ResumeError, match="of another version"):
+            find_run(tmp_path, "the run", MANIFEST)
+
+
 def test_line_that_was_cut_ends_the_journal(journal, tmp_path):
     """What stands before it counts."""
     journal.write_text(journal.read_text() + '{"completed": "b", "atte')
@@ -40,6 +67,8 @@ def test_line_that_was_cut_ends_the_journal(journal, tmp_path):
     [
         "7", "[]", "null", '"completed"', '{"completed": ["b"]}',
         '{"completed": "b", "kept": 7}', '{"completed": "b", "seconds": "long"}',
+        '{"ran": [1], "us": []}', '{"ran": [2], "us": [1]}', '{"ran": [-1], "us": [1]}',
+        '{"ran": [1], "us": ["long"]}', '{"ran": ["b"], "us": [1]}', '{"ran": 1, "us": 1}',
     ],
 )  # fmt: skip
 def test_line_that_is_no_record_ends_the_journal(journal, tmp_path, line):

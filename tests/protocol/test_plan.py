@@ -1,10 +1,12 @@
 """What workers need of a run, pickled once."""
 
+import dataclasses
 import functools
 import logging
 import operator
 import pickle
 import threading
+import tracemalloc
 from operator import attrgetter
 
 import cloudpickle
@@ -22,6 +24,7 @@ from motorpool import (
     pipeline,
 )  # fmt: skip
 from motorpool._protocol.hooks import load_hooks, pickle_hooks
+from motorpool._protocol.messages import envelope_head
 from motorpool._protocol.plan import pickle_datasets, pickle_nodes
 from motorpool._store import Collector, dumps
 from motorpool._store.out_of_band import leave_out
@@ -212,6 +215,19 @@ def test_functions_share_the_array_that_they_bring_along():
     assert [copy.load(pickle.loads)(7) for copy in copies] == [7.0] * 4
 
 
+def test_large_data_of_a_function_is_not_copied_in_the_driver(run):
+    """Though the plan of few nodes goes with the unit if it is small."""
+    data = np.ones(8_000_000)
+    tracemalloc.start()
+    try:
+        result = run("direct", pipeline(node(lambda i: data[i], "i", "y")), {"i": 7})
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert result["y"].load() == 1.0
+    assert peak < data.nbytes / 2
+
+
 def test_functions_with_much_data_are_told_of(process_backend, run, caplog):
     """With the node, the variable and the size; one line for each variable, not for each node."""
     caplog.set_level(logging.INFO, logger="motorpool")
@@ -230,3 +246,25 @@ def test_functions_with_much_data_are_told_of(process_backend, run, caplog):
     for n, where in enumerate(ways):
         begin = f"The function of node 'n0 {n}' and 1 more has 4.0 MB with it, in its {where}."
         assert sum(line.startswith(begin) for line in lines) == 1, lines
+
+
+@dataclasses.dataclass
+class Unhashable:
+    """A client as a store of somebody else's may have it: equal to others, and without a hash."""
+
+    place: str
+
+
+class Slotted:
+    """Likewise, without weak references."""
+
+    __slots__ = ()
+
+
+@pytest.mark.parametrize("client", [Unhashable("here"), Slotted()])
+def test_client_of_any_class_travels(client):
+    """One that can be remembered is pickled once; others each time."""
+    for _ in range(2):
+        pickled, plan, key = pickle.loads(envelope_head(client, b"plan", b"key"))
+        assert type(pickle.loads(pickled)) is type(client)
+        assert (plan, key) == (b"plan", b"key")

@@ -11,10 +11,11 @@ def test_start_and_finish_are_seen_through_another_view(tmp_path):
     """As driver and worker have one each."""
     driver = StatusTable(tmp_path / "j", 3)
     worker = StatusTable(tmp_path / "j")
-    worker.start(1)
+    start, finish = worker.stampers()
+    start(1)
     assert driver.running(1).pid == os.getpid()
     assert driver.running(0) is None
-    worker.finish(1)
+    finish(1)
     assert driver.running(1) is None
 
 
@@ -22,9 +23,11 @@ def test_stop_reaches_workers(tmp_path):
     """Through the first byte."""
     driver = StatusTable(tmp_path / "j", 1)
     worker = StatusTable(tmp_path / "j")
-    assert not worker.stopping
+    assert not worker.flags[0]
     driver.stop()
-    assert worker.stopping
+    assert worker.flags[0]
+    driver.go_on()
+    assert not worker.flags[0]
 
 
 def test_stamp_outlives_a_killed_worker(tmp_path):
@@ -32,7 +35,7 @@ def test_stamp_outlives_a_killed_worker(tmp_path):
     driver = StatusTable(tmp_path / "j", 1)
     code = (
         "import os, signal, pathlib; from motorpool._protocol.status import StatusTable\n"
-        f"StatusTable(pathlib.Path({str(tmp_path / 'j')!r})).start(0)\n"
+        f"StatusTable(pathlib.Path({str(tmp_path / 'j')!r})).stampers()[0](0)\n"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
     process = subprocess.Popen([sys.executable, "-c", code])

@@ -44,7 +44,7 @@ class Intake:
         news = None if result is None else self._claimed(self._transport.read(result))
         if unit.left:
             self.look()  # there may be news that was published before
-        else:
+        if not unit.left:
             self._durations.note_unit(unit.nodes)
         self._recovery.worked()
         self._scheduler.returned(unit)  # first, for what is left may need what has failed

@@ -12,7 +12,7 @@ from motorpool._datasets.contract import is_ephemeral, release_dataset
 from motorpool._engine.transport import Transport
 from motorpool._protocol.context import NodeContext
 from motorpool._protocol.failure import as_failure
-from motorpool._protocol.messages import OFTEN, News, UnitResult
+from motorpool._protocol.messages import OFTEN, News, UnitResult, holds
 from motorpool._protocol.status import Started
 from motorpool._store.checkpoint import keep_dataset
 from motorpool._system import process
@@ -101,7 +101,8 @@ class InProcess(Transport):
         return news.result(self._peak.read())
 
     # A failure leads to its frames, and these to everything below them on the stack. None of them
-    # names the failure, or the node's inputs would stay until the next collection of garbage.
+    # names the failure but by the news, which `read` takes it out of: or the node's inputs would
+    # stay until the next collection of garbage.
 
     def _run(self, index: int, order: Order, news: News) -> None:
         started, clock = time.time(), time.perf_counter()
@@ -123,7 +124,7 @@ class InProcess(Transport):
         except BaseException as error:
             if _in_main_thread() and _is_for_all(error):
                 raise
-            self._stopping = self._stopping or order.holds(index)
+            self._stopping = self._stopping or holds(order, index)
             news.failures[index] = as_failure(error)
         news.times[index] = (0.0, run.load, run.call, run.save)
 

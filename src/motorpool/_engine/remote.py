@@ -129,9 +129,10 @@ class Shipped(TrackedTransport):
             count: Number of nodes.
         """
         if count <= _FEW:
-            data = pickle.dumps(plan, 5)
-            if len(data) < _SMALL:
-                return data
+            large: list[pickle.PickleBuffer] = []  # such as arrays of functions: not to be copied
+            data = pickle.dumps(plan, 5, buffer_callback=large.append)
+            if len(data) + sum(buffer.raw().nbytes for buffer in large) < _SMALL:
+                return pickle.dumps(plan, 5) if large else data
         return self._payloads.put(plan, inline=False, owner=f"{self._settings.token}-plan-")
 
     def payload(self, name: str, store: Store) -> Payload | None:

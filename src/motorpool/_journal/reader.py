@@ -154,6 +154,7 @@ def records(text: str, names: Sequence[str]) -> Iterator[dict[str, Any]]:
         names: Names of the nodes of its pipeline. A line of several nodes, which has their
             positions, becomes a record for each.
     """
+    name_at = dict(enumerate(names))  # a list would take a negative position
     for line in text.splitlines():
         try:
             record = json.loads(line)
@@ -167,10 +168,8 @@ def records(text: str, names: Sequence[str]) -> Iterator[dict[str, Any]]:
             yield record
             continue
         try:
-            yield from [
-                {"completed": names[position], "attempt": 1, "seconds": us / 1e6}
-                for position, us in zip(record["ran"], record["us"], strict=True)
-            ]
+            ran = zip(map(name_at.__getitem__, record["ran"]), record["us"], strict=True)
+            yield from [{"completed": n, "attempt": 1, "seconds": us / 1e6} for n, us in ran]
         except (LookupError, TypeError, ValueError):
             return
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import pickle
@@ -43,10 +44,6 @@ class Order(NamedTuple):
     nodes: Sequence[int]
     attempts: dict[int, int]
     holding: frozenset[int] | None
-
-    def holds(self, node: int) -> bool:
-        """Whether a failure of a node may stop the run."""
-        return self.holding is None or node in self.holding
 
 
 class Load(NamedTuple):
@@ -167,6 +164,11 @@ class News:
         )  # fmt: skip
 
 
+def holds(unit: Order | Load, node: int) -> bool:
+    """Whether a failure of a node of a unit may stop the run."""
+    return unit.holding is None or node in unit.holding
+
+
 def owner_tag(token: str, node: int, *, handed: bool = False) -> str:
     """What the values of a node are marked with, until a result names them."""
     return f"{token}-{node}-handed-" if handed else f"{token}-{node}-"
@@ -179,9 +181,13 @@ def envelope_head(client: StoreClient, plan: Payload, key: bytes) -> bytes:
 
 def _pickled_client(client: StoreClient) -> bytes:
     """A client, pickled; runs on the same workers have the same one."""
-    if client not in _clients:
-        _clients[client] = cloudpickle.dumps(client)
-    return _clients[client]
+    try:
+        return _clients[client]
+    except (KeyError, TypeError):  # the second if it has no hash, or no weak references
+        pickled: bytes = cloudpickle.dumps(client)
+    with contextlib.suppress(TypeError):
+        _clients[client] = pickled
+    return pickled
 
 
 def packed(result: UnitResult) -> bytes:

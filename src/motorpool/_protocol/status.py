@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 STATUS = "status"
 _HEADER = 64
 _SLOT = struct.Struct("<iId")
-_STATE, _STATE_AT = struct.Struct("<I"), 4
 _IDLE, _RUNNING, _FINISHED = 0, 1, 2
 
 
@@ -63,16 +62,11 @@ class StatusTable:
         self.path = path
         self._pid = os.getpid()
 
-    def start(self, slot: int) -> None:
-        """Stamp a node as started by this process."""
-        _SLOT.pack_into(self._map, _HEADER + slot * _SLOT.size, self._pid, _RUNNING, monotonic())
-
-    def finish(self, slot: int) -> None:
-        """Stamp a node as finished by this process."""
-        _STATE.pack_into(self._map, _HEADER + slot * _SLOT.size + _STATE_AT, _FINISHED)
-
     def stampers(self) -> tuple[Callable[[int], None], Callable[[int], None]]:
-        """`start` and `finish`, in half of the time; this object cannot be closed after that."""
+        """What stamps a node as started by this process, and as finished.
+
+        Functions, as a worker calls them for each node. This object cannot be closed after that.
+        """
         numbers, times, pid = memoryview(self._map).cast("i"), memoryview(self._map), self._pid
         moments, size, header = times.cast("d"), _SLOT.size // 4, _HEADER // 4
 
@@ -89,7 +83,7 @@ class StatusTable:
 
     @property
     def flags(self) -> Any:
-        """The first byte is `stopping`, for who asks often."""
+        """Bytes of which the first is not 0 while nodes should not start any more."""
         return self._map
 
     def clear(self, slot: int) -> None:
@@ -107,11 +101,6 @@ class StatusTable:
     def _stamp(self, slot: int, wanted: int) -> Started | None:
         pid, state, when = _SLOT.unpack_from(self._map, _HEADER + slot * _SLOT.size)
         return Started(pid, when) if state == wanted else None
-
-    @property
-    def stopping(self) -> bool:
-        """Whether nodes that have not started should not start any more."""
-        return self._map[0] != 0
 
     def stop(self) -> None:
         """Ask workers to start nothing more."""

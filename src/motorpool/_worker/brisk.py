@@ -7,15 +7,12 @@ the way of `UnitRun`, where it is measured in more detail.
 
 from __future__ import annotations
 
-from sys import getsizeof
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from motorpool._system.exceptions import add_note
 from motorpool._system.forks import generation
 from motorpool._worker.process_state import SHORT
-from motorpool._worker.task import note_datasets
-from motorpool._worker.values import SMALL
+from motorpool._worker.task import note_datasets, note_loading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,7 +30,7 @@ class BriskLoop:
     def __init__(self, unit: UnitRun) -> None:
         self._unit, self._values = unit, unit.values
         session = self._session = unit.session
-        self._as_is, self._immutable = unit.values.as_is, session.immutable
+        self._as_is, self._goes_as_it_is = unit.values.as_is, unit.values.goes_as_it_is
         self._reads, self._writes = session.reads, session.writes
         self._copy_context = session.context.copy
 
@@ -88,7 +85,7 @@ class BriskLoop:
             if inputs is None:
                 inputs = context.run(self._loaded)
             value = context.run(function, *inputs)
-            if type(value) in self._immutable and getsizeof(value) < SMALL:
+            if self._goes_as_it_is(value):
                 self._as_is[self._writes[self._unit.node][0]] = value
                 return
             inputs, returned = None, [value]
@@ -107,10 +104,9 @@ class BriskLoop:
             try:
                 value = self._values.load(number)
             except Exception as error:
-                name = self._session.dataset_name(number)
-                add_note(error, f"while loading the dataset {name!r}")
+                note_loading(error, self._session.dataset_name(number))
                 raise
-            if type(value) in self._immutable:
+            if self._goes_as_it_is(value):
                 self._as_is[number] = value
             inputs.append(value)
         return inputs

@@ -164,7 +164,7 @@ class NodeRun:
         try:
             data = self._catalog.load(name)
         except Exception as error:
-            add_note(error, f"while loading the dataset {name!r}")
+            note_loading(error, name)
             raise
         if hooks:
             hooks.call("after_dataset_loaded", dataset_name=name, data=data, node=self._node)
@@ -246,6 +246,11 @@ class NodeRun:
 
 
 _END = object()
+
+
+def note_loading(error: BaseException, name: str) -> None:
+    """Note on an error that a dataset was being loaded."""
+    add_note(error, f"while loading the dataset {name!r}")
 
 
 def note_datasets(error: BaseException, inputs: Mapping[str, Any]) -> None:

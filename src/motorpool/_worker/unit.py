@@ -23,7 +23,7 @@ from motorpool._protocol.failure import (
     explain_terminal,
     pack,
 )
-from motorpool._protocol.messages import OFTEN, News, packed
+from motorpool._protocol.messages import OFTEN, News, holds, packed
 from motorpool._store.allocate import allocating
 from motorpool._store.checkpoint import keep_payload
 from motorpool._system.forks import generation
@@ -133,9 +133,8 @@ class UnitRun:
         """The node that runs has ended, whatever became of it."""
         self.forget()
         self.session.look_after(self.node, seconds)
-        status, holding = self.session.status, self.load.holding
-        holds = self.node in self.news.failures and (holding is None or self.node in holding)
-        if status is not None and holds:
+        status = self.session.status
+        if status and self.node in self.news.failures and holds(self.load, self.node):
             status.stop()
         self.session.finish(self.node)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-import sys
+from sys import getsizeof
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from motorpool._store import OwnedValue
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # Values of these types cannot be changed, and a reader may have the very object; if they are small
 # (bytes), for what is large goes to the store.
 IMMUTABLE = frozenset({bool, bytes, complex, float, int, str})
-SMALL = 4096
+_SMALL = 4096
 
 
 class Handoff(NamedTuple):
@@ -50,7 +50,7 @@ class UnitValues:
     """
 
     def __init__(self, session: Session, inputs: dict[int, Payload]) -> None:
-        self._session = session
+        self._session, self._immutable = session, session.immutable
         self.as_is: dict[int, Any] = {}
         self.stored = inputs
         self.handed: dict[int, Handoff] = {}
@@ -69,6 +69,10 @@ class UnitValues:
         """
         self.node, self._handing = node, handing
         self.made, self.touched = {}, True
+
+    def goes_as_it_is(self, value: Any) -> bool:
+        """Whether readers in this worker may have the very object."""
+        return type(value) in self._immutable and getsizeof(value) < _SMALL
 
     def has(self, number: int) -> bool:
         """Whether there is a value that the present node may load."""
@@ -99,7 +103,7 @@ class UnitValues:
         """
         before = self._take_back(number)
         try:
-            if type(owned.value) in self._session.immutable and sys.getsizeof(owned.value) < SMALL:
+            if self.goes_as_it_is(owned.value):
                 self.as_is[number] = owned.value
             elif number not in self._handing:
                 self._store(number, self._put(owned))
