@@ -17,6 +17,7 @@ from motorpool import (
     node,
     pipeline,
 )
+from motorpool.catalog import RunCatalog
 from motorpool.errors import DatasetError, ValidationError
 
 
@@ -167,3 +168,37 @@ def test_array_is_laid_out_as_it_was(any_backend, run):
     nodes = [node(np.asfortranarray, "x", "y"), node(functions.layout, ["x", "y"], "z")]
     result = run(any_backend, pipeline(nodes), {"x": array})
     assert result["z"].load() == [(False, True)] * 2
+
+
+def test_datasets_of_a_run_are_made_when_they_are_asked_for():
+    """All names are there, also of those that nobody has asked for; parts have the same ones."""
+    catalog = RunCatalog(DataCatalog({"x": 1, "other": 2}), ["a", "b", "x"])
+    part = catalog.part(["b", "x"])
+    assert (list(catalog), len(catalog), "b" in catalog) == (["a", "b", "x"], 3, True)
+    assert (list(part), part.registered, "a" in part) == (["b", "x"], {"x"}, False)
+    assert (catalog["x"].load(), part.given) == (1, {"x": catalog["x"]})
+    assert part["b"] is catalog["b"] is catalog.get("b")
+    assert not catalog["b"].exists()
+    for name in ("other", "c"):
+        assert (catalog.get(name), name in catalog) == (None, False)
+        with pytest.raises(KeyError):
+            catalog[name]
+
+
+def test_threads_that_ask_at_once_get_one_dataset(monkeypatch):
+    """Or what one of them saves, the other one does not find."""
+    barrier, found = threading.Barrier(2), []
+
+    class Slow(MemoryDataset):
+        def __init__(self):
+            super().__init__()
+            barrier.wait(10)
+
+    monkeypatch.setattr("motorpool.catalog.MemoryDataset", Slow)
+    catalog = RunCatalog({}, ["a"])
+    threads = [threading.Thread(target=lambda: found.append(catalog["a"])) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found[0] is found[1] is catalog["a"]

@@ -66,7 +66,8 @@ def test_summary_agrees_with_the_events(any_backend, run, recorder):
     assert summary.call_time == pytest.approx(calls)
     assert summary.speedup == pytest.approx(calls / summary.wall_time)
     for event, each in zip(recorder.of(NodeCompleted), summary.nodes, strict=True):
-        names = ("node", "worker", "started", "seconds", "imports", "load", "call", "save", "wait")
+        names = ["node", "worker", "started", "seconds", "imports", "load", "call", "save"]
+        names += ["wait", "nbytes"]
         assert [getattr(event, n) for n in names] == [getattr(each, n) for n in names]
         assert each.imports + each.load + each.call + each.save <= each.seconds
         assert min(each.imports, each.load, each.call, each.save, each.wait) >= 0

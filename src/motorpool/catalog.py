@@ -8,7 +8,7 @@ attributes of Kedro's are respected: `_EPHEMERAL` (the data is gone with the pro
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from motorpool._datasets.contract import (
@@ -24,6 +24,8 @@ from motorpool._datasets.memory import MemoryDataset
 from motorpool.errors import DatasetError, ValidationError, unknown_names
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+
     from motorpool._store import OwnedValue
 
 __all__ = ["DataCatalog", "Dataset", "MemoryDataset", "SharedMemoryDataCatalog"]
@@ -149,8 +151,10 @@ class _MissingDatasetError(DatasetError, KeyError):
     __str__ = Exception.__str__
 
 
-class RunCatalog(dict[str, Any]):
+class RunCatalog(Mapping[str, Any]):
     """The datasets that one run uses: the user's, and in-memory ones for names it does not have.
+
+    Those in memory are made when they are asked for: most values only pass through.
 
     Args:
         catalog: The user's; anything with `get(name)` and `in`.
@@ -162,15 +166,27 @@ class RunCatalog(dict[str, Any]):
 
     takes_none = False
 
-    def __init__(self, catalog: Any, names: Iterable[str]) -> None:
-        super().__init__()
-        ordered = sorted(names)
-        if type(catalog) is DataCatalog:  # to ask it for each of 100,000 names takes a while
-            self.registered = set(catalog).intersection(ordered)
-        else:
-            self.registered = {name for name in ordered if name in catalog}
-        for name in ordered:
-            self[name] = catalog.get(name) if name in self.registered else MemoryDataset()
+    def __init__(self, catalog: Any, names: Collection[str]) -> None:
+        self._names = names
+        # To ask a catalog for each of 100,000 names takes a while.
+        candidates = catalog if type(catalog) is DataCatalog else names
+        asked = names if type(catalog) is DataCatalog else catalog
+        self.registered = {name for name in candidates if name in asked}
+        self._datasets = {name: catalog.get(name) for name in sorted(self.registered)}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._datasets and name in self._names:
+            return self._datasets.setdefault(name, MemoryDataset())  # of threads, one makes it
+        return self._datasets[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
     @property
     def given(self) -> dict[str, Any]:
@@ -179,8 +195,8 @@ class RunCatalog(dict[str, Any]):
 
     def part(self, names: Iterable[str]) -> RunCatalog:
         """Some of the datasets."""
-        part = RunCatalog({}, ())
-        part.update((name, self[name]) for name in sorted(names))
+        part = RunCatalog({}, dict.fromkeys(sorted(names)))
+        part._datasets = self._datasets  # the same ones, those to come as well
         part.registered = self.registered.intersection(part)
         return part
 

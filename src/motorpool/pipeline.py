@@ -6,11 +6,14 @@ nodes in a topological order that depends on nothing but the nodes.
 
 from __future__ import annotations
 
+from array import array
 from functools import cached_property
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from motorpool._pipeline.foreign import is_node, is_pipeline, tagged, with_settings
+from motorpool._pipeline.foreign import is_pipeline, tagged, with_settings
 from motorpool._pipeline.graph import Graph, untranscoded
+from motorpool._pipeline.members import check_unique, nodes_of
 from motorpool._pipeline.node import Node
 from motorpool._wording import counted
 from motorpool.errors import PipelineError, unknown_names
@@ -41,18 +44,19 @@ class Pipeline:
     def __init__(
         self, nodes: Node | Pipeline | Iterable[Node | Pipeline], *, tags: str | Iterable[str] = ()
     ) -> None:
-        found = _flat(nodes)
+        found = nodes_of(nodes)
         extra = frozenset([tags] if isinstance(tags, str) else tags)
         if extra:
             found = [tagged(n, extra) for n in found]
-        _check_unique(found)
+        check_unique(found)
         self._lay_out(found)
 
     def _lay_out(self, found: list[Node]) -> None:
         names = [n.name for n in found]
         graph = Graph.from_datasets([n.inputs for n in found], [n.outputs for n in found])
-        self._layers = [[found[i] for i in layer] for layer in graph.layers(names)]
-        self._nodes = [n for layer in self._layers for n in layer]
+        layers = graph.layers(names)
+        self._layer_ends = array("q", accumulate(map(len, layers)))
+        self._nodes = [found[i] for layer in layers for i in layer]
         self._index = {n.name: i for i, n in enumerate(self._nodes)}
         self._graph = Graph.from_datasets(
             [n.inputs for n in self._nodes], [n.outputs for n in self._nodes]
@@ -66,7 +70,8 @@ class Pipeline:
     @property
     def grouped_nodes(self) -> list[list[Node]]:
         """The nodes in layers: each depends on earlier layers only."""
-        return [list(layer) for layer in self._layers]
+        starts = [0, *self._layer_ends[:-1]]
+        return [self._nodes[a:b] for a, b in zip(starts, self._layer_ends, strict=True)]
 
     @property
     def node_dependencies(self) -> dict[Node, set[Node]]:
@@ -85,11 +90,12 @@ class Pipeline:
         return set(self._ends[1])
 
     @cached_property
-    def _ends(self) -> tuple[set[str], set[str]]:
+    def _ends(self) -> tuple[frozenset[str], frozenset[str]]:
         read = {untranscoded(i) for n in self._nodes for i in n.inputs}
         written = {untranscoded(o): o for n in self._nodes for o in n.outputs}
-        inputs = {i for n in self._nodes for i in n.inputs if untranscoded(i) not in written}
-        return inputs, {o for base, o in written.items() if base not in read}
+        inputs = (i for n in self._nodes for i in n.inputs if untranscoded(i) not in written)
+        outputs = (o for base, o in written.items() if base not in read)
+        return frozenset(inputs), frozenset(outputs)
 
     def datasets(self) -> set[str]:
         """Names of all datasets that are read or written."""
@@ -213,46 +219,15 @@ class Pipeline:
         return f"Pipeline of {counted(len(self), 'node')}: " + ", ".join(list(self._index)[:10])
 
 
-def _flat(items: Any) -> list[Node]:
-    """The nodes of nodes and pipelines, each once.
+def ends_of(found: Any) -> tuple[frozenset[str], frozenset[str]]:
+    """Names of the inputs and of the outputs of a pipeline of ours or of another library.
 
-    Raises:
-        PipelineError: If something else is among them.
+    Args:
+        found: The pipeline.
     """
-    flat: dict[Node, None] = {}
-    for item in [items] if is_node(items) or is_pipeline(items) else items:
-        if is_node(item):
-            flat[item] = None
-        elif is_pipeline(item):
-            flat.update(dict.fromkeys(item.nodes))
-        else:
-            raise PipelineError(
-                f"A pipeline is made of nodes, and {item!r} is none: write node(function, "
-                "inputs, outputs)."
-            )
-    return list(flat)
-
-
-def _check_unique(nodes: list[Node]) -> None:
-    """Names and outputs belong to one node each; all offenders are reported together."""
-    by_name: dict[str, list[Node]] = {}
-    by_output: dict[str, list[Node]] = {}
-    for item in nodes:
-        by_name.setdefault(item.name, []).append(item)
-        for output in item.outputs:
-            by_output.setdefault(untranscoded(output), []).append(item)
-    problems = [
-        f"{len(same)} nodes have the name {name!r}: give each a name of its own."
-        for name, same in by_name.items()
-        if len(same) > 1
-    ] + [
-        f"The dataset {output!r} is written by {' and '.join(repr(n.name) for n in same)}: "
-        "let each write a dataset of its own."
-        for output, same in by_output.items()
-        if len(same) > 1
-    ]
-    if problems:
-        raise PipelineError("\n".join(problems))
+    if type(found) is Pipeline:
+        return found._ends  # noqa: SLF001, ours
+    return frozenset(found.inputs()), frozenset(found.outputs())
 
 
 def graph_of(found: Any, nodes: Sequence[Node]) -> Graph:

@@ -7,13 +7,13 @@ from motorpool._protocol.messages import News
 
 
 class Counted(Timeline):
-    """Counts how often a row is looked at."""
+    """Counts how often all rows are looked at."""
 
     looks = 0
 
-    def row(self, node):
+    def _all_rows(self):
         self.looks += 1
-        return super().row(node)
+        return super()._all_rows()
 
 
 def filled(kind, parents, times):
@@ -28,11 +28,11 @@ def filled(kind, parents, times):
     return timeline
 
 
-def test_all_nodes_are_listed_with_one_look_at_each():
+def test_all_nodes_are_listed_with_one_look_at_all():
     """Or 10,000 nodes would take as long as the run."""
     timeline = filled(Counted, [()] * 1000, [1.0] * 1000)
     assert [each.node for each in timeline] == [f"n{i}" for i in range(1000)]
-    assert timeline.looks <= 5 * 1000
+    assert timeline.looks <= 5
 
 
 def test_nodes_that_ran_their_waits_and_the_longest_chain():

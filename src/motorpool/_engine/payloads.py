@@ -119,7 +119,7 @@ class Payloads:
         for name in names:
             if self._release(self._number[name]):
                 released.append(name)
-            elif not is_ephemeral(self._catalog[name]):
+            elif name in self._catalog.registered and not is_ephemeral(self._catalog[name]):
                 release_dataset(self._catalog[name])
         return released
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from array import array
 from typing import TYPE_CHECKING
 
 from motorpool._journal.writer import BEGIN_AFTER
@@ -37,25 +38,27 @@ class Meter:
 
     Args:
         timeline: When each node has run; filled here.
+        count: Number of nodes.
 
     Attributes:
         node_time: Seconds spent in nodes.
         call_time: Seconds spent in their functions.
-        seconds: What each node took when it last ran, by index.
+        seconds: For each node what it took when it last ran; -1 if it has not.
         timeline: The same.
     """
 
-    def __init__(self, timeline: Timeline) -> None:
+    def __init__(self, timeline: Timeline, count: int) -> None:
         self.node_time = self.call_time = 0.0
         self.timeline = timeline
-        self.seconds: dict[int, float] = {}
+        self.seconds = array("d", [-1.0]) * count
         self._peaks: dict[int, int] = {}
 
     def add(self, result: UnitResult) -> None:
         """Take what has come of a unit into account."""
         took = sum(result.seconds)
         self.node_time += took
-        self.seconds.update(zip(result.nodes, result.seconds, strict=True))
+        for node, seconds in zip(result.nodes, result.seconds, strict=True):
+            self.seconds[node] = seconds
         called = sum(times[2] for times in result.times.values())
         measured = sum(map(self.seconds.__getitem__, result.times))
         self.call_time += took - measured + called
@@ -109,21 +112,19 @@ class Reporter:
         Args:
             result: What has come of them; those that have failed are passed over.
             attempts: Which try it was, of those that were not tried for the first time.
-            timeline: Has the result already.
+            timeline: The result was the last that was added.
         """
         if self._journal is not None:
             self._write_down(self._journal, result, attempts)
         if not self._emit.wants(NodeCompleted):
             return
-        for node in result.nodes:
-            if node in result.failures:
-                continue
-            worker, started, seconds, imports, load, call, save, nbytes = timeline.row(node)
+        for node, started, seconds, times, wait, nbytes in timeline.completions(result):
+            imports, load, call, save = times
             self._emit(
                 NodeCompleted(
                     run_id=self._run_id, node=self._names[node], attempt=attempts.get(node, 1),
-                    worker=worker, started=started, seconds=seconds, imports=imports, load=load,
-                    call=call, save=save, wait=timeline.wait(node), nbytes=nbytes,
+                    worker=result.pid, started=started, seconds=seconds, imports=imports,
+                    load=load, call=call, save=save, wait=wait, nbytes=nbytes,
                 )
             )  # fmt: skip
 

@@ -7,6 +7,7 @@ task is skipped; what has made something that is lost runs again. Nothing else i
 from __future__ import annotations
 
 import heapq
+from array import array
 from typing import TYPE_CHECKING
 
 from motorpool._engine.state import (
@@ -41,7 +42,7 @@ class ReadyQueue:
 
     __slots__ = ("_at", "_first", "_later")
 
-    def __init__(self, ranks: list[int]) -> None:
+    def __init__(self, ranks: Sequence[int]) -> None:
         self._first, self._at = ranks, 0
         self._later: list[int] = []
 
@@ -98,11 +99,11 @@ class TaskTable:
         self.lanes = [0] * count if lanes is None else lanes
         self.unfinished = count
         self._order = range(count) if order is None else order
-        self._rank = [0] * count
+        self._rank = array("i", bytes(4 * count))
         self.kinds = {} if kinds is None else kinds
         most = max(self.kinds.values(), default=0)
-        ready: list[list[list[int]]] = [
-            [[] for _ in range(most + 1)] for _ in range(max(self.lanes, default=0) + 1)
+        ready: list[list[array[int]]] = [
+            [array("i") for _ in range(most + 1)] for _ in range(max(self.lanes, default=0) + 1)
         ]
         for rank, node in enumerate(self._order):
             self._rank[node] = rank

@@ -21,9 +21,7 @@ class History:
     def __init__(self) -> None:
         self._known: dict[str, tuple[str, float]] = {}  # by node: hash of its code, and seconds
         # Of the last run, as it was remembered; to sort it by name takes longer than short nodes.
-        self._last: tuple[Sequence[Sequence[Any]], Sequence[str], Mapping[int, float]] = (
-            [], [], {},
-        )  # fmt: skip
+        self._last: tuple[Sequence[Sequence[Any]], Sequence[str], Sequence[float]] = ([], [], [])
 
     def expected(
         self, manifest: Sequence[Sequence[Any]], names: Sequence[str], folder: Path | None
@@ -37,7 +35,7 @@ class History:
         """
         last_manifest, last_names, seconds = self._last
         if last_manifest is manifest and last_names is names:  # the same pipeline again
-            return list(map(seconds.get, range(len(names))))
+            return [taken if taken >= 0.0 else None for taken in seconds]
         self._fold()
         code = {row[0]: row[3] for row in manifest}
         if folder is not None and self._known.keys().isdisjoint(code):
@@ -49,26 +47,26 @@ class History:
         ]
 
     def remember(
-        self, manifest: Sequence[Sequence[Any]], names: Sequence[str], seconds: Mapping[int, float]
+        self, manifest: Sequence[Sequence[Any]], names: Sequence[str], seconds: Sequence[float]
     ) -> None:
         """Keep what a run has measured.
 
         Args:
             manifest: The pipeline.
             names: The nodes that were to run.
-            seconds: By index, of those that have run.
+            seconds: Of each of these; negative for one that has not run.
         """
         self._last = (manifest, names, seconds)
 
     def _fold(self) -> None:
         """Sort the last run's seconds by name, now that another pipeline runs."""
-        (manifest, names, seconds), self._last = self._last, ([], [], {})
-        if seconds:
+        (manifest, names, seconds), self._last = self._last, ([], [], [])
+        if any(taken >= 0.0 for taken in seconds):
             code = {row[0]: row[3] for row in manifest}
             self._known = {
-                names[node]: (code[names[node]], taken)
-                for node, taken in seconds.items()
-                if names[node] in code
+                name: (code[name], taken)
+                for name, taken in zip(names, seconds, strict=True)
+                if taken >= 0.0 and name in code
             }
 
     @staticmethod

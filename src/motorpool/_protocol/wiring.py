@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import marshal
 import pickle
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
 #: For each node some numbers.
-Rows = list[tuple[int, ...]]
+Rows = Sequence[tuple[int, ...]]
 
 
 class Wiring:
@@ -31,26 +32,27 @@ class Wiring:
 
     @classmethod
     def of(
-        cls, nodes: Sequence[Any], datasets: Sequence[str], parents: Iterable[Iterable[int]]
-    ) -> Wiring:
+        cls, nodes: Sequence[Any], names: Sequence[str], datasets: Sequence[str],
+        parents: tuple[tuple[int, ...], ...],
+    ) -> Wiring:  # fmt: skip
         """Find it out.
 
         Args:
             nodes: The nodes, in a topological order.
+            names: Their names.
             datasets: Names of all datasets; their positions are their numbers.
             parents: For each node the nodes that it waits for.
         """
-        number = {name: i for i, name in enumerate(datasets)}.__getitem__
-        rows = (
-            [tuple(map(number, node.inputs)) for node in nodes],
-            [tuple(map(number, node.outputs)) for node in nodes],
-            list(map(tuple, parents)),
-        )
-        reads, writes, before = map(marshal.dumps, rows)
-        names = ([node.name for node in nodes], list(datasets))
-        made = cls((reads, writes, before), pickle.dumps(names, 5))
-        made.reads, made.writes, made.parents = rows
-        made.names = names
+        numbers = {name: i for i, name in enumerate(datasets)}
+        number = numbers.__getitem__
+        kept: dict[tuple[int, ...], tuple[int, ...]] = {}
+        once = kept.setdefault  # of equal rows one is kept
+        reads = [once(row, row) for row in (tuple(map(number, node.inputs)) for node in nodes)]
+        writes = [once(row, row) for row in (tuple(map(number, node.outputs)) for node in nodes)]
+        packed = (marshal.dumps(reads), marshal.dumps(writes), marshal.dumps(parents))
+        made = cls(packed, pickle.dumps((names, datasets), 5))
+        made.reads, made.writes, made.parents = reads, writes, parents
+        made.names, made.numbers = (names, datasets), numbers
         return made
 
     @cached_property
@@ -69,9 +71,9 @@ class Wiring:
         return _loaded(self._rows[2])
 
     @cached_property
-    def names(self) -> tuple[list[str], list[str]]:
+    def names(self) -> tuple[Sequence[str], Sequence[str]]:
         """The names of the nodes, and of the datasets."""
-        found: tuple[list[str], list[str]] = pickle.loads(self._names)
+        found: tuple[Sequence[str], Sequence[str]] = pickle.loads(self._names)
         return found
 
     @cached_property

@@ -107,7 +107,7 @@ def output_problems(pipeline: CompiledPipeline, catalog: RunCatalog) -> list[str
     Nothing would be saved to them.
     """
     problems = []
-    for name in sorted(pipeline.written & catalog.registered):
+    for name in sorted(filter(pipeline.is_written, catalog.registered)):
         value = getattr(catalog[name], "held", None)
         if looks_like_dataset(value):
             kind = type(value).__name__

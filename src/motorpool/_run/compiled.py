@@ -5,6 +5,7 @@ Pipelines do not change. What depends on the catalog, on the backends or on sett
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from functools import cached_property
 from operator import attrgetter
@@ -19,10 +20,10 @@ from motorpool._pipeline.signature import function_name
 from motorpool._protocol.wiring import Wiring
 from motorpool._system.amounts import parse_resources
 from motorpool._worker.task import is_generator
-from motorpool.pipeline import Pipeline, graph_of
+from motorpool.pipeline import Pipeline, ends_of, graph_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
 _KEDRO = ("kedro.pipeline.pipeline", "Pipeline")
 _declared = attrgetter("_inputs", "_outputs")
@@ -49,9 +50,7 @@ def compiled(pipeline: Any) -> CompiledPipeline:
 
 def _compile(pipeline: Any) -> CompiledPipeline:
     nodes = list(pipeline.nodes)
-    return CompiledPipeline(
-        nodes, graph_of(pipeline, nodes), pipeline.inputs(), pipeline.outputs()
-    )
+    return CompiledPipeline(nodes, graph_of(pipeline, nodes), *ends_of(pipeline))
 
 
 class CompiledPipeline:
@@ -73,10 +72,10 @@ class CompiledPipeline:
     """
 
     def __init__(
-        self, nodes: list[Any], graph: Graph, inputs: Iterable[str], outputs: Iterable[str]
+        self, nodes: list[Any], graph: Graph, inputs: frozenset[str], outputs: frozenset[str]
     ) -> None:
         self.nodes, self.graph = nodes, graph
-        self.inputs, self.outputs = frozenset(inputs), frozenset(outputs)
+        self.inputs, self.outputs = inputs, outputs
         self.names = [node.name for node in nodes]
         self.layers = len(graph.layers(self.names))
 
@@ -91,10 +90,24 @@ class CompiledPipeline:
         graph = Graph.from_parents([new[p] for p in parents[i] if p in new] for i in kept)
         return CompiledPipeline([self.nodes[i] for i in kept], graph, self.inputs, self.outputs)
 
-    @cached_property
-    def written(self) -> frozenset[str]:
+    @property
+    def written(self) -> set[str]:
         """Names of the datasets that nodes write."""
-        return frozenset(name for node in self.nodes for name in node.outputs)
+        return {name for node in self.nodes for name in node.outputs}
+
+    def is_written(self, name: str) -> bool:
+        """Whether a node writes a dataset."""
+        number = self.wiring.numbers.get(name)
+        return number is not None and bool(self._makes[number])
+
+    @cached_property
+    def _makes(self) -> bytearray:
+        """For each dataset 1 if a node writes it, or 0."""
+        made = bytearray(len(self.datasets))
+        for numbers in self.wiring.writes:
+            for number in numbers:
+                made[number] = 1
+        return made
 
     @cached_property
     def given(self) -> dict[str, list[str]]:
@@ -109,7 +122,7 @@ class CompiledPipeline:
     @cached_property
     def datasets(self) -> list[str]:
         """Names of all datasets that are read, written or confirmed, sorted."""
-        found = set(self.written)
+        found = self.written
         for node in self.nodes:
             found.update(node.inputs)
             found.update(getattr(node, "confirms", None) or ())
@@ -118,7 +131,7 @@ class CompiledPipeline:
     @cached_property
     def wiring(self) -> Wiring:
         """Who reads and writes what, by number; datasets are numbered as in `datasets`."""
-        return Wiring.of(self.nodes, self.datasets, self.graph.parents)
+        return Wiring.of(self.nodes, self.names, self.datasets, self.graph.parents)
 
     @cached_property
     def plain(self) -> bytes:
@@ -178,9 +191,9 @@ class CompiledPipeline:
         return [code_hash(function) for function in self._functions]
 
     @cached_property
-    def order(self) -> list[int]:
+    def order(self) -> array[int]:
         """All nodes, the most urgent first, as long as nothing is known of how long they take."""
-        return urgency(self.graph, self.nodes, [None] * len(self.nodes))
+        return array("i", urgency(self.graph, self.nodes, [None] * len(self.nodes)))
 
     @cached_property
     def resources(self) -> dict[int, dict[str, float]]:

@@ -65,7 +65,7 @@ class Preparation:
         self.run_id = run_id or new_run_id()
         self.user_catalog = DataCatalog(catalog) if type(catalog) is dict else catalog
         self.compiled = compiled(pipeline)
-        self.catalog = RunCatalog(self.user_catalog, self.compiled.datasets)
+        self.catalog = RunCatalog(self.user_catalog, self.compiled.wiring.numbers)
         self.outputs: set[str] = set(self.compiled.outputs)
         folder = runs_folder(runs)
         self.runs = None if folder is None else Path(folder).absolute()

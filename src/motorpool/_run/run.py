@@ -27,7 +27,7 @@ from motorpool.errors import ValidationError
 from motorpool.events import Dispatcher, RunFinished, RunStarted, RunSummary
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from motorpool._journal.history import History
     from motorpool._run.options import RunSettings
@@ -171,7 +171,7 @@ class Run:
         )  # fmt: skip
         expected = self._history.expected(prepared.manifest, names, prepared.runs)
         if prepared.host is not None and prepared.host.keeps_order:
-            order = list(range(len(nodes)))
+            order: Sequence[int] = range(len(nodes))
         elif any(seconds is not None and seconds > _SHORT for seconds in expected):
             order = urgency(graph, nodes, expected)
         else:
@@ -187,7 +187,7 @@ class Run:
             fingerprints=pipeline.fingerprints, scheduler=scheduler,
             stretches=self._stretches, expected=expected,
             policy=self._policy, report=report,
-            meter=Meter(Timeline(names, graph.parents, pipeline.wiring.writes)),
+            meter=Meter(Timeline(names, graph.parents, pipeline.wiring.writes), len(nodes)),
             values=transports.values, tokens=tokens, writes=pipeline.wiring.writes,
             fetch=transports.fetch,
         )  # fmt: skip

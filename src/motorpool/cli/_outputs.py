@@ -44,7 +44,7 @@ class Outputs:
         """
         self._makers = {name: node.name for node in pipeline.nodes for name in node.outputs}
         self._catalog = RunCatalog(catalog, self._makers)
-        kept = {n for n in self._makers if not is_ephemeral(self._catalog[n])}
+        kept = {n for n, d in self._catalog.given.items() if not is_ephemeral(d)}
         known = kept | set(pipeline.outputs())
         if unknown := [name for name in self._wanted if name not in known]:
             inner = [name for name in unknown if name in self._makers]
