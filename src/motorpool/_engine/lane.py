@@ -64,6 +64,7 @@ class Lane:
         self._scheduler, self._nodes, self._work = work.scheduler, work.nodes, work
         self._report, self._on_done = work.report, on_done
         self._futures: dict[Future[Any], Unit] = {}
+        self._is_well = True  # as long as nothing was lost, and no call has failed
         isolation = pool.backend.capabilities.isolation
         self._runs_here = isolation is Isolation.NONE
         self._durations = Durations(
@@ -177,6 +178,8 @@ class Lane:
     def end(self) -> None:
         """The run is over: keep what was learned for the next one on these workers."""
         self._pool.durations |= self._durations.remember()
+        if self._is_well and not self._futures and not self._scheduler.stopping:
+            self._transport.end()
 
     def stop(self) -> None:
         """Start nothing more, and cancel what waits where workers cannot be told."""
@@ -192,10 +195,12 @@ class Lane:
 
     def kill(self) -> None:
         """End the workers, whatever they do."""
+        self._is_well = False
         self._pool.kill()
 
     def kill_worker(self, pid: int) -> None:
         """End one worker."""
+        self._is_well = False
         self._pool.kill_worker(pid)
 
     # And back
@@ -217,7 +222,9 @@ class Lane:
         del self._futures[future]
         if error is None and not future.cancelled():
             self._returned(unit, future.result())
-        elif not unit.left:  # what became of each was heard before
+            return True
+        self._is_well = False
+        if not unit.left:  # what became of each was heard before
             self._scheduler.returned(unit)
         elif error is None:
             self._cancelled(unit)
@@ -237,6 +244,7 @@ class Lane:
     def _returned(self, unit: Unit, result: Any) -> None:
         fits = isinstance(result, self._transport.result_type)
         if not fits and (node := next(iter(unit.left), None)) is not None:
+            self._is_well = False
             breach = breaches.wrong_result(*self._recovery.names(node), result)
             error, now = self._recovery.noted(node, breach), time.monotonic()
             self._scheduler.losses.call_failed(unit, node, error, now, started=True)
@@ -245,6 +253,7 @@ class Lane:
 
     def _recover(self, error: BrokenExecutor) -> None:
         """A pool broke, and all that was in flight with it."""
+        self._is_well = False
         executor = self._pool.executor
         for future in self._recovery.drain(list(self._futures), error):
             self.land(future)
@@ -254,6 +263,7 @@ class Lane:
 
     def _lost(self, loss: Loss) -> None:
         """An executor has lost nodes, or the death of the worker that was at one."""
+        self._is_well = False
         if loss.dead is None or self._pool.backend.capabilities.restarts:
             self._futures.clear()
         else:

@@ -12,6 +12,7 @@ from concurrent.futures import BrokenExecutor
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from motorpool._engine.sent import SentPlans
 from motorpool._system import process
 from motorpool._system.activity import exit_code
 from motorpool._system.reloads import note_modules, reloaded_since
@@ -49,6 +50,8 @@ class Pool:
         self.started = self.heard = 0.0
         #: How long tasks of a function have taken here, by its fingerprint.
         self.durations: dict[str, tuple[float, int]] = {}
+        #: What its workers have of the plan of the last run.
+        self.sent = SentPlans()
         #: Whether it has ever brought a result.
         self.has_worked = False
         self._lock = threading.Lock()
@@ -237,6 +240,7 @@ class Pool:
 
     def close(self) -> None:
         """Shut the executor down and wait for its workers to end."""
+        self.sent.close()
         executor = self._detach()
         if executor is not None:
             self._shut_down(executor, wait=True)

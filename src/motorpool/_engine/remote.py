@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import pickle
+import secrets
 from array import array
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from motorpool._engine.payloads import Payloads
+from motorpool._engine.sent import RunFiles, SentPlan, fingerprint_of
 from motorpool._engine.tracked import TrackedTransport
 from motorpool._protocol.context import capture_context
-from motorpool._protocol.equipment import Equipment, new_key
+from motorpool._protocol.equipment import Equipment, new_key, sealed
 from motorpool._protocol.failure import unpack
 from motorpool._protocol.hooks import pickle_hooks, pickle_settings
 from motorpool._protocol.messages import Load, envelope_head, owner_tag, unpacked
-from motorpool._protocol.plan import Plan
+from motorpool._protocol.plan import Plan, RunName
 from motorpool._protocol.problem import undefined_problem
 from motorpool._store import OTHERS, StoredValue
 from motorpool._worker.main import run_envelope
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from concurrent.futures import Executor, Future
 
+    from motorpool._engine.sent import SentPlans
     from motorpool._engine.stretches import Stretches
     from motorpool._engine.transport import Transport
     from motorpool._pipeline.graph import Graph
@@ -37,6 +41,8 @@ if TYPE_CHECKING:
 # A plan of so few nodes may be so small (bytes) that it goes with each unit: to write a file and
 # to map it takes half of what a node alone takes.
 _FEW, _SMALL = 64, 16 * 1024
+# A plan that is no larger (bytes) is kept for the next run; of others there may be too much.
+_KEPT = 1 << 20
 
 
 class Shipped(TrackedTransport):
@@ -48,6 +54,8 @@ class Shipped(TrackedTransport):
         datasets: The datasets that workers use themselves, pickled.
         hook_manager: A pluggy manager, or None.
         settings: What holds for every node.
+        run_id: The run.
+        sent: What the workers have of the plan of an earlier run.
         store: Where values wait.
         stretches: Who hands what to whom.
         graph: Who waits for whom.
@@ -61,11 +69,12 @@ class Shipped(TrackedTransport):
 
     def __init__(  # noqa: PLR0913, each is a part of its own
         self, *, catalog: RunCatalog, nodes: PickledNodes, datasets: dict[str, bytes],
-        hook_manager: Any, settings: Settings, store: Store, stretches: Stretches,
+        hook_manager: Any, settings: Settings, run_id: str, sent: SentPlans, store: Store,
+        stretches: Stretches,
         graph: Graph, wiring: Wiring,
         host: Host | None, script: Collector, peers: Sequence[Transport] = (),
     ) -> None:  # fmt: skip
-        super().__init__(settings.scratch)
+        super().__init__()
         self._host, self._script = host, script
         self._stretches, self._wiring = stretches, wiring
         self._children, self._number = graph.children, wiring.numbers
@@ -73,21 +82,22 @@ class Shipped(TrackedTransport):
         self._client: Any = store.client
         self._remote = frozenset(datasets)
         self._settings = settings
+        self._name, self._sent_plans = RunName(run_id, secrets.token_hex(8)), sent
         self._payloads = Payloads(
             catalog, wiring.numbers, self._remote, store, script, peers
         )  # fmt: skip
         self._pickled = (nodes, datasets)
         self._hook_manager = hook_manager
         self._sent: set[int] = set()
-        self._plan: Payload | None = None
-        self._envelope_head = b""
+        self._plan: SentPlan | None = None
+        self._is_over = False
 
-    def open(self, nodes: Sequence[Any], own: Sequence[Any]) -> list[Problem]:
+    def open(self, count: int, given: Iterable[str]) -> list[Problem]:
         """Put the plan and the inputs of the pipeline into the store.
 
         Args:
-            nodes: All nodes of the run.
-            own: Those that run here.
+            count: Number of nodes of the run.
+            given: Names of the datasets that nodes read here, and that no node writes.
 
         Returns:
             What cannot be pickled.
@@ -100,40 +110,52 @@ class Shipped(TrackedTransport):
         with self._script.collecting(OTHERS):  # what of it cannot be pickled stays here
             context = pickle.dumps(capture_context(self._client.dumps), 5)
         problems += unfit
-        written = {name for node in nodes for name in node.outputs}
-        reads = {name for node in own for name in node.inputs}
-        for name in sorted(reads - written - self._remote):
+        for name in sorted(set(given) - self._remote):
             problems += self._payloads.borrow(name)
         undefined = self._script.define_all(self._client.dumps)
         problems += [undefined_problem(u) for u in undefined if u.users != {OTHERS}]
         if problems:
             return problems
-        key = new_key()
-        sealed = Equipment(datasets, hooks, host, process, context).seal(key)
+        equipment = Equipment(datasets, hooks, host, process, context)
         before, handed = self._stretches.numbered(self._number)
         plan = Plan(
             settings=self._settings, nodes=pickled, wiring=self._wiring, before=before,
-            handed=handed, sealed=sealed, script=self._script.script(),
+            handed=handed, equipment=equipment.packed(), script=self._script.script(),
         )  # fmt: skip
-        self._plan = self._put(plan, len(nodes))
-        self._envelope_head = envelope_head(self._client, self._plan, key)
-        self._open_files(len(nodes))
+        self._plan = self._send(plan, count)
+        self.files = self._plan.files
         self._pickled = (pickled, {})
         return []
 
-    def _put(self, plan: Plan, count: int) -> Payload:
-        """A plan as workers find it: with each unit, or in the store if it is large.
+    def _send(self, plan: Plan, count: int) -> SentPlan:
+        """Put a plan where workers find it: with each unit, or in the store if it is large.
 
         Args:
             plan: The plan.
             count: Number of nodes.
         """
-        if count <= _FEW:
-            large: list[pickle.PickleBuffer] = []  # such as arrays of functions: not to be copied
-            data = pickle.dumps(plan, 5, buffer_callback=large.append)
-            if len(data) + sum(buffer.raw().nbytes for buffer in large) < _SMALL:
-                return pickle.dumps(plan, 5) if large else data
-        return self._payloads.put(plan, inline=False, owner=f"{self._settings.token}-plan-")
+        large: list[pickle.PickleBuffer] = []  # such as arrays of functions: not to be copied
+        data = pickle.dumps(plan, 5, buffer_callback=large.append)
+        size = len(data) + sum(buffer.raw().nbytes for buffer in large)
+        fingerprint = b""
+        if size < _KEPT:
+            fingerprint = fingerprint_of([data, *(buffer.raw() for buffer in large)])
+        known = self._sent_plans.take(fingerprint)
+        if known is not None:
+            return known
+        payload: Payload
+        key = b""
+        if count <= _FEW and size < _SMALL:
+            payload = pickle.dumps(plan, 5) if large else data
+        else:
+            key = new_key()
+            plan = plan._replace(equipment=sealed(plan.equipment, key))
+            payload = self._payloads.put(plan, inline=False, owner=f"{self._name.token}-plan-")
+        scratch = self._store.scratch() if self._settings.driver_pid is not None else None
+        files = None if scratch is None else RunFiles(scratch, count)
+        folder = None if files is None else str(files.folder)
+        head = envelope_head(self._client, payload, key, folder)
+        return SentPlan(fingerprint, head, files, partial(self._store.release, payload))
 
     def payload(self, name: str, store: Store) -> Payload | None:
         """What a value is in a store, if it is there."""
@@ -152,15 +174,16 @@ class Shipped(TrackedTransport):
 
     def submit(self, executor: Executor, order: Order) -> Future[bytes]:
         """Send a unit off, with what its nodes read that is not made in it."""
-        if self._status is not None:
+        if self.files is not None:
             for node in self._sent.intersection(order.nodes):
-                self._status.clear(node)
+                self.files.status.clear(node)
             self._sent.update(order.nodes)
         load = Load(
             order.number, array("i", order.nodes), order.attempts, order.holding,
             *self._inputs_and_wanted(order.nodes),
         )  # fmt: skip
-        envelope = pickle.dumps((self._envelope_head, tuple(load)), 5)
+        assert self._plan is not None  # noqa: S101, by `open`
+        envelope = pickle.dumps((self._plan.head, tuple(self._name), tuple(load)), 5)
         chooses = self._payloads.makers and hasattr(executor, "submit_near")
         near = self._payloads.near(load.inputs) if chooses else None
         if near is None:
@@ -190,8 +213,8 @@ class Shipped(TrackedTransport):
 
     def read(self, result: bytes) -> UnitResult:
         """Unpack what has come."""
-        if self._host is not None:
-            self._read_logs()  # a host speaks of a node after the node has spoken
+        if self._host is not None and self.files is not None:
+            self.files.read_logs()  # a host speaks of a node after the node has spoken
         return unpacked(result)
 
     def register(self, result: UnitResult) -> None:
@@ -219,14 +242,20 @@ class Shipped(TrackedTransport):
 
     def abandon(self, node: int, *, handed: bool = False) -> None:
         """Give up what a try of a node has left in the store."""
-        self._store.abandon(owner_tag(self._settings.token, node), unfinished=handed)
+        self._store.abandon(owner_tag(self._name.token, node), unfinished=handed)
         if handed:
-            self._store.abandon(owner_tag(self._settings.token, node, handed=True))
+            self._store.abandon(owner_tag(self._name.token, node, handed=True))
+
+    def end(self) -> None:
+        """All that was sent has come back, and nothing went wrong: no worker is at anything."""
+        self._is_over = True
 
     def close(self) -> None:
-        """Remove the plan, the status table and every value that is not a result."""
-        self._read_logs()
+        """Remove every value that is not a result, and the plan unless another run may have it."""
         self._payloads.close()
-        if not isinstance(self._plan, bytes | None):
-            self._store.release(self._plan)
-        super().close()
+        if self._plan is None:
+            return
+        if self._is_over and self._plan.fingerprint:
+            self._sent_plans.keep(self._plan)
+        else:
+            self._plan.close()

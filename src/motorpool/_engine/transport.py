@@ -119,6 +119,9 @@ class Transport(ABC):
     def press(self, *, waiting: bool) -> None:  # noqa: B027, not every transport has anything to do
         """Let workers know whether nodes wait for them."""
 
+    def end(self) -> None:  # noqa: B027, not every transport has anything to do
+        """All that was sent has come back, and nothing went wrong: no worker is at anything."""
+
     def poll(self, interval: float = 0.0) -> list[Any]:  # noqa: ARG002, not every transport can
         """Emit log records of workers, and return outcomes that came ahead of their futures.
 

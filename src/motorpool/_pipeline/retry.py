@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from motorpool._system.exceptions import add_note
@@ -78,7 +79,9 @@ class Retry:
         Raises:
             PipelineError: If it is neither.
         """
-        return value if isinstance(value, Retry) else cls(value)
+        if isinstance(value, Retry):
+            return value
+        return _so_often(value) if type(value) is int else cls(value)
 
     def wants(self, error: BaseException) -> bool:
         """Whether a failure is worth another try; a predicate that raises says no."""
@@ -106,6 +109,12 @@ class Retry:
         except OverflowError:
             full = self.max_delay
         return full * (1.0 - self.jitter * random.random())  # noqa: S311, no secret
+
+
+@lru_cache(maxsize=64)
+def _so_often(count: int) -> Retry:
+    """So many retries; of each number there is one, for each run asks."""
+    return Retry(count)
 
 
 def _is_exception_class(value: Any) -> bool:

@@ -30,14 +30,24 @@ class Equipment(NamedTuple):
     process: bytes
     context: bytes
 
-    def seal(self, key: bytes) -> bytes:
-        """Make it unreadable to who does not have the key."""
-        return _combine(pickle.dumps(tuple(self)), key)
+    def packed(self) -> bytes:
+        """All of it, as bytes."""
+        return pickle.dumps(tuple(self))
 
     @classmethod
-    def unseal(cls, sealed: bytes, key: bytes) -> Self:
-        """Make it readable again."""
-        return cls(*pickle.loads(_combine(sealed, key)))
+    def unpacked(cls, data: bytes) -> Self:
+        """All of it again."""
+        return cls(*pickle.loads(data))
+
+
+def sealed(data: bytes, key: bytes) -> bytes:
+    """Make data unreadable to who does not have the key; done twice, that is the data again.
+
+    Args:
+        data: The data.
+        key: The key; if it is empty, nothing is done.
+    """
+    return _combine(data, key) if key else data
 
 
 def new_key() -> bytes:

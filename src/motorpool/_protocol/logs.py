@@ -11,6 +11,7 @@ from motorpool._protocol.spool import SpoolReader, SpoolWriter
 from motorpool._system.loggers import named_loggers
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 _logger = logging.getLogger("motorpool")
@@ -63,9 +64,13 @@ class LogReader:
     def __init__(self, folder: Path) -> None:
         self._spool = SpoolReader(folder, _SUFFIX)
 
-    def read(self) -> None:
-        """Handle every record that is complete by now."""
-        for body in self._spool.read():
+    def read(self, names: Sequence[str] | None = None) -> None:
+        """Handle every record that is complete by now.
+
+        Args:
+            names: The files in the folder, if they are known.
+        """
+        for body in self._spool.read(names):
             _handle(body)
 
 

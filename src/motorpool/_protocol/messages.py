@@ -174,9 +174,16 @@ def owner_tag(token: str, node: int, *, handed: bool = False) -> str:
     return f"{token}-{node}-handed-" if handed else f"{token}-{node}-"
 
 
-def envelope_head(client: StoreClient, plan: Payload, key: bytes) -> bytes:
-    """What leads a worker to a run: how to read values, where the plan is, and its key."""
-    return pickle.dumps((_pickled_client(client), plan, key), 5)
+def envelope_head(client: StoreClient, plan: Payload, key: bytes, scratch: str | None) -> bytes:
+    """What leads a worker to a plan.
+
+    Args:
+        client: How to read values.
+        plan: Where the plan is.
+        key: Of what is sealed in it; empty if that is not.
+        scratch: Folder of the status table and the logs, or None where workers share no files.
+    """
+    return pickle.dumps((_pickled_client(client), plan, key, scratch), 5)
 
 
 def _pickled_client(client: StoreClient) -> bytes:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import os
 import pickle
-import secrets
 from array import array
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -27,19 +26,28 @@ if TYPE_CHECKING:
     from motorpool._store import Collector, Pickled, Script, Store, Undefined
 
 
+class RunName(NamedTuple):
+    """What of a run is its own; all else, another run may have in common with it.
+
+    Attributes:
+        run_id: The run.
+        token: Marks its values, apart from those of others in the same store.
+    """
+
+    run_id: str
+    token: str
+
+
 class Settings(NamedTuple):
     """What holds for every node of a run.
 
     Attributes:
         backend: Name of the backend.
-        run_id: The run.
         is_async: Whether inputs and outputs are loaded and saved side by side.
         driver_pid: Process id of the driver, where workers can see it; None elsewhere.
         owned: Whether the worker belongs to Motorpool, which may then set it up.
         threads: Threads that a library may use in a worker.
         folders: Directories to remove when the driver dies.
-        token: Marks this run's values, apart from those of others in the same store.
-        scratch: Folder of the status table and the logs, or None where workers do not share files.
         log_levels: Level by logger.
         checkpoint: Folder to keep in-memory values in, or None.
         results: Numbers of the datasets that the caller of the run will get, if they are few.
@@ -47,14 +55,11 @@ class Settings(NamedTuple):
     """
 
     backend: str
-    run_id: str
     is_async: bool
     driver_pid: int | None
     owned: bool
     threads: int
     folders: tuple[str, ...]
-    token: str
-    scratch: str | None
     log_levels: dict[str, int]
     checkpoint: str | None
     results: frozenset[int] = frozenset()
@@ -107,7 +112,7 @@ class Plan(NamedTuple):
         wiring: Who reads and writes what.
         before: For each node the one before it in its stretch, or -1.
         handed: Numbers of the datasets that nodes may hand to the next of their stretch.
-        sealed: What else it needs: `Equipment`, sealed.
+        equipment: What else it needs: `Equipment`, packed; sealed where the plan is in a file.
         script: What the driver's `__main__` defines.
     """
 
@@ -116,7 +121,7 @@ class Plan(NamedTuple):
     wiring: Wiring
     before: array[int]
     handed: dict[int, tuple[int, ...]]
-    sealed: bytes
+    equipment: bytes
     script: Script
 
 
@@ -156,23 +161,18 @@ def _put_together(parts: tuple[Any, ...], function: Any) -> Node:
 
 
 def run_settings(
-    *, backend: Any, run_id: str, is_async: bool, threads: int, store: Store,
+    *, backend: Any, is_async: bool, threads: int, store: Store,
     checkpoint: str | None, fuse: bool, results: Collection[int] = (),
 ) -> Settings:  # fmt: skip
     """The settings of a run, for its workers."""
-    scratch = store.scratch()
-    token = secrets.token_hex(8)
     local = backend.capabilities.shares_memory
     return Settings(
         backend=backend.name,
-        run_id=run_id,
         is_async=is_async,
         driver_pid=os.getpid() if local else None,
         owned=backend.capabilities.restarts,
         threads=threads,
         folders=tuple(getattr(store.client, "folders", ())) if local else (),
-        scratch=str(scratch / token) if scratch and local else None,
-        token=token,
         log_levels=levels(),
         checkpoint=checkpoint,
         # Nobody reads a list of more, and to describe a value takes 2 us.

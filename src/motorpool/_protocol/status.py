@@ -90,6 +90,10 @@ class StatusTable:
         """Wipe a slot before its node is sent to a worker."""
         _SLOT.pack_into(self._map, _HEADER + slot * _SLOT.size, 0, _IDLE, 0.0)
 
+    def wipe(self) -> None:
+        """Make it as new; no worker may be at a node."""
+        self._map[:] = bytes(len(self._map))
+
     def running(self, slot: int) -> Started | None:
         """The worker that is at a node, and since when (seconds of `time.monotonic`), or None."""
         return self._stamp(slot, _RUNNING)

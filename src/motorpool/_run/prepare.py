@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,5 +108,6 @@ class Preparation:
 
 def new_run_id() -> str:
     """A name for a run: when it began, in UTC, and a few letters that make it unique."""
-    now = datetime.now(tz=UTC)
-    return f"{now:%Y-%m-%dT%H.%M.%S}.{now.microsecond // 1000:03d}Z-{secrets.token_hex(2)}"
+    now = time.time()
+    moment = time.strftime("%Y-%m-%dT%H.%M.%S", time.gmtime(now))
+    return f"{moment}.{int(now % 1 * 1000):03d}Z-{secrets.token_hex(2)}"

@@ -160,20 +160,28 @@ class Site:
             catalog=prepared.catalog, nodes=nodes, datasets=datasets, graph=graph, wiring=wiring,
             hook_manager=self._hook_manager,
             store=self.store, stretches=stretches, host=prepared.host, peers=peers,
-            script=self.script, settings=run_settings(
-                backend=self.backend, run_id=prepared.run_id, is_async=settings.is_async,
+            script=self.script, run_id=prepared.run_id, sent=self.pool.sent,
+            settings=run_settings(
+                backend=self.backend, is_async=settings.is_async,
                 threads=self.pool.threads, store=self.store, checkpoint=checkpoint,
                 fuse=settings.fuse,
                 results=wiring.numbered(prepared.outputs),
             ),
         )  # fmt: skip
         try:
-            problems = transport.open(prepared.nodes, self.nodes)
+            problems = transport.open(len(prepared.nodes), self._given())
             raise_problems([in_words(problem) for problem in problems], [self.backend.name])
         except BaseException:
             transport.close()
             raise
         return transport
+
+    def _given(self) -> Collection[str]:
+        """Names of the datasets that nodes read here, and that no node writes."""
+        given = self._prepared.compiled.given
+        if self._members is None:
+            return given
+        return {name for node in self.nodes for name in node.inputs if name in given}
 
     def _in_process(self, checkpoint: str | None) -> InProcess:
         prepared = self._prepared

@@ -8,12 +8,17 @@ time, for the engine is stuck in something that takes long, gets the exception a
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]
 import signal
 import threading
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+# The public functions make enums of numbers and handlers, which takes ten times as long.
+_getsignal, _setsignal = _signal.getsignal, _signal.signal
 
 
 class Interrupts:
@@ -32,15 +37,15 @@ class Interrupts:
 
     def __enter__(self) -> Self:
         for number in (signal.SIGINT, signal.SIGTERM) if self._active else ():
-            handler = signal.getsignal(number)
+            handler = _getsignal(number)
             if callable(handler):  # else it is ignored, or ends the process, and stays so
                 self._handlers[number] = handler
-                signal.signal(number, self._note)
+                _setsignal(number, self._note)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         for number, handler in self._handlers.items():
-            signal.signal(number, handler)
+            _setsignal(number, handler)
         self.check()  # whatever broke after a signal to all processes is the signal's doing
 
     def check(self) -> None:

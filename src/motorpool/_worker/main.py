@@ -1,7 +1,7 @@
 """What runs inside a worker process: units in, what became of their nodes out.
 
 run_envelope(bytes)
-   |  session: the plan, mapped and kept; unpickles only what this worker runs
+   |  session: the plan, mapped and kept; unpickles only what this worker runs, for each run anew
    v
 unit: stamp -> call, or task on a catalog -> stamp -> what became of them, as bytes
 """
@@ -23,14 +23,16 @@ def run_envelope(data: bytes) -> bytes:
     """Run the nodes of a unit, one after the other.
 
     Args:
-        data: Pickle of what leads to the run, from `envelope_head`; and of a `Load`, as a tuple.
+        data: Pickle of what leads to the plan, from `envelope_head`; of a `RunName`; and of a
+            `Load`; both as tuples.
 
     Returns:
         A packed `UnitResult`; nodes that are not in it were not started, or told of before.
         Behind it what was logged, where no file takes that; see `LogWriter.take`.
     """
-    head, load = pickle.loads(data)
+    head, name, load = pickle.loads(data)
     session = _session(head)
+    session.begin(name)
     session.attach_output()
     with session.as_main():
         return UnitRun(session, Load._make(load)).run() + session.take_logs()
@@ -49,5 +51,5 @@ if is_beside_others():
 
 @lru_cache(maxsize=2)  # two runs may share the workers of one runner
 def _session(head: bytes) -> Session:
-    client, plan, key = pickle.loads(head)
-    return Session(pickle.loads(client), plan, key)
+    client, plan, key, scratch = pickle.loads(head)
+    return Session(pickle.loads(client), plan, key, scratch)

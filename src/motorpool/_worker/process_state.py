@@ -196,12 +196,6 @@ class StateGuard:
         return [] if tidy else seen
 
 
-def guarded(state: ProcessState) -> StateGuard:
-    """A guard of the present state, which is captured."""
-    state.capture()
-    return StateGuard(state)
-
-
 def _mask() -> int:
     mask = os.umask(0o077)  # it can only be read by setting it
     os.umask(mask)

@@ -1,4 +1,8 @@
-"""A run, as one worker knows it: its plan, its store, and the files that the driver reads."""
+"""A plan, as one worker knows it: its store, the files that the driver reads, and the run.
+
+Runs of the same plan share a session. What nodes may have changed is made anew for each of them:
+functions, the names of the script, the context.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from motorpool._protocol.context import CapturedContext, NodeContext
-from motorpool._protocol.equipment import Equipment
+from motorpool._protocol.equipment import Equipment, sealed
 from motorpool._protocol.hooks import load_hooks
 from motorpool._protocol.logs import redirect
 from motorpool._protocol.messages import owner_tag
+from motorpool._protocol.plan import RunName
 from motorpool._protocol.spool import OUTCOMES, SpoolWriter
 from motorpool._protocol.status import STATUS, StatusTable
 from motorpool._store import INLINE_LIMIT, Pickled, ScriptModule, as_main
-from motorpool._worker.process_state import guarded
+from motorpool._worker.process_state import StateGuard
 from motorpool._worker.setup import set_up_interpreter, set_up_process
 from motorpool._worker.task import FunctionNode, Hooks
 from motorpool._worker.values import IMMUTABLE
@@ -35,16 +40,18 @@ BRISK = 0.005
 
 
 class Session:
-    """A run, as one worker knows it.
+    """A plan, as one worker knows it, and the run that is under way.
 
     Args:
         client: Reads and writes values.
         plan: Where the plan is.
         key: Of what is sealed in it.
+        scratch: Folder of the status table and the logs, or None.
 
     Attributes:
         client: Reads and writes values.
         settings: What holds for every node.
+        run: Name of the run.
         status: Where nodes are stamped as started and finished, or None.
         start: Stamps a node as started.
         finish: Likewise, as finished.
@@ -63,36 +70,56 @@ class Session:
             None for others, and for -1.
     """
 
-    def __init__(self, client: Any, plan: Ref, key: bytes) -> None:
+    def __init__(self, client: Any, plan: Ref, key: bytes, scratch: str | None) -> None:
         self.client: StoreClient = client
         self._plan: Plan = client.get(plan)
-        equipment = Equipment.unseal(self._plan.sealed, key)
-        self._pickled_datasets, self._process = equipment.datasets, equipment.process
+        self._equipment = Equipment.unpacked(sealed(self._plan.equipment, key))
         self.settings = self._plan.settings
-        self._scratch = Path(self.settings.scratch) if self.settings.scratch else None
+        self._scratch = Path(scratch) if scratch else None
         self._open_status()
         self._wire(self._plan)
+        self.guard: StateGuard | None = None
+        self.run = RunName("", "")
+        self._beginning = threading.Lock()
+
+    def begin(self, name: tuple[str, str]) -> None:
+        """Make ready for a run, unless it is the one that is under way.
+
+        Args:
+            name: Its `RunName`, as a tuple.
+        """
+        with self._beginning:  # a worker may be a thread, beside others of the same run
+            if self.run != name:
+                self._begin(RunName(*name))
+
+    def _begin(self, run: RunName) -> None:
+        client, equipment = self.client, self._equipment
         self._functions: dict[int, Any] = {}
         self._datasets: dict[str, Any] = {}
+        self.brisk: list[Any] = [None] * (len(self._plan.nodes.functions) + 1)
         self.owned = set_up_process(self.settings)
         self._own = self.owned or set_up_interpreter()
         script = self._plan.script
         self._script = None if script.is_here else ScriptModule(script, client.loads)
         with self.as_main():
-            if self._own is not None:
-                self._own.settings.use(self._process, client.loads)
+            own = self._own
+            changed = own is not None and own.settings.use(equipment.process, client.loads)
             context = CapturedContext.loads(equipment.context, client.loads)
             host = equipment.host
             self.host: Host | None = None if host is None else client.loads(host)
             self.hooks = Hooks(load_hooks(equipment.hooks, client.loads))
             context.run(
                 self.hooks.call, "motorpool_worker_started", backend=self.settings.backend,
-                run_id=self.settings.run_id,
+                run_id=run.run_id,
             )  # fmt: skip
             self.context = NodeContext(context)  # with what the hooks have set in it
-        self.guard = None if self.owned is None else guarded(self.owned.state)
+        changed = changed or equipment.hooks is not None or self.guard is None
+        if self.owned is not None and changed:
+            self.owned.state.capture()
+            self.guard = StateGuard(self.owned.state)
         if self._own is not None:
             redirect(self._own.log, self.settings.log_levels)  # imports may have changed it
+        self.run = run
 
     def _open_status(self) -> None:
         """Open the table in which nodes are stamped, if there is one."""
@@ -114,7 +141,6 @@ class Session:
             function if plain else -1
             for function, plain in zip(nodes.function_of, nodes.plain, strict=True)
         ]
-        self.brisk: list[Any] = [None] * (len(nodes.functions) + 1)
 
     def as_main(self) -> AbstractContextManager[None]:
         """Give this process the names of the user's script; while it lasts, or for good."""
@@ -123,7 +149,7 @@ class Session:
     def attach_output(self) -> None:
         """Let what this process writes for its driver go to the files of this run."""
         if self.owned is not None:
-            if self.owned.settings.use(self._process, self.client.loads):
+            if self.owned.settings.use(self._equipment.process, self.client.loads):
                 self.owned.state.capture()
             self.owned.faults.point_to(self._scratch)
         if self._own is not None:
@@ -170,15 +196,16 @@ class Session:
 
     def dataset(self, name: str) -> Any | None:
         """A dataset that workers use themselves, or None."""
-        if name not in self._pickled_datasets:
+        pickled = self._equipment.datasets
+        if name not in pickled:
             return None
         if name not in self._datasets:
-            self._datasets[name] = self._loaded(Pickled(self._pickled_datasets[name], ()))
+            self._datasets[name] = self._loaded(Pickled(pickled[name], ()))
         return self._datasets[name]
 
     def allocate(self, node: int, nbytes: int) -> memoryview | None:
         """Memory of the store for an array of a node; None if there is none."""
-        return self.client.allocate(nbytes, owner_tag(self.settings.token, node))
+        return self.client.allocate(nbytes, owner_tag(self.run.token, node))
 
     def put(self, value: Any, node: int, *, consume: bool, handed: bool) -> Payload:
         """Keep a node's value in the store.
@@ -189,7 +216,7 @@ class Session:
             consume: Whether the value itself ends with it.
             handed: Whether it is for the next node alone, so that the driver does not know of it.
         """
-        owner = owner_tag(self.settings.token, node, handed=handed)
+        owner = owner_tag(self.run.token, node, handed=handed)
         return self.client.put(value, owner=owner, consume=consume)
 
     def protect(self, array: Any) -> None:

@@ -196,7 +196,7 @@ class UnitRun:
         session, settings = self.session, self.session.settings
         seen = catalog if session.host is None else session.host.view(catalog)
         return NodeRun(
-            node, seen, session.hooks, is_async=settings.is_async, run_id=settings.run_id,
+            node, seen, session.hooks, is_async=settings.is_async, run_id=session.run.run_id,
             attempt=self.load.attempts.get(self.node, 1),
         )  # fmt: skip
 
