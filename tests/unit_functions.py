@@ -124,3 +124,28 @@ def plus_one_slowly(x):
     """Take so long that what is done before is told first."""
     time.sleep(0.05)
     return x + 1
+
+
+def turned(a=None, b=None, **_others):
+    """Two values, the other way round."""
+    return b, a
+
+
+def by_key(a, b=None):
+    """The same, with names."""
+    return {"first": b, "second": a}
+
+
+def one_in_a_list(value, *_others):
+    """A value that is the only one of several."""
+    return [value]
+
+
+def nothing_at_all(*_values):
+    """Nothing that anyone would keep."""
+    return object()
+
+
+def as_many(count, at):
+    """So many values, for the number of a node."""
+    return [at] * count

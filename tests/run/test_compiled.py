@@ -118,3 +118,25 @@ def test_driver_needs_little_memory_for_a_node(is_chain):
             tracemalloc.stop()
     assert len(result) == (1 if is_chain else count)
     assert most < 1450 * count
+
+
+def test_nodes_have_few_forms():
+    """Those of one form share it; of more forms than a number has room for, the rest has none."""
+    pipe = Pipeline(
+        [node(identity, "x", f"a{i}", name=f"a{i}") for i in range(3)]
+        + [node(max, ["x", "y"], [f"b{i}"], name=f"b{i}") for i in range(3)]
+        + [node(dict, {f"k{i}": "x"}, f"c{i}", name=f"c{i}") for i in range(260)]
+        + [node(dict, "x", "d", name="d", confirms="x")]
+    )
+    known = compiled(pipe)
+    form_of = dict(zip(known.names, known.plain, strict=True))
+    assert [form_of[f"a{i}"] for i in range(3)] == [1, 1, 1]
+    assert len({form_of[f"b{i}"] for i in range(3)}) == 1
+    of_others = [form_of[f"c{i}"] for i in range(260)]
+    assert (len(known.forms), max(known.plain), of_others.count(0)) == (254, 255, 7)
+    assert form_of["d"] == 0
+    for name, form in form_of.items():
+        if form > 1:
+            assert list(known.forms[form - 2].inputs) == (
+                [0, 1] if name[0] == "b" else [f"k{name[1:]}"]
+            )

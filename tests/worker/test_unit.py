@@ -8,7 +8,7 @@ import pytest
 import unit_functions
 
 from motorpool import ParallelRunner, node, pipeline
-from motorpool.errors import DatasetError, WorkerCrashedError
+from motorpool.errors import DatasetError, PipelineError, WorkerCrashedError
 from motorpool.events import DatasetReleased, NodeCompleted, NodeFailed
 
 # Nodes of functions that are known to be short travel many at a time.
@@ -68,6 +68,60 @@ def test_values_of_all_kinds_go_from_node_to_node(value, fuse):
         for _ in range(3):
             result = runner.run(pipe, {"x": [value]})["all"].load()
             assert result == [(value, type(value).__name__)] * COUNT
+
+
+def of_all_forms():
+    """Nodes that are called, and that return, in all ways; each reads what others have made."""
+    nodes = []
+    for i in range(0, 40, 4):
+        a, b = (f"a{i}", f"b{i}") if i else ("x", "y")
+        following = [f"a{i + 4}", f"b{i + 4}"]
+        nodes += [
+            node(unit_functions.turned, [a, b], [f"c{i}", f"d{i}"], name=f"n{i}"),
+            node(
+                unit_functions.by_key, {"b": f"c{i}", "a": f"d{i}"},
+                {"second": f"e{i}", "first": f"f{i}"}, name=f"n{i + 1}",
+            ),
+            node(unit_functions.one_in_a_list, [f"e{i}", f"e{i}"], [f"g{i}"], name=f"n{i + 2}"),
+            node(unit_functions.nothing_at_all, [f"g{i}", f"f{i}"], None, name=f"n{i + 3}"),
+            node(unit_functions.turned, {"a": f"f{i}", "b": f"g{i}"}, following, name=f"m{i}"),
+        ]  # fmt: skip
+    return pipeline(nodes)
+
+
+@pytest.mark.parametrize("fuse", [True, False])
+@pytest.mark.parametrize(
+    ("x", "y"), [(1, 2.5), ("small", [1, {2}]), (np.arange(20_000), np.ones(3)), ([1], "a" * 9000)]
+)
+def test_nodes_of_all_forms(x, y, fuse):
+    """The same comes of them as of nodes in this process, the first time and later ones."""
+    pipe = of_all_forms()
+    with ParallelRunner("sequential", runs_folder=False) as here:
+        expected = {name: d.load() for name, d in here.run(pipe, {"x": x, "y": y}).items()}
+    assert len(expected) == 2
+    with ParallelRunner("direct", max_workers=2, fuse=fuse, runs_folder=False) as there:
+        for _ in range(3):
+            found = {name: d.load() for name, d in there.run(pipe, {"x": x, "y": y}).items()}
+            np.testing.assert_equal(found, expected)
+
+
+def test_what_is_not_of_the_declared_form_is_said_with_names(runner, recorder):
+    """Of a function that is known to be short as well."""
+    nodes = [
+        node(unit_functions.as_many, [f"c{i}", f"i{i}"], [f"y{i}", f"z{i}"], name=f"n{i}")
+        for i in range(COUNT)
+    ]
+    data = {f"c{i}": 2 for i in range(COUNT)} | {f"i{i}": i for i in range(COUNT)}
+    for _ in range(3):
+        assert runner.run(pipeline(nodes), data)["z59"].load() == 59
+    recorder.events.clear()
+    with pytest.raises(PipelineError) as caught:
+        runner.run(pipeline(nodes), {**data, "c40": 3})
+    assert str(caught.value).startswith(
+        "Node 'n40' must return a list or tuple of 2 values, one for each of ['y40', 'z40'], but "
+        "returned 3 values."
+    )
+    assert len(recorder.of(NodeCompleted)) == COUNT - 1
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,8 @@ class PickledNodes(NamedTuple):
         functions: Pickles of the functions, by the index that the nodes know them by; and of
             nodes that are no `Node`, as a whole.
         function_of: For each node the index of its function; -1 if it was pickled with it.
-        plain: For each node 1 if it is no more than a function, which is all that travels; or 0.
+        plain: For each node its form if it is no more than a function, which is all that travels;
+            or 0. 1 is the usual form, others are numbered from 2.
         problems: What cannot be pickled.
     """
 
@@ -190,7 +191,7 @@ def pickle_nodes(
         nodes: The nodes.
         dumps: The backend's.
         script: Collects the names of `__main__` that they refer to.
-        plain: For each node 1 if nothing but its function need travel, or 0; all by default.
+        plain: For each node 0 if more than its function has to travel; all by default.
     """
     plain = plain or bytes(len(nodes))
     blob, offsets, function_of = io.BytesIO(), array("Q", [0]), array("i")

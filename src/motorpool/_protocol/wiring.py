@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from motorpool._pipeline.form import Form
+
 #: For each node some numbers.
 Rows = Sequence[tuple[int, ...]]
 
@@ -25,15 +27,21 @@ class Wiring:
     Args:
         rows: For each node its inputs, its outputs, and the nodes that it waits for; each packed.
         names: The names of the nodes, and of the datasets; packed.
+        forms: The forms of nodes that are no more than a function, but for the usual one.
+
+    Attributes:
+        forms: The same.
     """
 
-    def __init__(self, rows: tuple[bytes, bytes, bytes], names: bytes) -> None:
-        self._rows, self._names = rows, names
+    def __init__(
+        self, rows: tuple[bytes, bytes, bytes], names: bytes, forms: Sequence[Form]
+    ) -> None:
+        self._rows, self._names, self.forms = rows, names, forms
 
     @classmethod
     def of(
         cls, nodes: Sequence[Any], names: Sequence[str], datasets: Sequence[str],
-        parents: tuple[tuple[int, ...], ...],
+        parents: tuple[tuple[int, ...], ...], forms: Sequence[Form],
     ) -> Wiring:  # fmt: skip
         """Find it out.
 
@@ -42,6 +50,7 @@ class Wiring:
             names: Their names.
             datasets: Names of all datasets; their positions are their numbers.
             parents: For each node the nodes that it waits for.
+            forms: As above.
         """
         numbers = {name: i for i, name in enumerate(datasets)}
         number = numbers.__getitem__
@@ -50,7 +59,7 @@ class Wiring:
         reads = [once(row, row) for row in (tuple(map(number, node.inputs)) for node in nodes)]
         writes = [once(row, row) for row in (tuple(map(number, node.outputs)) for node in nodes)]
         packed = (marshal.dumps(reads), marshal.dumps(writes), marshal.dumps(parents))
-        made = cls(packed, pickle.dumps((names, datasets), 5))
+        made = cls(packed, pickle.dumps((names, datasets), 5), forms)
         made.reads, made.writes, made.parents = reads, writes, parents
         made.names, made.numbers = (names, datasets), numbers
         return made
@@ -85,8 +94,8 @@ class Wiring:
         """The numbers of those datasets that nodes read or write."""
         return [self.numbers[name] for name in names if name in self.numbers]
 
-    def __reduce__(self) -> tuple[type[Wiring], tuple[tuple[bytes, bytes, bytes], bytes]]:
-        return Wiring, (self._rows, self._names)
+    def __reduce__(self) -> tuple[type[Wiring], tuple[Any, ...]]:
+        return Wiring, (self._rows, self._names, self.forms)
 
 
 def _loaded(packed: bytes) -> Rows:

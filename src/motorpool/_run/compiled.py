@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 
 from motorpool._engine.priority import urgency
 from motorpool._journal.fingerprint import code_hash
+from motorpool._pipeline.form import Form
 from motorpool._pipeline.graph import Graph, untranscoded
 from motorpool._pipeline.node import Node
 from motorpool._pipeline.signature import function_name
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _KEDRO = ("kedro.pipeline.pipeline", "Pipeline")
+# As many as a byte can number.
+_MOST_FORMS = 254
 _declared = attrgetter("_inputs", "_outputs")
 _known: WeakKeyDictionary[Any, CompiledPipeline] = WeakKeyDictionary()
 
@@ -131,19 +134,41 @@ class CompiledPipeline:
     @cached_property
     def wiring(self) -> Wiring:
         """Who reads and writes what, by number; datasets are numbered as in `datasets`."""
-        return Wiring.of(self.nodes, self.names, self.datasets, self.graph.parents)
+        return Wiring.of(
+            self.nodes, self.names, self.datasets, self.graph.parents, self.forms
+        )  # fmt: skip
+
+    @property
+    def plain(self) -> bytes:
+        """For each node 0 if it takes more to run it than to call its function; its form if not.
+
+        1 is the usual form: its inputs are the arguments in order, and what is returned is its one
+        output. Others are numbered from 2, in the order of `forms`. Nothing is confirmed.
+        """
+        return self._formed[1]
+
+    @property
+    def forms(self) -> list[Form]:
+        """The forms of plain nodes, but for the usual one."""
+        return self._formed[0]
 
     @cached_property
-    def plain(self) -> bytes:
-        """For each node 1 if all it takes to run it is to call its function, or 0.
-
-        Its inputs are its arguments in order, what is returned is its one output, and nothing is
-        confirmed.
-        """
-        return bytes(
-            _is_plain(node) and not self._streams[function]
-            for node, function in zip(self.nodes, self.functions, strict=True)
-        )
+    def _formed(self) -> tuple[list[Form], bytes]:
+        forms: list[Form] = []
+        number: dict[str, int] = {}
+        plain = bytearray(len(self.nodes))
+        for i, (node, function) in enumerate(zip(self.nodes, self.functions, strict=True)):
+            form = None if self._streams[function] else _form_of(node)
+            if form is None:
+                continue
+            if form == Form.usual(len(node.inputs)):
+                plain[i] = 1
+            elif (key := repr(form)) in number or len(forms) < _MOST_FORMS:
+                if key not in number:
+                    number[key] = len(forms) + 2
+                    forms.append(form)
+                plain[i] = number[key]
+        return forms, bytes(plain)
 
     @cached_property
     def streamed(self) -> frozenset[str]:
@@ -215,12 +240,8 @@ class CompiledPipeline:
         return [code or function_name(function) for code, function in named]
 
 
-def _is_plain(node: Any) -> bool:
-    """Whether a node is no more than a function of inputs in order, with one output."""
+def _form_of(node: Any) -> Form | None:
+    """The form of a node; None if it takes more to run it than to call its function."""
     if type(node) is not Node or node.confirms:
-        return False
-    inputs, outputs = _declared(node)
-    in_order = isinstance(inputs, str | None) or (
-        not isinstance(inputs, dict) and len(inputs) == len(node.inputs)
-    )
-    return in_order and isinstance(outputs, str)
+        return None
+    return Form.of(*_declared(node), node.inputs, node.outputs)

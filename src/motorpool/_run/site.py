@@ -104,7 +104,7 @@ class Site:
         return [in_words(problem) for problem in (*nodes.problems, *unfit)]
 
     def _plain(self, datasets: Collection[str]) -> bytes:
-        """For each node 1 if all it takes to run it in a worker is to call its function, or 0.
+        """For each node its form, or 0 if it takes more to run it than to call its function.
 
         Args:
             datasets: Names of those that workers load and save themselves.
@@ -118,8 +118,8 @@ class Site:
         if not datasets:
             return plain
         return bytes(
-            is_plain and not any(name in datasets for name in (*node.inputs, *node.outputs))
-            for is_plain, node in zip(plain, self.nodes, strict=True)
+            0 if any(name in datasets for name in (*node.inputs, *node.outputs)) else form
+            for form, node in zip(plain, self.nodes, strict=True)
         )
 
     def want_names_of(self, others: Iterable[Site]) -> None:
@@ -203,6 +203,6 @@ def _spread(nodes: PickledNodes, members: Sequence[int], count: int) -> PickledN
     for position, function in zip(members, nodes.function_of, strict=True):
         function_of[position] = function
     plain = bytearray(count)
-    for position, is_plain in zip(members, nodes.plain, strict=True):
-        plain[position] = is_plain
+    for position, form in zip(members, nodes.plain, strict=True):
+        plain[position] = form
     return nodes._replace(offsets=offsets, function_of=function_of, plain=bytes(plain))

@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Any
 from motorpool._system.forks import generation
 from motorpool._worker.process_state import SHORT
 from motorpool._worker.task import note_datasets, note_loading
+from motorpool.errors import PipelineError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextvars import Context
 
+    from motorpool._pipeline.form import Form
     from motorpool._worker.unit import UnitRun
 
 
@@ -32,6 +35,7 @@ class BriskLoop:
         session = self._session = unit.session
         self._as_is, self._goes_as_it_is = unit.values.as_is, unit.values.goes_as_it_is
         self._reads, self._writes = session.reads, session.writes
+        self._forms, self._form_of = session.forms, session.form_of
         self._copy_context = session.context.copy
 
     def run(self) -> bool:
@@ -84,18 +88,37 @@ class BriskLoop:
         try:
             if inputs is None:
                 inputs = context.run(self._loaded)
-            value = context.run(function, *inputs)
-            if self._goes_as_it_is(value):
-                self._as_is[self._writes[self._unit.node][0]] = value
-                return
-            inputs, returned = None, [value]
-            del value  # nobody else must have it
+            if (form := self._forms[self._form_of[self._unit.node]]) is None:
+                value = context.run(function, *inputs)
+                if self._goes_as_it_is(value):
+                    self._as_is[self._writes[self._unit.node][0]] = value
+                    return
+                returned = [value]
+                del value  # nobody else must have it
+            else:
+                returned = self._returned(context, function, inputs, form)
+                if all(map(self._goes_as_it_is, returned)):
+                    self._as_is.update(zip(self._writes[self._unit.node], returned, strict=True))
+                    return
+            inputs = None
             called = perf_counter()
             context.run(self._unit.keep, returned)
             times = (0.0, 0.0, called - before, perf_counter() - called)
             self._unit.news.times[self._unit.node] = times
         except BaseException as error:  # noqa: BLE001, the worker outlives whatever a node raises
             self._failed(error, inputs)
+
+    def _returned(
+        self, context: Context, function: Callable[..., Any], inputs: Sequence[Any], form: Form
+    ) -> list[Any]:
+        """Call a function that is called, or that returns, in another way than usual."""
+        args, kwargs = form.arguments(inputs)
+        value = context.run(function, *args, **kwargs)
+        try:
+            return form.values(value)
+        except PipelineError:  # to be said with names
+            node = self._session.node(self._unit.node)
+            return list(form.results(value, node.outputs, node.name).values())
 
     def _loaded(self) -> list[Any]:
         """The inputs of the node that runs, of which some are small pickles."""

@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from motorpool._pipeline.form import Form
 from motorpool._protocol.context import CapturedContext, NodeContext
 from motorpool._protocol.equipment import Equipment, sealed
 from motorpool._protocol.hooks import load_hooks
@@ -66,6 +67,7 @@ class Session:
         handed: Numbers of the datasets that nodes may hand to the next of their stretch.
         immutable: The types of which readers may have the very object.
         call_of: For each node that is no more than a function the number of that; or -1.
+        forms, form_of: Forms by number, None for the usual one; the form of each of these nodes.
         brisk: Functions that are known, take little time and leave nothing behind, by number;
             None for others, and for -1.
     """
@@ -137,6 +139,8 @@ class Session:
         self.reads, self.writes = self._wiring.reads, self._wiring.writes
         direct = self.settings.fuse and self.settings.checkpoint is None
         self.immutable = IMMUTABLE if direct else frozenset[type]()
+        self.form_of = nodes.plain
+        self.forms = [None, None, *self._wiring.forms]
         self.call_of = [
             function if plain else -1
             for function, plain in zip(nodes.function_of, nodes.plain, strict=True)
@@ -174,9 +178,13 @@ class Session:
         number = self.call_of[index]
         if number < 0:
             return self._plan.nodes.load(index, self._function, self._loaded)
-        inputs = [self.dataset_name(i) for i in self.reads[index]]
-        (output,) = (self.dataset_name(i) for i in self.writes[index])
-        return FunctionNode(self._wiring.names[0][index], inputs, [output], self._function(number))
+        inputs, outputs = (
+            [self.dataset_name(i) for i in numbers]
+            for numbers in (self.reads[index], self.writes[index])
+        )
+        form = self.forms[self.form_of[index]] or Form.usual(len(inputs))
+        name = self._wiring.names[0][index]
+        return FunctionNode(name, inputs, outputs, form, self._function(number))
 
     def dataset_name(self, number: int) -> str:
         """The name of a dataset."""

@@ -18,6 +18,7 @@ from motorpool.errors import DatasetError
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
+    from motorpool._pipeline.form import Form
     from motorpool._protocol.host import NodeCatalog
 
 
@@ -53,23 +54,26 @@ class Hooks:
 
 
 class FunctionNode(NamedTuple):
-    """A node that is no more than a function of its inputs, with one output.
+    """A node that is no more than a function.
 
     Attributes:
         name: Of the node.
-        inputs: Names of what it reads, in the order of the arguments.
-        outputs: The name of what it returns.
+        inputs: Names of what it reads, each once.
+        outputs: Names of what it returns.
+        form: How it is called, and what it returns.
         func: The function.
     """
 
     name: str
     inputs: list[str]
     outputs: list[str]
+    form: Form
     func: Callable[..., Any]
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Call the function; see `Node.run`."""
-        return {self.outputs[0]: self.func(*[inputs[name] for name in self.inputs])}
+        args, kwargs = self.form.arguments([inputs[name] for name in self.inputs])
+        return self.form.results(self.func(*args, **kwargs), self.outputs, self.name)
 
 
 class NodeRun:

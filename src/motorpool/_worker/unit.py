@@ -107,12 +107,14 @@ class UnitRun:
         """Keep what the function of the node that runs has returned.
 
         Args:
-            returned: Has it, and no more; it is taken out, so that nobody else has it.
+            returned: The values of its outputs; they are taken out, so that nobody else has them.
         """
         self.values.begin(self.node, self._handing())
         node = self.session.node(self.node)
         catalog = TaskCatalog(self.session, self.values, dict(self._numbers(node)))
-        self._node_run(node, catalog).save_all({node.outputs[0]: returned.pop()}, {})
+        outputs = dict(zip(node.outputs, returned, strict=True))
+        returned.clear()
+        self._node_run(node, catalog).save_all(outputs, {})
         self.news.about |= catalog.about
 
     def failed(self, error: BaseException) -> None:

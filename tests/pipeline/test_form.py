@@ -1,0 +1,72 @@
+"""Forms of nodes: how their functions are called, and what becomes of what these return."""
+
+import pickle
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from motorpool import Node
+from motorpool._pipeline.form import Form
+from motorpool.errors import PipelineError
+
+NAMES = st.sampled_from(["a", "b", "c d", "e@x"])
+KEYS = st.sampled_from(["p", "q", "r"])
+READS = st.one_of(st.none(), NAMES, st.lists(NAMES, max_size=4), st.dictionaries(KEYS, NAMES))
+WRITES = st.one_of(
+    st.none(), st.just("o"), st.lists(st.sampled_from(["o", "u", "v"]), unique=True),
+    st.permutations(["o", "u"]).map(lambda names: dict(zip("pq", names, strict=True))),
+)  # fmt: skip
+RETURNED = st.one_of(
+    st.integers(), st.lists(st.integers(), max_size=3), st.tuples(st.integers(), st.integers()),
+    st.dictionaries(KEYS, st.integers(), max_size=2),
+)  # fmt: skip
+
+
+def outcome(call):
+    """What a call returns, or what it raises."""
+    try:
+        return call()
+    except PipelineError as error:
+        return str(error)
+
+
+@given(inputs=READS, outputs=WRITES, returned=RETURNED)
+def test_a_form_does_what_its_node_does(inputs, outputs, returned):
+    """Calls the function with the same arguments, and names what is returned alike."""
+    calls = []
+
+    def function(*args, **kwargs):
+        calls.append((args, kwargs))
+        return returned
+
+    if not (inputs or outputs):
+        return
+    node = Node(function, inputs, outputs, name="n")
+    form = pickle.loads(pickle.dumps(Form.of(inputs, outputs, node.inputs, node.outputs)))
+    values = {name: name.upper() for name in node.inputs}
+    expected = outcome(lambda: node.run(values))
+    args, kwargs = form.arguments([values[name] for name in node.inputs])
+    assert calls == [(tuple(args), kwargs)]
+    found = outcome(lambda: form.results(returned, node.outputs, "n"))
+    assert found == expected
+    if isinstance(expected, dict):
+        assert list(found) == list(expected)
+        assert form.values(returned) == [expected[name] for name in node.outputs]
+    else:
+        with pytest.raises(PipelineError):
+            form.values(returned)
+
+
+def test_usual_form():
+    """Arguments in order, one output; one name alone is like a list of it."""
+    assert Form.of(["b", "a"], "o", ["b", "a"], ["o"]) == Form.usual(2)
+    assert Form.of("a", "o", ["a"], ["o"]) == Form.usual(1)
+    assert Form.of(None, "o", [], ["o"]) == Form.usual(0)
+    assert Form.of(["a", "a"], "o", ["a"], ["o"]) != Form.usual(1)
+    assert Form.of("a", ["o"], ["a"], ["o"]) != Form.usual(1)
+
+
+def test_keys_that_are_no_strings_have_no_form():
+    """They might be anything, and would have to travel."""
+    assert Form.of("a", {1: "o"}, ["a"], ["o"]) is None
