@@ -11,7 +11,8 @@ from motorpool._engine.stretches import Stretches
 from motorpool._engine.tasks import TaskTable
 from motorpool._engine.tokens import Tokens
 from motorpool._pipeline.graph import Graph
-from motorpool._run.compiled import compiled
+from motorpool._run.compiled import CompiledPipeline
+from motorpool.pipeline import ends_of
 
 
 def returns(*values):
@@ -57,8 +58,8 @@ def make(  # noqa: PLR0913, each is a part of its own
         once = [not n.retries for n in nodes]
         stretches = Stretches.of(nodes, graph, stored=(), once=once, lanes=lanes)
     policy = Policy(on_failure=on_failure, retries=0, timeout=None)
-    known = compiled(Pipeline(nodes))
-    lifetimes = Lifetimes(nodes, known.users, known.unmade | known.outputs)
+    known = CompiledPipeline(nodes, graph, *ends_of(Pipeline(nodes)))
+    lifetimes = Lifetimes(known.wiring, known.users, known.unmade | known.outputs)
     needs = {i: n.resources for i, n in enumerate(nodes) if n.resources}
     tokens = Tokens(needs, capacities or {})
     table = TaskTable([n.name for n in nodes], graph, order, lanes, kinds=tokens.kinds)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from schedulers import finish, make, nodes_of
 
-from motorpool import Retry
+from motorpool import Pipeline, Retry
 from motorpool._engine import actions as do
 from motorpool._engine.deadlines import Deadlines
 from motorpool._engine.lifetimes import Lifetimes
@@ -19,6 +19,8 @@ from motorpool._engine.state import TRANSITIONS, State, TransitionError, Unit
 from motorpool._engine.tasks import ReadyQueue
 from motorpool._pipeline.graph import Graph
 from motorpool._protocol.status import Started
+from motorpool._run.compiled import CompiledPipeline
+from motorpool.pipeline import ends_of
 
 
 @given(acyclic(), st.integers(1, 3), st.booleans())
@@ -225,8 +227,10 @@ def test_datasets_are_released_once_and_after_their_last_reader(parents):
     inputs = [n.inputs for n in nodes]
     read = {name for names in inputs for name in names}
     ends = {o for n in nodes for o in n.outputs if o not in read}
+    known = CompiledPipeline(nodes, Graph.from_parents(parents), *ends_of(Pipeline(nodes)))
     users = Counter(name for n in nodes for name in (*n.inputs, *n.outputs))
-    lifetimes = Lifetimes(nodes, users, {"x"} | ends)
+    assert users == dict(zip(known.datasets, known.users, strict=True))
+    lifetimes = Lifetimes(known.wiring, known.users, {"x"} | ends)
     released, left = [], [set(names) for names in inputs]
     for each in range(len(parents)):
         left[each] = set()

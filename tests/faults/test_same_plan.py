@@ -1,5 +1,6 @@
 """Runs of one plan on the same workers: what is kept from one to the next, and what is not."""
 
+import errno
 import logging
 import os
 import pickle
@@ -233,3 +234,21 @@ def test_forked_child_leaves_the_plan_alone(tmp_path):
     assert sent.files.folder.exists()
     plans.close()
     assert not sent.files.folder.exists()
+
+
+def test_run_that_finds_no_room_for_its_files_leaves_nothing(monkeypatch):
+    """Neither its plan nor its folder; the next one has room."""
+    pipe = pipeline([node(identity, "x", f"y{i}", name=f"n{i}") for i in range(100)])
+
+    def no_room(*_):
+        raise OSError(errno.ENOSPC, "no room")
+
+    with ParallelRunner("direct", max_workers=1) as runner:
+        runner.run(pipeline(node(identity, "x", "y")), {"x": 1})
+        folder = runner._resources.places[""].store.scratch()
+        with monkeypatch.context() as patch:
+            patch.setattr("motorpool._protocol.status._reserve", no_room)
+            with pytest.raises(OSError, match="no room"):
+                runner.run(pipe, {"x": 1})
+        assert {p.name for p in folder.iterdir()} <= {"lock", "quota", "free"}
+        assert runner.run(pipe, {"x": 1})["y3"].load() == 1

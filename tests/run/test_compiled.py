@@ -61,8 +61,9 @@ def test_figures_of_a_pipeline():
         True, False, False, False,
     ]  # fmt: skip
     assert known.datasets == ["a@text", "a@words", "b", "c", "d", "log", "x", "y"]
-    assert known.users == {
-        "a@text": 2, "a@words": 1, "b": 2, "c": 2, "d": 1, "x": 1, "y": 1,
+    users = dict(zip(known.datasets, known.users, strict=True))
+    assert users == {
+        "a@text": 2, "a@words": 1, "b": 2, "c": 2, "d": 1, "log": 0, "x": 1, "y": 1,
     }  # fmt: skip
     assert known.functions == [0, 0, 1, 2]
     assert sorted(known.order) == [0, 1, 2, 3]

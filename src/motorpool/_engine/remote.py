@@ -151,11 +151,16 @@ class Shipped(TrackedTransport):
             key = new_key()
             plan = plan._replace(equipment=sealed(plan.equipment, key))
             payload = self._payloads.put(plan, inline=False, owner=f"{self._name.token}-plan-")
-        scratch = self._store.scratch() if self._settings.driver_pid is not None else None
-        files = None if scratch is None else RunFiles(scratch, count)
+        release = partial(self._store.release, payload)
+        try:
+            scratch = self._store.scratch() if self._settings.driver_pid is not None else None
+            files = None if scratch is None else RunFiles(scratch, count)
+        except BaseException:
+            release()
+            raise
         folder = None if files is None else str(files.folder)
         head = envelope_head(self._client, payload, key, folder)
-        return SentPlan(fingerprint, head, files, partial(self._store.release, payload))
+        return SentPlan(fingerprint, head, files, release)
 
     def payload(self, name: str, store: Store) -> Payload | None:
         """What a value is in a store, if it is there."""

@@ -38,7 +38,11 @@ class RunFiles:
     def __init__(self, parent: Path, nodes: int) -> None:
         self.folder = parent / secrets.token_hex(8)
         self.folder.mkdir(mode=0o700)
-        self.status = StatusTable(self.folder / STATUS, nodes)
+        try:
+            self.status = StatusTable(self.folder / STATUS, nodes)
+        except BaseException:
+            self._remove()
+            raise
         self._logs = LogReader(self.folder)
         self._outcomes = SpoolReader(self.folder, OUTCOMES)
         self._last_poll = time.monotonic()
@@ -71,9 +75,13 @@ class RunFiles:
         self.status.wipe()
 
     def close(self) -> None:
-        """Remove it; `shutil` takes as long again for what might be in between."""
+        """Remove it, when all that has come has been handed on."""
         self.read_logs()
         self.status.close()
+        self._remove()
+
+    def _remove(self) -> None:
+        """Remove the folder; `shutil` takes as long again for what might be in between."""
         with contextlib.suppress(OSError):
             for file in os.scandir(self.folder):
                 os.unlink(file.path)  # noqa: PTH108, a Path costs as much as the rest

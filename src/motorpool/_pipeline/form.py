@@ -5,9 +5,11 @@ Nodes of one form differ in nothing but their function and the names of their da
 
 from __future__ import annotations
 
+from types import GeneratorType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from motorpool._pipeline.signature import arguments, outputs_by_name
+from motorpool.errors import PipelineError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -75,16 +77,23 @@ class Form(NamedTuple):
         """
         return outputs_by_name(self._named(writes), returned, owner)
 
-    def values(self, returned: Any) -> list[Any]:
-        """The values of the outputs, in order.
+    def values(self, returned: Any) -> list[Any] | None:
+        """The values of the outputs, in order; None if it takes `results` to find them.
 
-        Raises:
-            PipelineError: If what was returned does not have the declared form; `results` says
-                more of it.
+        That knows names, to say what does not have the declared form, now or while it is read.
+
+        Args:
+            returned: What the function has returned.
         """
         if self.outputs == 0:
             return [returned]
-        return list(outputs_by_name(self.outputs, returned, "").values())  # type: ignore[arg-type]
+        if isinstance(returned, GeneratorType):
+            return None
+        try:
+            found: Any = outputs_by_name(self.outputs, returned, "")  # type: ignore[arg-type]
+        except PipelineError:
+            return None
+        return list(found.values())
 
     def _named(self, writes: Sequence[str]) -> Names:
         if self.outputs is None:

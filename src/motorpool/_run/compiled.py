@@ -6,7 +6,6 @@ Pipelines do not change. What depends on the catalog, on the backends or on sett
 from __future__ import annotations
 
 from array import array
-from collections import Counter
 from functools import cached_property
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
@@ -183,11 +182,13 @@ class CompiledPipeline:
         return [is_generator(node) for node in found.values()]
 
     @cached_property
-    def users(self) -> Counter[str]:
+    def users(self) -> array[int]:
         """For each dataset the number of nodes that make it, under this name, or read it."""
-        found = Counter(self.written)
-        for node in self.nodes:
-            found.update(node.inputs)
+        found = array("i", bytes(4 * len(self.datasets)))
+        for rows in (self.wiring.reads, self.wiring.writes):
+            for numbers in rows:
+                for number in numbers:
+                    found[number] += 1
         return found
 
     @cached_property

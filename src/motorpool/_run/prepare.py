@@ -103,7 +103,7 @@ class Preparation:
     def lifetimes(self) -> Lifetimes:
         """Who needs which dataset; what goes in and what comes out is never released."""
         pipeline = self.compiled
-        return Lifetimes(self.nodes, pipeline.users, pipeline.unmade | self.outputs)
+        return Lifetimes(pipeline.wiring, pipeline.users, pipeline.unmade | self.outputs)
 
 
 def new_run_id() -> str:

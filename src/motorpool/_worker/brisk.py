@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from motorpool._system.forks import generation
 from motorpool._worker.process_state import SHORT
 from motorpool._worker.task import note_datasets, note_loading
-from motorpool.errors import PipelineError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -114,11 +113,11 @@ class BriskLoop:
         """Call a function that is called, or that returns, in another way than usual."""
         args, kwargs = form.arguments(inputs)
         value = context.run(function, *args, **kwargs)
-        try:
-            return form.values(value)
-        except PipelineError:  # to be said with names
+        returned = form.values(value)
+        if returned is None:
             node = self._session.node(self._unit.node)
-            return list(form.results(value, node.outputs, node.name).values())
+            returned = list(form.results(value, node.outputs, node.name).values())
+        return returned
 
     def _loaded(self) -> list[Any]:
         """The inputs of the node that runs, of which some are small pickles."""
