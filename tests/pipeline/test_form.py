@@ -43,6 +43,8 @@ def test_a_form_does_what_its_node_does(inputs, outputs, returned):
     if not (inputs or outputs):
         return
     node = Node(function, inputs, outputs, name="n")
+    usual = Form.of(inputs, outputs, node.inputs, node.outputs) == Form.usual(len(node.inputs))
+    assert Form.is_usual(inputs, outputs, node.inputs) == usual
     form = pickle.loads(pickle.dumps(Form.of(inputs, outputs, node.inputs, node.outputs)))
     values = {name: name.upper() for name in node.inputs}
     expected = outcome(lambda: node.run(values))

@@ -41,6 +41,20 @@ class Form(NamedTuple):
         """
         return cls(list(range(count)), 0)
 
+    @staticmethod
+    def is_usual(inputs: Names, outputs: Names, reads: Sequence[str]) -> bool:
+        """Whether a node is of the usual form; in a tenth of the time that it takes to make one.
+
+        Args:
+            inputs: As they were declared.
+            outputs: Likewise.
+            reads: Names of its inputs, each once.
+        """
+        in_order = isinstance(inputs, str | None) or (
+            not isinstance(inputs, dict) and len(inputs) == len(reads)
+        )
+        return in_order and isinstance(outputs, str)
+
     @classmethod
     def of(
         cls, inputs: Names, outputs: Names, reads: Sequence[str], writes: Sequence[str]

@@ -157,12 +157,16 @@ class CompiledPipeline:
         number: dict[str, int] = {}
         plain = bytearray(len(self.nodes))
         for i, (node, function) in enumerate(zip(self.nodes, self.functions, strict=True)):
-            form = None if self._streams[function] else _form_of(node)
+            if type(node) is not Node or node.confirms or self._streams[function]:
+                continue
+            inputs, outputs = _declared(node)
+            if Form.is_usual(inputs, outputs, node.inputs):
+                plain[i] = 1
+                continue
+            form = Form.of(inputs, outputs, node.inputs, node.outputs)
             if form is None:
                 continue
-            if form == Form.usual(len(node.inputs)):
-                plain[i] = 1
-            elif (key := repr(form)) in number or len(forms) < _MOST_FORMS:
+            if (key := repr(form)) in number or len(forms) < _MOST_FORMS:
                 if key not in number:
                     number[key] = len(forms) + 2
                     forms.append(form)
@@ -239,10 +243,3 @@ class CompiledPipeline:
         """Of each function a text that it is known by in other pipelines as well."""
         named = zip(self._codes, self._functions, strict=True)
         return [code or function_name(function) for code, function in named]
-
-
-def _form_of(node: Any) -> Form | None:
-    """The form of a node; None if it takes more to run it than to call its function."""
-    if type(node) is not Node or node.confirms:
-        return None
-    return Form.of(*_declared(node), node.inputs, node.outputs)
