@@ -6,11 +6,24 @@ import os
 import pickle
 import subprocess
 import sys
+import time
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 
+import numpy as np
 import pytest
 from functions import crash_if_large, fail_if_odd, identity
 
-from motorpool import ParallelRunner, PickleDataset, create_hook_manager, hookimpl, node, pipeline
+from motorpool import (
+    Capabilities,
+    Isolation,
+    ParallelRunner,
+    PickleDataset,
+    create_hook_manager,
+    hookimpl,
+    node,
+    pipeline,
+    registry,
+)
 from motorpool._engine.sent import RunFiles, SentPlan, SentPlans, fingerprint_of
 from motorpool.errors import WorkerCrashedError
 from motorpool.events import NodeCompleted, WorkerLost
@@ -34,15 +47,36 @@ def test_functions_begin_anew_in_each_run(process_backend):
         assert [runner.run(pipe, {"x": 1})["y"].load() for _ in range(4)] == [1] * 4
 
 
-def test_names_of_a_script_begin_anew_in_each_run(tmp_path):
-    """A list that a script has is as long in each run."""
+@pytest.mark.parametrize("count", [10, 1000, 20_000, 100_000])
+@pytest.mark.parametrize("others", [0, 80])
+def test_arrays_of_functions_begin_anew_in_each_run(process_backend, count, others):
+    """Whether they travel with the plan or lie in a file of their own, which workers map."""
+    array = np.zeros(count)
+
+    def add_one(_x):
+        array[0] += 1
+        return array[0]
+
+    nodes = [node(identity, "x", f"z{i}", name=f"z{i}") for i in range(others)]
+    pipe = pipeline([node(add_one, "x", "y"), *nodes])
+    with ParallelRunner(process_backend, max_workers=1) as runner:
+        assert [runner.run(pipe, {"x": 1})["y"].load() for _ in range(4)] == [1] * 4
+
+
+@pytest.mark.parametrize("start", ["[]", "numpy.zeros(100, int)", "numpy.zeros(100_000, int)"])
+def test_names_of_a_script_begin_anew_in_each_run(tmp_path, start):
+    """A list that a script has is as long in each run, and an array as it was."""
     script = tmp_path / "script.py"
     script.write_text(
+        "import numpy\n"
         "from motorpool import ParallelRunner, node, pipeline\n"
-        "calls = []\n"
+        f"calls = {start}\n"
         "def count(x):\n"
-        "    calls.append(x)\n"
-        "    return len(calls)\n"
+        "    if isinstance(calls, list):\n"
+        "        calls.append(x)\n"
+        "        return len(calls)\n"
+        "    calls[0] += 1\n"
+        "    return int(calls[0])\n"
         "if __name__ == '__main__':\n"
         "    pipe = pipeline(node(count, 'x', 'y'))\n"
         "    with ParallelRunner('direct', max_workers=1, runs_folder=False) as runner:\n"
@@ -79,6 +113,51 @@ def test_run_after_one_that_was_stopped_is_whole(process_backend):
             assert len(runner.run(pipe, even)) == 6
             with pytest.raises(ValueError, match="1 is odd"):
                 runner.run(pipe, even | {"x0": 1})
+
+
+def counting_slowly():
+    """Likewise, in such a time that others come in between."""
+    calls = []
+
+    def count(x):
+        calls.append(x)
+        time.sleep(0.02)
+        return len(calls)
+
+    return count
+
+
+class Lent(Executor):
+    """An executor that ends when its owner says so."""
+
+    def __init__(self, executor):
+        self._executor = executor
+
+    def submit(self, fn, /, *args, **kwargs):
+        return self._executor.submit(fn, *args, **kwargs)
+
+
+def test_two_runs_of_one_plan_at_once_on_one_worker():
+    """That of a cluster, say, which both runners use: each run has functions of its own."""
+    with ProcessPoolExecutor(1) as executor:
+
+        class Shared(registry.get("process")):
+            """Its workers are elsewhere, and are somebody else's as well."""
+
+            capabilities = Capabilities(isolation=Isolation.CLUSTER, shares_memory=False)
+
+            def _get_executor(self, _max_workers):
+                return Lent(executor)
+
+        count = counting_slowly()
+        pipe = pipeline([node(count, "x", f"y{i}", name=f"n{i}") for i in range(20)])
+
+        def run(_number):
+            with ParallelRunner(Shared(), max_workers=1) as runner:
+                return sorted(dataset.load() for dataset in runner.run(pipe, {"x": 1}).values())
+
+        with ThreadPoolExecutor(2) as threads:
+            assert list(threads.map(run, range(2))) == [list(range(1, 21))] * 2
 
 
 def kept(runner):

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 # A plan of so few nodes may be so small (bytes) that it goes with each unit: to write a file and
 # to map it takes half of what a node alone takes.
 _FEW, _SMALL = 64, 16 * 1024
-# A plan that is no larger (bytes) is kept for the next run; of others there may be too much.
+# A plan that is no larger (bytes), and has no arrays, is kept for the next run.
 _KEPT = 1 << 20
 
 
@@ -138,18 +138,18 @@ class Shipped(TrackedTransport):
         data = pickle.dumps(plan, 5, buffer_callback=large.append)
         size = len(data) + sum(buffer.raw().nbytes for buffer in large)
         fingerprint = b""
-        if size < _KEPT:
+        # Nodes may change arrays of their functions: the next run needs them as they were.
+        if size < _KEPT and all(buffer is plan.nodes.blob for buffer in large):
             fingerprint = fingerprint_of([data, *(buffer.raw() for buffer in large)])
         known = self._sent_plans.take(fingerprint)
         if known is not None:
             return known
+        key = new_key()  # no other run has such a head, not even one of the same plan elsewhere
+        plan = plan._replace(equipment=sealed(plan.equipment, key))
         payload: Payload
-        key = b""
         if count <= _FEW and size < _SMALL:
-            payload = pickle.dumps(plan, 5) if large else data
+            payload = pickle.dumps(plan, 5)
         else:
-            key = new_key()
-            plan = plan._replace(equipment=sealed(plan.equipment, key))
             payload = self._payloads.put(plan, inline=False, owner=f"{self._name.token}-plan-")
         release = partial(self._store.release, payload)
         try:

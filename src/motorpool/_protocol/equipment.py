@@ -41,22 +41,15 @@ class Equipment(NamedTuple):
 
 
 def sealed(data: bytes, key: bytes) -> bytes:
-    """Make data unreadable to who does not have the key; done twice, that is the data again.
+    """Data that nobody can read who does not have the key; done twice, that is the data again.
 
-    Args:
-        data: The data.
-        key: The key; if it is empty, nothing is done.
+    Combined with what SHAKE-256 makes of the key.
     """
-    return _combine(data, key) if key else data
+    stream = hashlib.shake_256(key).digest(len(data))
+    number = int.from_bytes(data, "little") ^ int.from_bytes(stream, "little")
+    return number.to_bytes(len(data), "little")
 
 
 def new_key() -> bytes:
     """A key for one seal; a second one with the same key would give both away."""
     return secrets.token_bytes(32)
-
-
-def _combine(data: bytes, key: bytes) -> bytes:
-    """Combine data with what SHAKE-256 makes of a key; done twice, that is the data again."""
-    stream = hashlib.shake_256(key).digest(len(data))
-    number = int.from_bytes(data, "little") ^ int.from_bytes(stream, "little")
-    return number.to_bytes(len(data), "little")

@@ -180,7 +180,7 @@ def envelope_head(client: StoreClient, plan: Payload, key: bytes, scratch: str |
     Args:
         client: How to read values.
         plan: Where the plan is.
-        key: Of what is sealed in it; empty if that is not.
+        key: Of what is sealed in it.
         scratch: Folder of the status table and the logs, or None where workers share no files.
     """
     return pickle.dumps((_pickled_client(client), plan, key, scratch), 5)

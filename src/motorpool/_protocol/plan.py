@@ -113,7 +113,7 @@ class Plan(NamedTuple):
         wiring: Who reads and writes what.
         before: For each node the one before it in its stretch, or -1.
         handed: Numbers of the datasets that nodes may hand to the next of their stretch.
-        equipment: What else it needs: `Equipment`, packed; sealed where the plan is in a file.
+        equipment: What else it needs: `Equipment`, packed and sealed.
         script: What the driver's `__main__` defines.
     """
 
