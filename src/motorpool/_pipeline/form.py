@@ -50,10 +50,10 @@ class Form(NamedTuple):
             outputs: Likewise.
             reads: Names of its inputs, each once.
         """
-        in_order = isinstance(inputs, str | None) or (
-            not isinstance(inputs, dict) and len(inputs) == len(reads)
+        in_order = isinstance(inputs, str) or (
+            not isinstance(inputs, dict) and len(inputs or ()) == len(reads)
         )
-        return in_order and isinstance(outputs, str)
+        return (in_order or not inputs) and isinstance(outputs, str)
 
     @classmethod
     def of(
