@@ -240,10 +240,10 @@ class Pool:
 
     def close(self) -> None:
         """Shut the executor down and wait for its workers to end."""
-        self.sent.close()
         executor = self._detach()
         if executor is not None:
             self._shut_down(executor, wait=True)
+        self.sent.close()  # with what workers have logged to the last
 
 
 def _exit_codes(workers: Mapping[int, Any]) -> dict[int, int]:
