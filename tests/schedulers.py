@@ -2,11 +2,12 @@
 
 from motorpool import Pipeline, node
 from motorpool._engine.deadlines import Deadlines
+from motorpool._engine.durations import Durations
 from motorpool._engine.lanes import LaneState
 from motorpool._engine.lifetimes import Lifetimes
 from motorpool._engine.policy import Policy
 from motorpool._engine.scheduler import Scheduler
-from motorpool._engine.sizes import Durations, UnitMaker
+from motorpool._engine.sizes import UnitMaker
 from motorpool._engine.stretches import Stretches
 from motorpool._engine.tasks import TaskTable
 from motorpool._engine.tokens import Tokens

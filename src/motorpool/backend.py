@@ -58,8 +58,8 @@ class Isolation(Enum):
 class Capabilities:
     """What a backend's executor can do. The engine reads this, and never a class.
 
-    `exact_blame`, `kills_workers` and `places_tasks` are promises: the kit tests them, and
-    `motorpool backends` shows them. The engine goes by what the executor raises and has.
+    `exact_blame`, `kills_workers`, `places_tasks` and `queues_tasks` are promises: the kit tests
+    them, and `motorpool backends` shows them. The engine goes by what the executor raises and has.
 
     Attributes:
         isolation: What stands between a node and the driver.
@@ -71,6 +71,11 @@ class Capabilities:
         kills_workers: One worker can be killed without harm to the others.
         places_tasks: The executor has `submit_near(pid, fn, *args)`, which prefers a worker of the
             caller's choice if that is free.
+        queues_tasks: The executor has `lone_calls()`, which returns the futures of calls that have
+            a worker to themselves, each with the process id of that; and
+            `submit_behind(pid, fn, *args)`, which queues a call on that worker behind what it has
+            to do, or on any if it is gone. Then short nodes that wait for a unit are at its worker
+            before it ends.
         restarts: The engine may get a new executor when this one has broken.
     """
 
@@ -79,6 +84,7 @@ class Capabilities:
     exact_blame: bool = False
     kills_workers: bool = False
     places_tasks: bool = False
+    queues_tasks: bool = False
     restarts: bool = True
 
     @property

@@ -134,6 +134,32 @@ def test_queued_tasks_can_be_cancelled(pool, tmp_path):
         pool.submit(increment, 1)
 
 
+def test_call_is_queued_behind_another_on_its_worker(pool, tmp_path):
+    """Whatever else is free; on any worker, if that one is gone."""
+
+    def wait_here(begun, gate):
+        functions.touch(begun)
+        functions.wait_for(gate)
+        return os.getpid()
+
+    paths = [[str(tmp_path / f"{kind}{i}") for kind in ("begun", "gate")] for i in range(2)]
+    first, second = (pool.submit(wait_here, *path) for path in paths)
+    for begun, _ in paths:
+        functions.wait_for(begun)
+    lone = pool.lone_calls()
+    assert lone.keys() == {first, second}
+    assert sorted(lone.values()) == sorted(pool.worker_pids())
+    functions.touch(paths[1][1])
+    second.result()  # now one worker is idle, and the calls go to the other one
+    behind = [pool.submit_behind(lone[first], os.getpid) for _ in range(2)]
+    assert pool.lone_calls() == {}
+    functions.touch(paths[0][1])
+    assert {first.result(), *(f.result() for f in behind)} == {lone[first]}
+    pool.kill_worker(lone[first])
+    assert functions.wait_until(lambda: lone[first] not in pool.worker_pids())
+    assert pool.submit_behind(lone[first], os.getpid).result() not in {lone[first], os.getpid()}
+
+
 def test_shutdown_finishes_what_there_is_and_may_be_repeated(pool):
     """Work in flight is not lost."""
     futures = [pool.submit(increment, i) for i in range(20)]

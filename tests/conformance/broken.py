@@ -192,6 +192,18 @@ class ClaimsToPlaceTasks(InProcesses):
         return executor
 
 
+class ClaimsToQueueTasks(InProcesses):
+    """It queues tasks anywhere."""
+
+    capabilities = Capabilities(isolation=Isolation.PROCESS, queues_tasks=True)
+
+    def _get_executor(self, max_workers):
+        executor = super()._get_executor(max_workers)
+        executor.lone_calls = dict
+        executor.submit_behind = lambda pid, fn, *args: executor.submit(fn, *args)
+        return executor
+
+
 class PlacesTasks(DirectBackend):
     """Nothing is wrong with it but that it does not say what it can do."""
 

@@ -26,6 +26,7 @@ CAUGHT = {
     "ClaimsExactBlame": ("test_only_the_culprit_fails", "`exact_blame` is declared, and the"),
     "ClaimsToKillOne": ("test_one_worker_is_killed", "`kills_workers` is declared, and the task"),
     "ClaimsToPlaceTasks": ("test_task_runs_where_it_is_sent", "A task for the idle worker"),
+    "ClaimsToQueueTasks": ("test_task_queues_behind_another", "lone_calls has"),
     "ClaimsIsolation": ("test_isolation_is_what_it_declares", "tasks run as with THREAD"),
     "BlocksOnFullPipe": ("test_large_arguments_and_results_do_not_block", "(a full pipe?)"),
     "HangsOnUnpicklableResult": (

@@ -35,13 +35,14 @@ class Runs(RuleBasedStateMachine):
     @initialize(
         parents=acyclic(20), policy=st.sampled_from(["continue", "continue", "stop", "kill"]),
         workers=st.integers(1, 3), two=st.booleans(), fused=st.booleans(), known=st.booleans(),
-        said=st.lists(SAID, min_size=20, max_size=20),
+        said=st.lists(SAID, min_size=20, max_size=20), limits=st.booleans(),
     )  # fmt: skip
-    def begin(self, parents, policy, workers, two, fused, known, said):
+    def begin(self, parents, policy, workers, two, fused, known, said, limits):
         """A pipeline, and what is said of its nodes."""
         count = len(parents)
         self.parents, self.policy, self.now = parents, policy, 0.0
-        self.retries, self.limited, self.cpus = zip(*said[:count], strict=True)
+        self.retries, self.limited, cpus = zip(*said[:count], strict=True)
+        self.cpus = cpus if limits else [0] * count
         self.scheduler = make(
             parents, on_failure=policy, workers=workers, fused=fused,
             lanes=[i % 2 for i in range(count)] if two else None,
@@ -126,6 +127,8 @@ class Runs(RuleBasedStateMachine):
         for lane in self.scheduler.lanes:
             while self.send_one(lane.number):
                 pass
+        for unit in self.units:
+            self.send_behind(unit)
 
     @rule(lane=st.integers(0, 1))
     def fill(self, lane):
@@ -135,7 +138,7 @@ class Runs(RuleBasedStateMachine):
     def send_one(self, lane):
         """A unit goes out, if there is one, and it is closed."""
         lanes = self.scheduler.lanes
-        unit = self.scheduler.next_unit(lane, self.now) if lane < len(lanes) else None
+        unit = self.scheduler.sending.next_unit(lane, self.now) if lane < len(lanes) else None
         self.act()
         if unit is None:
             return False
@@ -154,11 +157,40 @@ class Runs(RuleBasedStateMachine):
         return True
 
     @precondition(has_units)
+    @rule(data=st.data())
+    def queue_behind(self, data):
+        """A unit goes out of what waits for another one, if there is such; once."""
+        self.send_behind(self.some_unit(data))
+
+    def send_behind(self, before):
+        under_way, lane = set(before.left), self.scheduler.lanes[before.lane]
+        unit = self.scheduler.sending.next_behind(before, self.now, lambda _nodes: True)
+        assert not self.scheduler.actions
+        if unit is None:
+            return
+        assert self.stopped_by is None
+        assert not lane.held
+        assert len(lane.units) <= lane.limit
+        assert unit.behind == before.number
+        assert not any([unit.alone, before.alone, *self.cpus])
+        for at, node in enumerate(unit.nodes):
+            assert self.scheduler.table.lanes[node] == lane.number
+            assert node not in self.succeeded | self.failed
+            known = self.succeeded | under_way | set(unit.nodes[:at])
+            assert set(self.parents[node]) <= known
+            assert self.scheduler.table[node].attempt == self.charged[node] + 1
+        assert self.scheduler.sending.next_behind(before, self.now, lambda _nodes: True) is None
+
+    def is_next(self, unit):
+        """Whether its worker is at a unit, or has been: the one before is over."""
+        return unit.behind not in self.scheduler.lanes[unit.lane].units
+
+    @precondition(has_units)
     @rule(data=st.data(), fate=FATES)
     def publish(self, data, fate):
         """A worker says what became of a task before its unit is over."""
         unit = self.some_unit(data)
-        if len(unit.left) > 1:  # the last one comes with the unit
+        if len(unit.left) > 1 and self.is_next(unit):  # the last one comes with the unit
             node = next(iter(unit.left))
             if set(self.parents[node]) <= self.succeeded:
                 self.settle(unit, *self.outcome(unit, node, fate), more=True)
@@ -172,6 +204,7 @@ class Runs(RuleBasedStateMachine):
 
     def bring_back(self, unit, ran, fates):
         """A worker runs what it can of a unit, so many tasks at most."""
+        ran = ran if self.is_next(unit) else 0  # it was queued where the one before is not
         outcomes, well = [], set(self.succeeded)
         for node, fate in zip(list(unit.left)[:ran], fates, strict=False):
             if set(self.parents[node]) <= well:
@@ -202,8 +235,12 @@ class Runs(RuleBasedStateMachine):
         unit = self.some_unit(data)
         if self.policy == "continue":
             return  # no failure keeps workers from anything
+        before = self.scheduler.handovers.stretches.before
+        if any(
+            self.scheduler.table[before[node]].unstored for node in unit.left if before[node] >= 0
+        ):
+            return  # what a worker alone has it gives to the next task
         left = [self.outcome(unit, node, None)[0] for node in list(unit.left)]
-        self.forget_handed(left)
         self.scheduler.returned(unit)
         for node in left:
             self.scheduler.unstarted(node)

@@ -30,7 +30,7 @@ def test_every_task_runs_once_and_after_its_parents(parents, workers, known):
     scheduler = make(parents, workers=workers, expected=expected)
     ran = []
     while scheduler.table.unfinished:
-        unit = scheduler.next_unit(0, 0.0)
+        unit = scheduler.sending.next_unit(0, 0.0)
         for at, each in enumerate(unit.nodes):
             assert set(parents[each]) <= {*ran, *unit.nodes[:at]}
         finish(scheduler, unit)
@@ -42,7 +42,7 @@ def test_every_task_runs_once_and_after_its_parents(parents, workers, known):
 def test_after_failures_exactly_what_depends_on_them_is_skipped(parents, bad):
     """And everything else runs."""
     scheduler = make(parents, on_failure="continue")
-    while (unit := scheduler.next_unit(0, 0.0)) is not None:
+    while (unit := scheduler.sending.next_unit(0, 0.0)) is not None:
         finish(scheduler, unit, lambda n: ValueError(n) if n in bad else None)
     table = scheduler.table
     assert table.unfinished == 0
@@ -60,9 +60,9 @@ def test_after_failures_exactly_what_depends_on_them_is_skipped(parents, bad):
 def test_after_a_stop_only_what_is_under_way_is_left(parents, before):
     """What was ready or waiting is skipped; nothing more is sent."""
     scheduler = make(parents, workers=20)
-    units = [u for _ in range(before) if (u := scheduler.next_unit(0, 0.0)) is not None]
+    units = [u for _ in range(before) if (u := scheduler.sending.next_unit(0, 0.0)) is not None]
     scheduler.stop("enough")
-    assert scheduler.next_unit(0, 0.0) is None
+    assert scheduler.sending.next_unit(0, 0.0) is None
     assert scheduler.table.unfinished == sum(len(unit.nodes) for unit in units)
     assert sum(isinstance(a, do.StopWorkers) for a in scheduler.actions) == 1
     for unit in units:
@@ -75,7 +75,9 @@ def test_the_most_urgent_of_the_ready_ones_goes_first():
     parents = [[], [], [1], [2], []]
     for order, firsts in (([4, 1, 2, 3, 0], [4, 1, 0]), (None, [0, 1, 4])):
         scheduler = make(parents, workers=9, order=order)
-        sent = [u.nodes for _ in range(4) if (u := scheduler.next_unit(0, 0.0)) is not None]
+        sent = [
+            u.nodes for _ in range(4) if (u := scheduler.sending.next_unit(0, 0.0)) is not None
+        ]
         assert sent == [[first] for first in firsts]
 
 
@@ -83,7 +85,7 @@ def test_a_unit_grows_eightfold_with_what_has_come_back():
     """A function of which nothing is known travels alone; then 8, 64, and so on."""
     scheduler = make([[]] * 2000)
     maker, sizes = scheduler.lanes[0].maker, []
-    while (unit := scheduler.next_unit(0, 0.0)) is not None:
+    while (unit := scheduler.sending.next_unit(0, 0.0)) is not None:
         sizes.append(len(unit.nodes))
         for each in unit.nodes:
             maker.durations.note([each], [1e-7])
@@ -105,45 +107,45 @@ def test_a_function_that_is_remembered_does_not_start_slowly():
     durations.note_unit(range(20))
     known = durations.remember()
     assert known == {"f": (1e-6, 160)}
-    assert len(make([[]] * 100, remembered=known).next_unit(0, 0.0).nodes) > 10
+    assert len(make([[]] * 100, remembered=known).sending.next_unit(0, 0.0).nodes) > 10
     long = make([[]] * 100, remembered={"f": (1.0, 4096)})
-    assert len(long.next_unit(0, 0.0).nodes) == 1
+    assert len(long.sending.next_unit(0, 0.0).nodes) == 1
 
 
 def test_long_tasks_travel_alone_and_short_ones_with_what_waits_for_them():
     """A stencil of short tasks is one unit; one of long tasks has a task a unit."""
     stencil = [[], [], [0, 1], [0, 1], [2, 3], [2, 3]]
     short = make(stencil, expected=[1e-6] * 6)
-    assert sorted(short.next_unit(0, 0.0).nodes) == list(range(6))
+    assert sorted(short.sending.next_unit(0, 0.0).nodes) == list(range(6))
     long = make(stencil, expected=[0.1] * 6)
-    assert [long.next_unit(0, 0.0).nodes for _ in range(2)] == [[0], [1]]
-    assert long.next_unit(0, 0.0) is None
+    assert [long.sending.next_unit(0, 0.0).nodes for _ in range(2)] == [[0], [1]]
+    assert long.sending.next_unit(0, 0.0) is None
 
 
 def test_what_was_lost_runs_again_without_being_charged():
     """A try that was lost through no fault of the task does not count."""
     scheduler = make([[]])
     for _ in range(3):
-        unit = scheduler.next_unit(0, 0.0)
+        unit = scheduler.sending.next_unit(0, 0.0)
         scheduler.losses.lost([unit], 17)
     assert [a for a in scheduler.actions if isinstance(a, do.WorkerLost)] == [
         do.WorkerLost(17, None, [0])
     ] * 3
-    finish(scheduler, scheduler.next_unit(0, 0.0))
+    finish(scheduler, scheduler.sending.next_unit(0, 0.0))
     assert scheduler.table[0].attempt == 1
 
 
 def test_pause_before_another_try():
     """A failed task comes back when its pause is over, and not before."""
     scheduler = make([[]], retries=[Retry(1, delay=5.0, jitter=0.0)])
-    finish(scheduler, scheduler.next_unit(0, 0.0), ValueError)
+    finish(scheduler, scheduler.sending.next_unit(0, 0.0), ValueError)
     assert scheduler.retries.next_due == 5.0
     assert scheduler.table[0].state is State.PAUSED
-    assert scheduler.next_unit(0, 0.0) is None
+    assert scheduler.sending.next_unit(0, 0.0) is None
     scheduler.tick(4.9)
-    assert scheduler.next_unit(0, 4.9) is None
+    assert scheduler.sending.next_unit(0, 4.9) is None
     scheduler.tick(5.0)
-    finish(scheduler, scheduler.next_unit(0, 5.0), ValueError)
+    finish(scheduler, scheduler.sending.next_unit(0, 5.0), ValueError)
     assert scheduler.failures.keys() == {0}
     assert [(a.attempt, a.retried) for a in scheduler.actions if isinstance(a, do.TryFailed)] == [
         (1, True), (2, False),
@@ -154,7 +156,7 @@ def test_one_transition_after_another_and_no_other():
     """What the table does not have is refused, with the story of the task."""
     assert TRANSITIONS.keys() == set(State)
     scheduler = make([[], [0]])
-    finish(scheduler, scheduler.next_unit(0, 0.0))
+    finish(scheduler, scheduler.sending.next_unit(0, 0.0))
     with pytest.raises(TransitionError) as caught:
         scheduler.table.move(0, State.FAILED)
     assert "'n0' cannot go from DONE to FAILED" in str(caught.value)
@@ -184,7 +186,7 @@ def test_a_run_that_cannot_go_on_says_which_node_waits():
     """It would be a mistake of ours, and is no endless loop."""
     scheduler = make([[], [0]])
     scheduler.table[1].missing += 1  # a parent that never comes
-    finish(scheduler, scheduler.next_unit(0, 0.0))
+    finish(scheduler, scheduler.sending.next_unit(0, 0.0))
     with pytest.raises(RuntimeError, match="1 nodes wait for nodes that will not run, 'n1'"):
         scheduler.table.check_alive()
 

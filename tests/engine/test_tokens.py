@@ -8,7 +8,7 @@ from motorpool._engine.state import State
 def sent(scheduler):
     """Whatever can go now."""
     units = []
-    while (unit := scheduler.next_unit(0, 0.0)) is not None:
+    while (unit := scheduler.sending.next_unit(0, 0.0)) is not None:
         units.append(unit)
     return units
 

@@ -95,11 +95,13 @@ class Engine:
             self._scheduler.tick(now)
         for lane in self._lanes:
             while True:
-                unit = self._scheduler.next_unit(lane.number, now)
+                unit = self._scheduler.sending.next_unit(lane.number, now)
                 self._act()  # before it is sent: what an earlier try has left goes, for one
                 if unit is None:
                     break
                 lane.submit(unit)
+            lane.queue(now)
+            self._act()
             lane.press()
 
     def _wait(self) -> None:

@@ -6,9 +6,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from motorpool._engine.durations import Durations
     from motorpool._engine.pool import Pool
     from motorpool._engine.recovery import Recovery
-    from motorpool._engine.sizes import Durations
     from motorpool._engine.state import Unit
     from motorpool._engine.transport import Transport
     from motorpool._engine.work import Work
@@ -33,6 +33,8 @@ class Intake:
     ) -> None:  # fmt: skip
         self._number, self._pool, self._transport, self._work = number, pool, transport, work
         self._scheduler, self._durations, self._recovery = work.scheduler, durations, recovery
+        # Published by units whose values come of another that is done, and has not been heard.
+        self._early: list[UnitResult] = []
 
     def returned(self, unit: Unit, result: Any) -> None:
         """A unit is over.
@@ -57,14 +59,16 @@ class Intake:
         Args:
             interval: Seconds since the last look below which it is not worth another one.
         """
-        results = self._transport.poll(interval)
-        for result in results:
-            read = self._transport.read(result)
-            unit = self._scheduler.lanes[self._number].units.get(read.number)
-            news = self._claimed(read)
-            if unit is not None and news is not None:
+        units = self._scheduler.lanes[self._number].units
+        heard = [*self._early, *map(self._transport.read, self._transport.poll(interval))]
+        self._early = []
+        for result in heard:
+            unit = units.get(result.number)
+            if unit is not None and unit.behind in units:
+                self._early.append(result)
+            elif (news := self._claimed(result)) is not None and unit is not None:
                 self._settle(unit, news)
-        return bool(results)
+        return len(heard) > len(self._early)
 
     def _claimed(self, result: UnitResult) -> UnitResult | None:
         """What of a result has not come before, registered; None if nothing of it is wanted."""

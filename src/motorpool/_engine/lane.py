@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from motorpool._engine import breaches
 from motorpool._engine.deadlines import Deadlines
+from motorpool._engine.durations import Durations
 from motorpool._engine.intake import Intake
 from motorpool._engine.lanes import LaneState
 from motorpool._engine.recovery import Recovery
-from motorpool._engine.sizes import Durations, UnitMaker
+from motorpool._engine.sizes import UnitMaker
 from motorpool._engine.transport import POLL_INTERVAL
 from motorpool._engine.watchdog import Watchdog
 from motorpool._protocol.messages import OFTEN, Order
@@ -67,6 +68,7 @@ class Lane:
         self._is_well = True  # as long as nothing was lost, and no call has failed
         isolation = pool.backend.capabilities.isolation
         self._runs_here = isolation is Isolation.NONE
+        self._queues = pool.backend.capabilities.queues_tasks
         self._durations = Durations(
             work.functions, work.expected, work.fingerprints, pool.durations
         )
@@ -107,11 +109,32 @@ class Lane:
 
     # There
 
-    def submit(self, unit: Unit) -> None:
-        """Send a unit off."""
+    def queue(self, now: float) -> None:
+        """If nothing is ready, send what waits for a unit only to its worker, if that may be.
+
+        Args:
+            now: Seconds, of the clock that workers use.
+        """
+        if not self._queues or self._scheduler.table.first(self.number) is not None:
+            return
+        near, sending = self._transport.near, self._scheduler.sending
+        for future, worker in self._pool.executor.lone_calls().items():  # type: ignore[attr-defined]
+            if (before := self._futures.get(future)) is not None:
+                here = {None, worker}
+                unit = sending.next_behind(before, now, lambda nodes: near(nodes) in here)  # noqa: B023
+                if unit is not None:
+                    self.submit(unit, worker)
+
+    def submit(self, unit: Unit, worker: int | None = None) -> None:
+        """Send a unit off.
+
+        Args:
+            unit: The unit.
+            worker: Process id of the worker that has the one it is queued behind.
+        """
         nodes = unit.nodes
         holding = self._scheduler.retries.holding(unit)
-        order = Order(unit.number, nodes, unit.attempts, holding)
+        order = Order(unit.number, nodes, unit.attempts, holding, unit.behind, worker)
         self._report.submitted(order)
         problem = None if self._work.fetch is None else self._work.fetch(nodes)
         if problem is not None:

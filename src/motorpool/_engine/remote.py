@@ -23,7 +23,7 @@ from motorpool._worker.main import run_envelope
 from motorpool.errors import DatasetError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from concurrent.futures import Executor, Future
 
     from motorpool._engine.sent import SentPlans
@@ -184,27 +184,35 @@ class Shipped(TrackedTransport):
                 self.files.status.clear(node)
             self._sent.update(order.nodes)
         load = Load(
-            order.number, array("i", order.nodes), order.attempts, order.holding,
+            order.number, array("i", order.nodes), order.attempts, order.holding, order.behind,
             *self._inputs_and_wanted(order.nodes),
         )  # fmt: skip
         assert self._plan is not None  # noqa: S101, by `open`
         envelope = pickle.dumps((self._plan.head, tuple(self._name), tuple(load)), 5)
-        chooses = self._payloads.makers and hasattr(executor, "submit_near")
-        near = self._payloads.near(load.inputs) if chooses else None
-        if near is None:
-            return executor.submit(run_envelope, envelope)
-        future: Future[bytes] = executor.submit_near(near, run_envelope, envelope)  # type: ignore[attr-defined]
-        return future
+        submit: Callable[..., Future[bytes]] = executor.submit
+        if order.worker is not None:
+            submit = partial(executor.submit_behind, order.worker)  # type: ignore[attr-defined]
+        elif hasattr(executor, "submit_near") and (near := self.near(order.nodes)) is not None:
+            submit = partial(executor.submit_near, near)
+        return submit(run_envelope, envelope)
+
+    def near(self, nodes: Sequence[int]) -> int | None:
+        """Process id of the worker that has made the largest of what nodes read; None if any."""
+        if not self._payloads.makers:
+            return None
+        reads = self._wiring.reads
+        return self._payloads.near(number for node in nodes for number in reads[node])
 
     def _inputs_and_wanted(
         self, nodes: Sequence[int]
-    ) -> tuple[dict[int, Payload], frozenset[int] | None]:
-        """What a unit reads of others, and what others may read of it: see `Load`."""
+    ) -> tuple[dict[int, Payload], frozenset[int] | None, bool]:
+        """What a unit reads of others, what others may read of it, and whether any do: `Load`."""
         reads, writes, values = self._wiring.reads, self._wiring.writes, self._payloads.values
         children, inside = self._children, set(nodes)
         made: set[int] = set()
         inputs: dict[int, Payload] = {}
         wanted: list[int] = []
+        leads_on = False
         for node in nodes:
             for number in reads[node]:
                 if number not in made and number in values:
@@ -213,8 +221,9 @@ class Shipped(TrackedTransport):
             readers = children[node]
             if not readers or not inside.issuperset(readers):
                 wanted += writes[node]
+                leads_on = leads_on or bool(readers)
         everything = not self._settings.fuse or len(wanted) == len(made)
-        return inputs, None if everything else frozenset(wanted)
+        return inputs, None if everything else frozenset(wanted), leads_on
 
     def read(self, result: bytes) -> UnitResult:
         """Unpack what has come."""

@@ -1,11 +1,11 @@
 """Decides what runs next, and what follows when something has run or failed.
 
 A pure state machine: no process, no clock, no I/O. What happens is told to it by methods that are
-named for events, here and in `losses`; what is to be done about it is in `actions`, in order, for
+named for events, here and in its parts; what is to be done about it is in `actions`, in order, for
 the engine.
 
     event                      what becomes of the tasks              actions
-    next_unit                  READY, WAITING, SUSPECTED -> SENT      ResumeWorkers
+    sending.*                  READY, WAITING, SUSPECTED -> SENT      ResumeWorkers
     completed, completed_all   SENT -> DONE                           Release
     failed                     SENT -> PAUSED or FAILED               TryFailed, Skipped, Release
     unstarted                  SENT -> HELD
@@ -22,14 +22,14 @@ outcome counts only if `claim` says so: it may be of a try that is over, or have
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING, Any
 
 from motorpool._engine import actions as do
 from motorpool._engine.handovers import Handovers
 from motorpool._engine.losses import CUT_OFF, Losses
 from motorpool._engine.policy import Retries
-from motorpool._engine.state import HELD, PAUSED, Unit
+from motorpool._engine.sending import Sending
+from motorpool._engine.state import HELD, PAUSED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from motorpool._engine.lanes import LaneState
     from motorpool._engine.lifetimes import Lifetimes
     from motorpool._engine.policy import Policy
+    from motorpool._engine.state import Unit
     from motorpool._engine.stretches import Stretches
     from motorpool._engine.tasks import TaskTable
     from motorpool._engine.tokens import Tokens
@@ -58,6 +59,7 @@ class Scheduler:
         table: The same.
         lanes: What is under way, by lane; the engine fills it.
         actions: What is to be done; the engine does it, and clears the list.
+        sending: Knows what goes out next.
         losses: Takes the events of lost workers.
         handovers: Knows what is nowhere but with a worker.
         retries: Which tasks are tried again, and when.
@@ -70,7 +72,7 @@ class Scheduler:
         self, nodes: Sequence[Any], table: TaskTable, stretches: Stretches, lifetimes: Lifetimes,
         policy: Policy, tokens: Tokens,
     ) -> None:  # fmt: skip
-        self.table, self._tokens = table, tokens
+        self.table = table
         self.lanes: list[LaneState] = []
         self.actions: list[do.Action] = []
         self.failures: dict[int, BaseException] = {}
@@ -79,7 +81,7 @@ class Scheduler:
         self._names = [node.name for node in nodes]
         self._lifetimes, self._policy = lifetimes, policy
         self.retries = Retries(nodes, policy)
-        self._numbers = itertools.count(1)
+        self.sending = Sending(self, tokens)
         self.losses = Losses(self)
         self.handovers = Handovers(self, stretches, lifetimes)
 
@@ -93,32 +95,6 @@ class Scheduler:
     def killed(self) -> bool:
         """Whether running tasks were ended with the run."""
         return bool(self.stopping) and self._policy.on_failure == "kill"
-
-    # What goes out
-
-    def next_unit(self, number: int, now: float) -> Unit | None:
-        """There may be room for a unit: the next one of a lane, or None.
-
-        Args:
-            number: The lane.
-            now: Seconds, of the clock that workers use.
-        """
-        lane = self.lanes[number]
-        if lane.held and not lane.units:
-            self._resume(lane)  # the failure that kept them was lost with its worker
-        if self.stopping or lane.held or len(lane.units) >= lane.limit_now:
-            return None
-        nodes, alone = self.losses.next_suspect(lane), True
-        if not nodes:
-            nodes, alone = lane.maker.make(), False
-        if not nodes:
-            return None
-        unit = Unit(next(self._numbers), number, nodes, alone=alone)
-        self.table.send(unit)
-        unit.taken = self._tokens.take(nodes)
-        lane.units[unit.number] = unit
-        lane.deadlines.watch(map(self.table.tasks.__getitem__, nodes), now)
-        return unit
 
     # What comes back
 
@@ -183,7 +159,7 @@ class Scheduler:
             self.retries.park(node, now + pause)
             self.tick(now)
             if self.retries.may_stop(task):
-                self._resume(lane)
+                self.resume(lane)
             return
         self.failures[node] = error
         name = self._names[node]
@@ -210,7 +186,7 @@ class Scheduler:
     def tick(self, now: float) -> None:
         """Let tasks whose pause is over run again."""
         for node in self.retries.due(now):
-            self.table.requeue(node)
+            self._requeue(node)
 
     def look_at_clock(self, number: int, running: Mapping[int, Started], now: float) -> None:
         """End the workers of tasks that are past their deadline.
@@ -254,7 +230,7 @@ class Scheduler:
     def close(self, unit: Unit) -> list[int]:
         """A unit is over; return its tasks without an outcome, for the caller to dispose of."""
         self.lanes[unit.lane].units.pop(unit.number)
-        self._tokens.give(unit.taken)
+        self.sending.tokens.give(unit.taken)
         left = list(unit.left)
         unit.left.clear()
         for node in left:
@@ -274,11 +250,14 @@ class Scheduler:
             self.skip(self.table.skip(node), self.stopping)
             return []
         undone = self.handovers.undo_before(node)
-        if self.table.is_cut_off(node):  # since it left with the one before it
+        self._requeue(node)
+        return undone
+
+    def _requeue(self, node: int) -> None:
+        if self.table.is_cut_off(node):  # since it left with the one before it, or behind that
             self.skip(self.table.skip(node), CUT_OFF)
         else:
             self.table.requeue(node)
-        return undone
 
     def skip(self, nodes: Iterable[int], reason: str) -> None:
         """Tasks were skipped."""
@@ -286,7 +265,7 @@ class Scheduler:
             self.actions.append(do.Skipped(node, reason))
             self.handovers.release(node)
 
-    def _resume(self, lane: LaneState) -> None:
+    def resume(self, lane: LaneState) -> None:
         """Let a lane's workers start tasks again, and send again what they have left alone."""
         held, lane.held = lane.held, []
         self.actions.append(do.ResumeWorkers(lane.number))

@@ -1,37 +1,29 @@
 """How many tasks a unit has: as many short ones as make its journey worth while.
 
-How long a task will take is known from those of the same function that have run: in this run, in
-earlier ones on the same workers, or by a journal. A function of which nothing is known starts
-slowly: its first task travels alone, and each unit that has come back lets the next one have eight
-times as many, until they hold work of 2 ms.
-
 A unit of independent tasks holds a worker's share of those that are ready, so that nobody idles;
 what waits for nothing but tasks of the unit comes along. Longer tasks than four journeys travel
-alone: their journey is hidden by the unit that waits at each worker. (Granularity and its cost:
+alone: their journey is hidden by the unit that waits at each worker. Where nothing is ready, that
+is one of tasks that wait for nothing but the unit under way there. (Granularity and its cost:
 arXiv 2602.20561.)
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
-from motorpool._engine.priority import middle
+from motorpool._engine.durations import MOST, TARGET
 from motorpool._engine.state import WAITING
 from motorpool._engine.stretches import NO_NODE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
+    from motorpool._engine.durations import Durations
+    from motorpool._engine.state import Unit
     from motorpool._engine.stretches import Stretches
     from motorpool._engine.tasks import TaskTable
     from motorpool._engine.tokens import Tokens
 
-# How much work (s) a unit should hold: ten times what a journey costs, and little enough for a
-# failure or an idle worker not to wait for long.
-_TARGET = 0.002
-# What a worker does around a task (s) that is not in the seconds of the task.
-_AROUND = 2e-6
 # What a journey costs (s): there and back, with what the driver does in between.
 _JOURNEY = 200e-6
 # Where much is ready, a unit may have so much of a worker's share of it, and no more than that
@@ -39,100 +31,9 @@ _JOURNEY = 200e-6
 _PART, _LARGEST = 0.25, 0.004
 # A task that takes so many journeys travels alone; or so much of a unit, where that is more.
 _ALONE, _ALONE_PART = 4, 0.3
-# A unit may have so many times as many tasks of a function as have come back in one, and no more
-# than this.
-_GROWTH, _MOST = 8, 4096
-# A function that has become faster is believed after a few times; one that is slower, at once.
-_BELIEF = 0.3
-
-#: How long a task of a function takes (s), and how many of them a unit may have.
-Remembered = tuple[float, int]
-
-
-class Durations:
-    """How long tasks take, by function.
-
-    Args:
-        functions: For each node the number of its function, from 0.
-        expected: Seconds that each took in an earlier run, or None.
-        fingerprints: Of each function, what it is known by in other pipelines.
-        remembered: What is known of functions by earlier runs on the same workers; see `remember`.
-    """
-
-    def __init__(
-        self, functions: Sequence[int], expected: Sequence[float | None],
-        fingerprints: Sequence[str], remembered: Mapping[str, Remembered],
-    ) -> None:  # fmt: skip
-        self._function, self._fingerprints = functions, fingerprints
-        numbers = range(len(fingerprints))
-        known: dict[int, list[float]] = {}
-        for function, seconds in zip(self._function, expected, strict=True):
-            if seconds is not None:
-                known.setdefault(function, []).append(seconds)
-        self._seconds: list[float | None] = [None for _ in numbers]
-        self._cap = [1 for _ in numbers]
-        for function, fingerprint in enumerate(fingerprints):
-            if function in known:
-                self._seconds[function], self._cap[function] = middle(known[function]), _MOST
-            elif fingerprint in remembered:
-                self._seconds[function], self._cap[function] = remembered[fingerprint]
-        self._weight, self._total = [0.0] * len(numbers), 0.0
-        for function in numbers:
-            self._weigh(function)
-
-    def weight(self, node: int) -> float:
-        """What a task counts in a unit, in seconds."""
-        return self._weight[self._function[node]]
-
-    def seconds(self, nodes: Sequence[int]) -> float | None:
-        """How long some tasks will take; None if that is not known of one."""
-        known = [self._seconds[self._function[node]] for node in nodes]
-        return None if None in known else sum(filter(None, known))
-
-    def is_settled(self, node: int) -> bool:
-        """Whether a task counts what it takes, and not more for want of knowledge."""
-        function = self._function[node]
-        return self._weight[function] > _TARGET / self._cap[function]
-
-    @property
-    def usual(self) -> float:
-        """What a task counts on average."""
-        return self._total / len(self._weight)
-
-    def remember(self) -> dict[str, Remembered]:
-        """What is known of functions now, for the next run."""
-        rows = zip(self._fingerprints, self._seconds, self._cap, strict=True)
-        return {name: (seconds, cap) for name, seconds, cap in rows if seconds is not None}
-
-    def note(self, nodes: Sequence[int], seconds: Sequence[float]) -> None:
-        """Tasks have run for so long."""
-        took: dict[int, list[float]] = {}
-        for function, each in zip(map(self._function.__getitem__, nodes), seconds, strict=True):
-            took.setdefault(function, []).append(each)
-        for function, all_of_it in took.items():
-            self._note(function, sum(all_of_it) / len(all_of_it), len(all_of_it))
-
-    def _note(self, function: int, seconds: float, times: int) -> None:
-        known = self._seconds[function]
-        if known is not None and seconds < known:
-            seconds += (known - seconds) * (1 - _BELIEF) ** times
-        self._seconds[function] = seconds
-        self._weigh(function)
-
-    def note_unit(self, nodes: Sequence[int]) -> None:
-        """All these tasks have come back from one journey."""
-        for function, count in Counter(map(self._function.__getitem__, nodes)).items():
-            if self._cap[function] < _MOST:
-                cap = max(self._cap[function], _GROWTH * count)
-                self._cap[function] = min(_MOST, cap)
-                self._weigh(function)
-
-    def _weigh(self, function: int) -> None:
-        seconds, cap = self._seconds[function], self._cap[function]
-        least, before = _TARGET / cap, self._weight[function]
-        weight = _TARGET if seconds is None else max(seconds + _AROUND, least)
-        self._weight[function] = weight
-        self._total += weight - before  # to add them up would be quadratic in functions
+# A longer task (s) is not queued behind a unit: a journey is little of it, and a worker that
+# idles by then may have it sooner.
+_QUEUED = 0.005
 
 
 class UnitMaker:
@@ -162,7 +63,7 @@ class UnitMaker:
         self._linked = any(map(len, table.graph.parents))
         # What is worth splitting off (s); of linked work, who reads a part waits for a journey.
         self._least = _JOURNEY * (3 if self._linked else 1)
-        self._target = max(_TARGET, 2 * self._least)
+        self._target = max(TARGET, 2 * self._least)
 
     def make(self) -> list[int]:
         """The tasks of the next unit, in the order to run them in; none if none can go."""
@@ -195,10 +96,17 @@ class UnitMaker:
                 cost += weight
             else:
                 cost += self._add(self._stretch(node), chosen)
-            if weight > alone or len(chosen) >= _MOST:
+            if weight > alone or len(chosen) >= MOST:
                 break
         if chosen and self._linked and not self._one_by_one:
-            self._add_closed(chosen, cost)
+            self._add_closed(chosen, chosen, cost)
+        return list(chosen)
+
+    def make_behind(self, unit: Unit) -> list[int]:
+        """Short tasks that wait for nothing but tasks of a unit; none if there are none."""
+        chosen: dict[int, None] = {}
+        if self._linked and not (self._one_by_one or self._tokens.kinds):
+            self._add_closed(chosen, unit.left, 0.0)
         return list(chosen)
 
     def _limits(self) -> tuple[float, float]:
@@ -225,12 +133,18 @@ class UnitMaker:
         chosen.update(dict.fromkeys(nodes))
         return sum(map(self.durations.weight, nodes))
 
-    def _add_closed(self, chosen: dict[int, None], cost: float) -> None:
-        """Add short tasks that wait for nothing but what is in the unit."""
+    def _add_closed(self, chosen: dict[int, None], under_way: Iterable[int], cost: float) -> None:
+        """Add short tasks to a unit that wait for nothing but others.
+
+        Args:
+            chosen: What the unit has.
+            under_way: Those others: the same, or what the worker has before it.
+            cost: What the unit counts.
+        """
         tasks, children, lanes = self._table.tasks, self._table.graph.children, self._table.lanes
         following, weight_of, kinds = self._following, self.durations.weight, self._table.kinds
         within: dict[int, int] = {}
-        todo = list(chosen)
+        todo = list(under_way)
         for node in todo:  # it grows meanwhile
             for child in children[node]:
                 within[child] = inside = within.get(child, 0) + 1
@@ -238,9 +152,10 @@ class UnitMaker:
                 if inside < task.missing or task.state is not WAITING or child in chosen:
                     continue
                 weight = weight_of(child)
+                fits = weight <= _ALONE * _JOURNEY and cost + weight <= self._target
                 if (
-                    weight > _ALONE * _JOURNEY or cost + weight > self._target
-                    or len(chosen) >= _MOST or lanes[child] != self._lane or child in kinds
+                    not (fits if chosen else weight <= _QUEUED) or len(chosen) >= MOST
+                    or lanes[child] != self._lane or child in kinds
                 ):  # fmt: skip
                     continue
                 if following[child] == NO_NODE:

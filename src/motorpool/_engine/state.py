@@ -92,7 +92,8 @@ class TaskState:
 class Unit:
     """Tasks that one worker runs, one after the other.
 
-    A unit is closed: each parent of its tasks is done, or is before it in the unit.
+    A unit is closed: each parent of its tasks is done, or is before it in the unit, or in the unit
+    that it is queued behind.
 
     Attributes:
         number: No other unit of the run has the same; an outcome that bears it is of this unit.
@@ -103,9 +104,14 @@ class Unit:
         taken: What it has taken of resources, by name.
         handing: Whether a task of it has run whose values only its worker has.
         attempts: Which try it is, of those that are not tried for the first time.
+        behind: Number of the unit that it is queued behind, at the same worker; 0 if of none.
+        followed: Whether nothing more can be queued behind it.
     """
 
-    __slots__ = ("alone", "attempts", "handing", "lane", "left", "nodes", "number", "taken")
+    __slots__ = (
+        "alone", "attempts", "behind", "followed", "handing", "lane", "left", "nodes", "number",
+        "taken",
+    )  # fmt: skip
 
     def __init__(self, number: int, lane: int, nodes: Sequence[int], *, alone: bool) -> None:
         self.number, self.lane, self.nodes, self.alone = number, lane, nodes, alone
@@ -113,6 +119,7 @@ class Unit:
         self.taken: dict[str, float] = {}
         self.handing = False
         self.attempts: dict[int, int] = {}
+        self.behind, self.followed = 0, alone
 
 
 class TransitionLog:

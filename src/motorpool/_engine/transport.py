@@ -116,6 +116,10 @@ class Transport(ABC):
     def go_on(self) -> None:  # noqa: B027, not every transport has anything to do
         """Let workers start nodes again: what made them stop was lost, or is tried again."""
 
+    def near(self, nodes: Sequence[int]) -> int | None:  # noqa: ARG002, where it makes no difference
+        """Process id of the worker that has made the largest of what nodes read; None if any."""
+        return None
+
     def press(self, *, waiting: bool) -> None:  # noqa: B027, not every transport has anything to do
         """Let workers know whether nodes wait for them."""
 

@@ -38,12 +38,16 @@ class Order(NamedTuple):
             lost does not count.
         holding: The nodes whose failure may stop the run: then the worker itself sees to it that
             nothing is started until `go_on`. None for all.
+        behind: The unit that it is queued behind, of which its nodes read something; or 0.
+        worker: Process id of the worker that has that one.
     """
 
     number: int
     nodes: Sequence[int]
     attempts: dict[int, int]
     holding: frozenset[int] | None
+    behind: int = 0
+    worker: int | None = None
 
 
 class Load(NamedTuple):
@@ -54,16 +58,20 @@ class Load(NamedTuple):
         nodes: As above.
         attempts: As above.
         holding: As above.
+        behind: As above.
         inputs: What its nodes read that is not made in the unit.
         wanted: What it makes that others may read; None for all that it makes.
+        leads_on: Whether other nodes wait for its own, so that a unit may be queued behind it.
     """
 
     number: int
     nodes: array[int]
     attempts: dict[int, int]
     holding: frozenset[int] | None
+    behind: int
     inputs: dict[int, Payload]
     wanted: frozenset[int] | None
+    leads_on: bool
 
 
 class UnitResult(NamedTuple):

@@ -15,6 +15,7 @@ from functools import lru_cache
 from motorpool._protocol.messages import Load
 from motorpool._store import close_maps
 from motorpool._system.interpreters import is_beside_others
+from motorpool._worker.behind import left_by
 from motorpool._worker.session import Session, close_output
 from motorpool._worker.unit import UnitRun
 
@@ -35,7 +36,10 @@ def run_envelope(data: bytes) -> bytes:
     session.begin(name)
     session.attach_output()
     with session.as_main():
-        return UnitRun(session, Load._make(load)).run() + session.take_logs()
+        unit = UnitRun(session, Load._make(load))
+        result = unit.run()
+        session.left = left_by(unit)
+        return result + session.take_logs()
 
 
 def _close_files() -> None:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from motorpool._protocol.plan import Plan
     from motorpool._protocol.wiring import Wiring
     from motorpool._store import Payload, Ref, StoreClient
+    from motorpool._worker.behind import LeftBehind
 
 _spool = SpoolWriter(OUTCOMES)
 _spool_lock = threading.Lock()
@@ -59,6 +60,7 @@ class Session:
         flags: Whose first item is 1 while nodes that have not started should not start any more.
         owned: What this process writes for the driver; None if the worker is not Motorpool's own.
         guard: Has the state of this process restored after nodes, if it is Motorpool's own.
+        left: What the last unit has left, if nodes of another one may need it.
         host: The framework that the run belongs to, or None.
         hooks: What is called around each node.
         context: What each node begins with.
@@ -81,21 +83,18 @@ class Session:
         self._open_status()
         self._wire(self._plan)
         self.guard: StateGuard | None = None
+        self.left: LeftBehind | None = None
         self.run = RunName("", "")
         self._beginning = threading.Lock()
 
     def begin(self, name: tuple[str, str]) -> None:
-        """Make ready for a run, unless it is the one that is under way.
-
-        Args:
-            name: Its `RunName`, as a tuple.
-        """
+        """Make ready for the run of a `RunName`, unless it is the one that is under way."""
         with self._beginning:  # a worker may be a thread, beside others of the same run
             if self.run != name:
                 self._begin(RunName(*name))
 
     def _begin(self, run: RunName) -> None:
-        client, equipment = self.client, self._equipment
+        client, equipment, self.left = self.client, self._equipment, None
         self._functions: dict[int, Any] = {}
         self._datasets: dict[str, Any] = {}
         self.brisk: list[Any] = [None] * (len(self._plan.nodes.functions) + 1)

@@ -28,6 +28,7 @@ from motorpool._store.allocate import allocating
 from motorpool._store.checkpoint import keep_payload
 from motorpool._system.forks import generation
 from motorpool._system.process import PeakMemory
+from motorpool._worker.behind import follow
 from motorpool._worker.brisk import BriskLoop
 from motorpool._worker.catalog import TaskCatalog
 from motorpool._worker.task import NodeRun
@@ -60,7 +61,7 @@ class UnitRun:
         news: What became of nodes, and has not been told.
         at: Position of the next node.
         node: The one that runs.
-        lost: Nodes that have failed, or cannot run for want of such.
+        lost: Nodes that have failed, or cannot run for want of such; of the unit before as well.
         epoch: Seconds since the epoch at which `time.perf_counter` was 0.
         tell_at: When to tell what there is to tell (s, of `time.perf_counter`).
         me: What tells this process from its forks.
@@ -77,6 +78,8 @@ class UnitRun:
         self.tell_at = self._began + OFTEN
         self.epoch = time.time() - self._began
         self._told: set[int] = set()
+        if load.behind:
+            follow(self)
 
     def run(self) -> bytes:
         """Run what can be run, one node after the other; return what is left to tell."""

@@ -243,6 +243,20 @@ class FaultTests(Harness):
                 found = self.result(near, "A task for a certain worker")
                 assert found == pid, f"A task for the idle worker {pid} ran in {found}."
 
+    @needs("isolation", "queues_tasks")
+    def test_task_queues_behind_another(self, gate: Gate) -> None:
+        """`submit_behind` queues a call on a worker that is busy, and `lone_calls` says which."""
+        with self.executor(2) as executor:
+            futures = [executor.submit(tasks.wait_at, gate.ticket, i) for i in range(2)]
+            assert gate.wait_for(2, self.patience), "Two tasks have not begun on two workers."
+            lone, pids = executor.lone_calls(), sorted(gate.pids())  # type: ignore[attr-defined]
+            complaint = f"lone_calls has {lone} of {futures}, on the workers {pids}."
+            assert lone.keys() == {*futures} and sorted(lone.values()) == pids, complaint  # noqa: PT018
+            behind = [executor.submit_behind(pid, tasks.pid) for pid in pids]  # type: ignore[attr-defined]
+            gate.open()
+            ran = [self.result(future, "A task that was queued") for future in behind]
+            assert ran == pids, f"Tasks that were queued on the workers {pids} ran in {ran}."
+
     @needs("isolation", "shares_memory")
     @pytest.mark.parametrize("number", ["SIGKILL", "SIGINT"])
     def test_workers_end_with_the_driver(self, gate: Gate, number: str) -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 #: Each includes those before it.
 LEVELS = ("core", "data", "faults", "distributed")
 #: What a backend may declare if the tests that need it pass.
-DECLARABLE = ("exact_blame", "kills_workers", "places_tasks", "restarts")
+DECLARABLE = ("exact_blame", "kills_workers", "places_tasks", "queues_tasks", "restarts")
 
 _Test = TypeVar("_Test", bound="Callable[..., Any]")
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from motorpool._backends.direct.wakeup import Wakeup
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from motorpool._backends.direct.worker import Task, WorkerHandle
 
 # Tasks shorter than this (s) are sent before the worker has answered the last one: the round trip
@@ -44,6 +46,11 @@ class TaskDispatcher:
         with self._lock:
             return [m.pid for m in self._workers]
 
+    def lone_tasks(self) -> dict[Future[Any], int]:
+        """The tasks that have a worker to themselves: the process id of that, by future."""
+        with self._lock:
+            return {m.tasks[0].future: m.pid for m in self._workers if len(m.tasks) == 1}
+
     def kill(self, pid: int | None = None) -> None:
         """Kill one worker, or all of them; what they are at fails."""
         with self._lock:
@@ -72,7 +79,7 @@ class TaskDispatcher:
 
     def _dispatch(self) -> None:
         """Give waiting tasks to workers; the pool's thread starts more if there are too few."""
-        while self._pending and (worker := self._choose(self._pending[0].near)) is not None:
+        while self._pending and (worker := self._choose(self._pending[0])) is not None:
             task = self._pending.popleft()
             if not task.running and not task.future.set_running_or_notify_cancel():
                 continue
@@ -83,19 +90,21 @@ class TaskDispatcher:
         if self._wants_more():
             self._wakeup.wake()
 
-    def _choose(self, near: int | None) -> WorkerHandle | None:
+    def _choose(self, task: Task) -> WorkerHandle | None:
         """An idle worker; else, if there are to be no more, for short tasks a nearly idle one.
 
-        Args:
-            near: Process id of the worker to take, of several that would do.
+        The one that the task names, if several would do, or if it insists.
         """
         idle = nearly = None
         for worker in self._workers:
             if worker.stopped_at is not None or worker.served == self._max_tasks:
                 continue
-            if not worker.tasks and (idle is None or worker.pid == near):
+            named = worker.pid == task.near
+            if named and task.insists:
+                return worker
+            if not worker.tasks and (idle is None or named):
                 idle = worker
-            elif len(worker.tasks) == 1 and (nearly is None or worker.pid == near):
+            elif len(worker.tasks) == 1 and (nearly is None or named):
                 nearly = worker
         full = len(self._workers) == self._max_workers
         return idle or (nearly if full and self._average < SHORT else None)

@@ -69,6 +69,24 @@ class DirectExecutor(Executor):
         """
         return self._pool.submit((fn, args, {}), near=pid)
 
+    def submit_behind(self, pid: int, fn: Callable[..., Any], /, *args: Any) -> Future[Any]:
+        """Queue a call on one worker, behind what that has to do; on any, if it is gone.
+
+        Args:
+            pid: Process id of the worker.
+            fn: What to call.
+            *args: With what.
+
+        Raises:
+            RuntimeError: After `shutdown`.
+            BrokenExecutor: If workers cannot be started.
+        """
+        return self._pool.submit((fn, args, {}), near=pid, insists=True)
+
+    def lone_calls(self) -> dict[Future[Any], int]:
+        """The calls that have a worker to themselves: the process id of that, by future."""
+        return self._pool.lone_tasks()
+
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more tasks, and end the workers when they have done what there is."""
         self._pool.shutdown(wait=wait, cancel_futures=cancel_futures)
@@ -109,7 +127,11 @@ class DirectBackend(ExecutorBackend):
 
     name = "direct"
     capabilities = Capabilities(
-        isolation=Isolation.PROCESS, exact_blame=True, kills_workers=True, places_tasks=True
+        isolation=Isolation.PROCESS,
+        exact_blame=True,
+        kills_workers=True,
+        places_tasks=True,
+        queues_tasks=True,
     )
     options_type = DirectOptions
 

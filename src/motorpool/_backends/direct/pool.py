@@ -69,13 +69,14 @@ class DirectPool(TaskDispatcher):
 
     def submit(
         self, call: tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]],
-        near: int | None = None,
+        near: int | None = None, *, insists: bool = False,
     ) -> Future[Any]:  # fmt: skip
         """Queue a call.
 
         Args:
             call: A function, its arguments and its keyword arguments.
             near: Process id of the worker that it had best run on.
+            insists: Whether it goes there whatever that worker has to do, as long as it lives.
 
         Raises:
             RuntimeError: After `shutdown`.
@@ -85,7 +86,7 @@ class DirectPool(TaskDispatcher):
         if os.getpid() != self._owner:
             raise RuntimeError("the workers belong to the process that this one was forked from")
         number = next(self._numbers)
-        task = Task(number, Future(), call_frame(number, call, self._dumps), near)
+        task = Task(number, Future(), call_frame(number, call, self._dumps), near, insists)
         with self._lock:
             if self._broken:
                 raise BrokenExecutor(self._broken)

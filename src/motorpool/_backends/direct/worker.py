@@ -31,6 +31,7 @@ class Task:
         future: The caller's.
         frame: What to send.
         near: Process id of the worker that it had best run on, if it matters.
+        insists: Whether it goes there whatever that worker has to do, as long as it lives.
         running: Whether the future says that it runs; such a task cannot be cancelled any more.
     """
 
@@ -38,6 +39,7 @@ class Task:
     future: Future[Any]
     frame: bytes
     near: int | None = None
+    insists: bool = False
     running: bool = False
 
 
