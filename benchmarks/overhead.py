@@ -75,12 +75,13 @@ SHAPES: dict[str, list[Task]] = {
     "stencil 16 x 250": tasks("stencil", 16, 250),
     "layered 5,000": layered(50, 5000),
 }
-# Graphs of nodes that take 1 ms: pattern, width, nodes; a tenth as many take 10 ms.
+# Graphs of nodes that take 1 ms: how to make them, width, nodes; a tenth as many take 10 ms.
 ASLEEP = {
-    "wide": ("trivial", 40, 400),
-    "chain": ("chain", 1, 60),
-    "stencil 4": ("stencil", 4, 160),
-    "stencil 16": ("stencil", 16, 320),
+    "wide": (partial(tasks, "trivial"), 40, 400),
+    "chain": (partial(tasks, "chain"), 1, 60),
+    "stencil 4": (partial(tasks, "stencil"), 4, 160),
+    "stencil 16": (partial(tasks, "stencil"), 16, 320),
+    "layered": (lambda width, steps: layered(width, width * steps), 16, 320),
 }
 
 
@@ -243,8 +244,8 @@ def print_schedules(backends: list[str], repeat: int) -> None:
     mixed = [node(nothing if i % 10 else long, "x", f"o{i}", name=f"n{i}") for i in range(400)]
     cases = {"90 % no-op, 10 % 20 ms": (Pipeline(mixed), 40 * 0.02 / WORKERS)}
     for ms in (1, 10):
-        for shape, (pattern, width, nodes) in ASLEEP.items():
-            pipe = graph_of(tasks(pattern, width, nodes // width // ms), partial(asleep, ms / 1e3))
+        for shape, (make, width, nodes) in ASLEEP.items():
+            pipe = graph_of(make(width, nodes // width // ms), partial(asleep, ms / 1e3))
             cases[f"{shape}, {ms} ms"] = pipe, _ideal(pipe, ms / 1e3)
     print(f"\n| of the ideal, % | {' | '.join(backends)} |\n|---{'|---' * len(backends)}|")
     with ExitStack() as stack:
@@ -290,12 +291,18 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--backends", default="direct", help="names, separated by commas")
     parser.add_argument("--only", default="", help="what the names of shapes begin with")
+    parser.add_argument(
+        "--schedules", action="store_true", help="only how well nodes that are asleep are placed"
+    )
     options = parser.parse_args()
     backends = options.backends.split(",")
     only = [name for name in options.only.split(",") if name]
     print(
         f"{datetime.now(tz=UTC):%Y-%m-%d}, Python {platform.python_version()}, {WORKERS} workers"
     )
+    if options.schedules:
+        print_schedules(backends, options.repeat)
+        return
     print_shapes(backends, only, options.repeat)
     if only:
         return

@@ -309,11 +309,12 @@ def test_failure_elsewhere_stops_a_stretch_between_two_nodes(process_backend, ru
 
     class Watch:
         def on_event(self, event):
-            if isinstance(event, NodeSkipped) and event.node == "later0":  # workers know by then
+            if isinstance(event, NodeSkipped) and event.node == "after":  # workers know by then
                 functions.touch(stopped)
 
     nodes = [*chain(first, note_and_add(path, "n1"), identity), node(fail, "x", "bad", name="bad")]
     nodes += [node(identity, "out", f"later{i}", name=f"later{i}") for i in range(2)]
+    nodes.append(node(add, ["later0", "later1"], "sum", name="after"))  # never queued with these
     with pytest.raises(ValueError, match="stop"):
         run(process_backend, pipeline(nodes), {"x": 1}, observers=[Watch()])
     assert (tmp_path / "roll-call").read_text().split() == ["n0"]

@@ -210,7 +210,7 @@ def test_what_follows_a_unit_that_did_not_begin_does_not_begin(teller, queued):
         assert [ran(result) for result, *_ in queued] == [([3], []), ([4], [])]
         # In this process there is nothing of what comes before.
         assert [ran(run(envelope)) for _, run, envelope in queued] == [([], [])] * 2
-        worker._session.cache_clear()
+        worker._close_files()
 
 
 @pytest.mark.parametrize("workers", [2, 3])

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from motorpool._store import Payload, StoreClient
 
 _clients: WeakKeyDictionary[StoreClient, bytes] = WeakKeyDictionary()
-# A worker that has news of nodes publishes them about so often (s).
-OFTEN = 0.003
+# A worker that has news of nodes publishes them about so often (s): not before the end of a unit
+# that lasts as long as it should, for that takes 0.1 ms.
+OFTEN = 0.006
 _DOZEN = 12
 #: Seconds that a node took, of which: to import its function, to load, to call, to save.
 Times = tuple[float, float, float, float]
