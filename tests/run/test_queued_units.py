@@ -247,6 +247,29 @@ def test_every_other_call_goes_elsewhere(monkeypatch, workers, kind):
     assert sent
 
 
+def test_stretch_goes_on_though_something_is_queued_behind_it(teller):
+    """So that it hands on what it makes, and does not store it."""
+    submitted = teller.path(NodeSubmitted, "join")
+
+    def slow(x, *_other):
+        wait_for(submitted)
+        time.sleep(0.05)  # so long that it would make way for others
+        return x + 1
+
+    steps = [
+        node(slow, ["x", "other"], "v1", name="v1"),
+        node(slow, "v1", "v2", name="v2"),
+        node(slow, "v2", "v3", name="v3"),
+    ]
+    other = node(lambda x: x[0], "x", "other", name="other")
+    join = node(lambda a, b: a[0] + b, ["v3", "other"], "joined", name="join")
+    with new_runner(max_workers=1, observers=[teller]) as runner:
+        found = runner.run(pipeline([other, *steps, join]), {"x": np.arange(100_000.0)})
+    assert found["joined"].load() == 3.0
+    released = {e.dataset for e in teller.events if isinstance(e, DatasetReleased)}
+    assert released == {"v3", "other"}
+
+
 def test_what_a_node_says_is_heard_after_what_it_needs(teller, monkeypatch):
     """Though it was published, and the end of the unit before waits to be dealt with."""
     begun, goes_on = (str(teller.folder / name) for name in ("begun", "goes-on"))

@@ -168,8 +168,10 @@ class Lane:
 
     def press(self) -> None:
         """Let workers know whether nodes wait for them."""
-        waiting = len(self._futures) > self._pool.max_workers
-        self._transport.press(waiting=waiting or self._scheduler.table.ready(self.number) > 0)
+        # What is queued behind a unit waits for nothing else, and goes back if that does.
+        units = sum(not unit.behind for unit in self._futures.values())
+        waiting = units > self._pool.max_workers or self._scheduler.table.ready(self.number) > 0
+        self._transport.press(waiting=waiting)
 
     def keep_house(self) -> bool:
         """What is due now and then, and not because of a future; true if that changed anything."""
