@@ -160,6 +160,24 @@ def test_call_is_queued_behind_another_on_its_worker(pool, tmp_path):
     assert pool.submit_behind(lone[first], os.getpid).result() not in {lone[first], os.getpid()}
 
 
+def test_nothing_is_queued_behind_a_call_while_others_wait(pool, tmp_path):
+    """It would wait behind these."""
+    begun, gate = str(tmp_path / "begun"), str(tmp_path / "gate")
+
+    def wait_here(i):
+        functions.touch(begun + str(i))
+        functions.wait_for(gate)
+
+    running = [pool.submit(wait_here, i) for i in range(2)]
+    for i in range(2):
+        functions.wait_for(begun + str(i))
+    assert pool.lone_calls().keys() == {*running}
+    waiting = [pool.submit(increment, i) for i in range(5)]  # at most one waits at each worker
+    assert pool.lone_calls() == {}
+    functions.touch(gate)
+    assert [f.result() for f in waiting] == [1, 2, 3, 4, 5]
+
+
 def test_shutdown_finishes_what_there_is_and_may_be_repeated(pool):
     """Work in flight is not lost."""
     futures = [pool.submit(increment, i) for i in range(20)]

@@ -83,6 +83,8 @@ class Runs(RuleBasedStateMachine):
                 assert action.kill == (self.policy == "kill")
             elif isinstance(action, do.Skipped):
                 assert action.node not in self.skipped
+                named = any(f"'n{node}'" in action.reason for node in self.failed)
+                assert named or (action.reason and self.stopped_by is not None)
                 self.skipped.add(action.node)
             elif isinstance(action, do.Abandon):
                 self.abandoned.append(action)

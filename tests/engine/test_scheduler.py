@@ -174,12 +174,15 @@ def test_the_page_has_the_same_states_and_transitions():
 @pytest.mark.parametrize("fate", [State.FAILED, State.PAUSED])
 def test_suspect_whose_input_cannot_be_made_is_not_tried(fate):
     """The one before it, which has to run again for it, has failed, or waits for its next try."""
-    table = make([[], [0]], fused=True).table
+    scheduler = make([[], [0]], fused=True)
+    table = scheduler.table
     table.send(Unit(1, 0, [0, 1], alone=False))
     assert table.with_lost_parents(1) == []  # under way elsewhere
     table.move(0, fate)
-    assert table.is_cut_off(1) == (fate is State.FAILED)
     assert table.with_lost_parents(1) == []
+    assert scheduler.skip_cut_off(1) == (fate is State.FAILED)
+    reasons = [action.reason for action in scheduler.actions]
+    assert reasons == ["it needs the node 'n0', which failed"] * (fate is State.FAILED)
 
 
 def test_a_run_that_cannot_go_on_says_which_node_waits():

@@ -173,6 +173,8 @@ def test_node_is_skipped_if_the_one_before_fails(teller, how, kind, on_failure):
         runner.run(pipe, {"x": 5})
     assert calls(teller) == 0
     assert teller.names(NodeSkipped) == [("NodeSkipped", "join")]
+    reason = next(e.reason for e in teller.events if isinstance(e, NodeSkipped))
+    assert ("'two', which failed" in reason) == (on_failure == "continue"), reason
     assert ("NodeSubmitted", "join") in teller.names(NodeSubmitted)
 
 

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 #: How a worker ends that its pool takes down because another has died; or how it ended is unknown.
 WITH_ITS_POOL = frozenset({None, -int(signal.SIGTERM)})
-#: Why a task is skipped that had left with the one it waits for.
-CUT_OFF = "it needs a node that failed"
 
 
 def ended_by_itself(exitcode: int | None) -> bool:
@@ -48,13 +46,12 @@ class Losses:
         """The next task to be tried alone, after what it needs; nothing if there is none."""
         while lane.suspects:
             node = lane.suspects.popleft()
-            if self._scheduler.table.is_cut_off(node):
-                self._scheduler.skip(self._scheduler.table.skip(node), CUT_OFF)
-            elif nodes := self._scheduler.table.with_lost_parents(node):
+            if self._scheduler.skip_cut_off(node):
+                continue
+            if nodes := self._scheduler.table.with_lost_parents(node):
                 lane.on_trial = node
                 return nodes
-            else:
-                self._scheduler.table.requeue(node)
+            self._scheduler.table.requeue(node)
         return []
 
     def unsent(self, unit: Unit, node: int, error: BaseException, now: float) -> None:
@@ -206,9 +203,7 @@ class Losses:
         self, nodes: Iterable[int], errors: Mapping[int, BaseException], now: float
     ) -> None:
         for node in list(nodes):
-            if self._scheduler.table.is_cut_off(node):
-                self._scheduler.skip(self._scheduler.table.skip(node), CUT_OFF)
-            else:
+            if not self._scheduler.skip_cut_off(node):
                 self._scheduler.failed(node, errors[node], now)
 
     def _run_again(self, nodes: Sequence[int], pid: int | None) -> None:

@@ -26,10 +26,10 @@ from typing import TYPE_CHECKING, Any
 
 from motorpool._engine import actions as do
 from motorpool._engine.handovers import Handovers
-from motorpool._engine.losses import CUT_OFF, Losses
+from motorpool._engine.losses import Losses
 from motorpool._engine.policy import Retries
 from motorpool._engine.sending import Sending
-from motorpool._engine.state import HELD, PAUSED
+from motorpool._engine.state import FAILED, HELD, PAUSED, SKIPPED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -163,7 +163,7 @@ class Scheduler:
             return
         self.failures[node] = error
         name = self._names[node]
-        self.skip(self.table.fail(node), f"it needs the node {name!r}, which failed")
+        self.skip(self.table.fail(node), self._needs(node))
         self.handovers.release(node)
         if self._policy.on_failure != "continue":
             self.stop(f"the node {name!r} failed")
@@ -254,10 +254,31 @@ class Scheduler:
         return undone
 
     def _requeue(self, node: int) -> None:
-        if self.table.is_cut_off(node):  # since it left with the one before it, or behind that
-            self.skip(self.table.skip(node), CUT_OFF)
-        else:
+        if not self.skip_cut_off(node):
             self.table.requeue(node)
+
+    def skip_cut_off(self, node: int) -> bool:
+        """Skip a task if it waits for one that will not run, and had left before that was known.
+
+        Returns:
+            Whether it does.
+        """
+        todo, seen, failed = [node], {node}, list[int]()
+        for each in todo:  # it grows meanwhile
+            for parent in self.table.graph.parents[each]:
+                state = self.table[parent].state
+                if state is FAILED:
+                    failed.append(parent)
+                elif state is SKIPPED and parent not in seen:
+                    seen.add(parent)
+                    todo.append(parent)
+        if not failed and len(todo) == 1:
+            return False
+        self.skip(self.table.skip(node), self._needs(failed[0]) if failed else self.stopping)
+        return True
+
+    def _needs(self, node: int) -> str:
+        return f"it needs the node {self._names[node]!r}, which failed"
 
     def skip(self, nodes: Iterable[int], reason: str) -> None:
         """Tasks were skipped."""

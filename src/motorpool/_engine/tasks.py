@@ -247,11 +247,6 @@ class TaskTable:
                     todo.append(child)
         return sorted(found)
 
-    def is_cut_off(self, node: int) -> bool:
-        """Whether a task waits for one that will not run."""
-        parents = self.graph.parents[node]
-        return any(self.tasks[parent].state in {FAILED, SKIPPED} for parent in parents)
-
     def with_lost_parents(self, node: int) -> list[int]:
         """A task, after those that have to run again to give it input.
 

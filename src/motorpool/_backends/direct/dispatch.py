@@ -47,8 +47,13 @@ class TaskDispatcher:
             return [m.pid for m in self._workers]
 
     def lone_tasks(self) -> dict[Future[Any], int]:
-        """The tasks that have a worker to themselves: the process id of that, by future."""
+        """The tasks that have a worker to themselves: the process id of that, by future.
+
+        None while others wait for a worker: what is queued would wait behind these.
+        """
         with self._lock:
+            if self._pending:
+                return {}
             return {m.tasks[0].future: m.pid for m in self._workers if len(m.tasks) == 1}
 
     def kill(self, pid: int | None = None) -> None:

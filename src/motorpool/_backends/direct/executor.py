@@ -84,7 +84,10 @@ class DirectExecutor(Executor):
         return self._pool.submit((fn, args, {}), near=pid, insists=True)
 
     def lone_calls(self) -> dict[Future[Any], int]:
-        """The calls that have a worker to themselves: the process id of that, by future."""
+        """The calls that have a worker to themselves: the process id of that, by future.
+
+        None while other calls wait for a worker.
+        """
         return self._pool.lone_tasks()
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
