@@ -39,6 +39,19 @@ def test_results_show_what_they_are(any_backend, run, tmp_path):
     assert repr(result["list"]) == "MemoryDataset(list of 2: [1000, 'two'])"
 
 
+def test_what_is_no_output_says_what_is(any_backend, run):
+    """A dataset that another node reads is not kept; a misspelt one is near to a right one."""
+    nodes = [node(increment, "n", "inner"), node(increment, "inner", "total")]
+    result = run(any_backend, pipeline(nodes), {"n": 1})
+    gone = "What other nodes read is gone when the run is over, unless it is in the catalog."
+    with pytest.raises(KeyError, match="There is no output 'inner'. There are: total.") as found:
+        result["inner"]
+    assert gone in str(found.value)
+    with pytest.raises(KeyError, match="do you mean 'total'?"):
+        result["totl"]
+    assert result.get("inner") is None
+
+
 class Rude:
     """Says nothing of itself."""
 

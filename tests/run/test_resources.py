@@ -70,9 +70,9 @@ def test_what_there_will_never_be_enough_of_is_refused_before_anything_runs(any_
     with pytest.raises(ValidationError) as caught:
         ParallelRunner(any_backend, runs_folder=False, resources=GPU).run(pipe, {"x": ""})
     text = str(caught.value)
-    assert "'many' takes 1000 of 'cpu', and there is" in text
-    assert "'big' takes 9.22e+05 GiB of 'memory', and there is" in text
-    assert "'gpus' takes 2 of 'gpu', and there is 1 in all: it could never run" in text
+    assert "'many' takes 1000 of 'cpu', of which the runner has" in text
+    assert "'big' takes 9.22e+05 GiB of 'memory', of which the runner has" in text
+    assert "'gpus' takes 2 of 'gpu', of which the runner has 1 in all: it could never run" in text
     assert "resources={'licence': ...} or --resource licence=..." in text
 
 

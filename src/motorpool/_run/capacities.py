@@ -37,8 +37,8 @@ def _of_silent_nodes(
         return []
     there = shown(CPU, capacity[CPU])
     return [
-        f"node {node.name!r} says nothing of {CPU!r}, and so takes 1; there is {there} in all: it "
-        "could never run. Let it say what it takes, or say that there is more."
+        f"node {node.name!r} says nothing of {CPU!r}, and so takes 1, of which the runner has "
+        f"{there} in all: it could never run. Let it say what it takes, or say that there is more."
         for index, node in enumerate(nodes)
         if CPU not in needs.get(index, {})
     ]
@@ -75,7 +75,8 @@ def resource_problems(
             elif amount > capacity[resource]:
                 there = shown(resource, capacity[resource])
                 problems.append(
-                    f"node {name!r} takes {shown(resource, amount)} of {resource!r}, and there is "
-                    f"{there} in all: it could never run. Ask for less, or say that there is more."
+                    f"node {name!r} takes {shown(resource, amount)} of {resource!r}, of which the "
+                    f"runner has {there} in all: it could never run. Ask for less, or say that "
+                    "there is more."
                 )
     return problems

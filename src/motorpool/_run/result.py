@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from motorpool._datasets.describe import describe_dataset
 from motorpool._protocol.failure import own_frames
 from motorpool._wording import counted
+from motorpool.errors import unknown_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("motorpool")
 #: What is said of a run that is not complete; a command line has another way to say it.
 RESUME_HINT = "%s failed or did not run. To run the rest: %s"
+#: Why a dataset is not among the outputs.
+NOT_KEPT = "What other nodes read is gone when the run is over, unless it is in the catalog."
 
 
 class RunResult(dict[str, Any]):
@@ -30,6 +33,9 @@ class RunResult(dict[str, Any]):
     def __init__(self, datasets: Mapping[str, Any], summary: RunSummary) -> None:
         super().__init__(datasets)
         self.summary = summary
+
+    def __missing__(self, name: str) -> NoReturn:
+        raise KeyError(f"{unknown_names('output', [str(name)], self)} {NOT_KEPT}")
 
     def __repr__(self) -> str:
         lines = [f"{name}: {describe_dataset(dataset)}" for name, dataset in self.items()]

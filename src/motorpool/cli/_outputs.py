@@ -8,6 +8,7 @@ import click
 
 from motorpool._datasets.contract import is_ephemeral
 from motorpool._datasets.describe import describe_dataset, place_of
+from motorpool._run.result import NOT_KEPT
 from motorpool.catalog import RunCatalog
 from motorpool.errors import unknown_names
 
@@ -49,8 +50,8 @@ class Outputs:
         if unknown := [name for name in self._wanted if name not in known]:
             inner = [name for name in unknown if name in self._makers]
             text = unknown_names("output", unknown, known)
-            hint = "" if not inner else " What other nodes read is gone by then, unless it is in "
-            raise click.UsageError(f"--print: {text}{hint and hint + 'the catalog.'}")
+            hint = f" {NOT_KEPT}" if inner else ""
+            raise click.UsageError(f"--print: {text}{hint}")
         self._kept = sorted(kept)
         return catalog
 
