@@ -7,6 +7,8 @@ import ctypes
 import multiprocessing
 import os
 import signal
+import stat
+import struct
 import sys
 import threading
 import time
@@ -36,6 +38,27 @@ def abort(x):
 def close_everything(x):
     """Close every descriptor, the worker's pipe among them."""
     os.closerange(3, 4096)
+    return x
+
+
+def close_everything_and_go_on(x):
+    """Close every descriptor, and do not notice."""
+    os.closerange(3, 4096)
+    time.sleep(600)
+    return x
+
+
+def write_everywhere(x):
+    """Write to each socket of the process, the worker's pipe among them, as if it were a task's.
+
+    As `motorpool._backends.direct.frames` has frames; of a task that is not there.
+    """
+    frame = struct.pack("<BQQ", 3, 12345, 0)
+    for number in range(3, 256):
+        with contextlib.suppress(OSError):
+            if stat.S_ISSOCK(os.fstat(number).st_mode):
+                os.write(number, frame)
+    time.sleep(600)
     return x
 
 

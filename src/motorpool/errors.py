@@ -140,14 +140,17 @@ class WorkerCrashedError(NodeError):
 
     Attributes:
         pid: Process id of the worker, if known.
-        exitcode: Exit code; negative for the number of a signal; None if unknown.
+        exitcode: Exit code; negative for the number of a signal; None if unknown, or if its pool
+            ended it.
         last_words: What faulthandler wrote: the fault, and the node's own frames, innermost first;
             empty if it had no time to.
+        reason: Why its pool ended it, as a sentence that begins with "it"; empty if it did not.
     """
 
     pid: int | None = None
     exitcode: int | None = None
     last_words: str = ""
+    reason: str = ""
 
 
 class OutOfMemoryError(WorkerCrashedError):

@@ -1,6 +1,7 @@
 """Failures that are awkward to report, and nodes that treat their process badly."""
 
 import os
+import pickle
 import sys
 import time
 
@@ -39,7 +40,7 @@ def check_neighbours(roll_call, recorder, count=6):
         (functions.segfault, "SIGSEGV", "in segfault"),
         (functions.kill_self, "SIGKILL", ""),
         (functions.exit_hard, "code 7", ""),
-        (awkward_functions.close_everything, "code 1", ""),
+        (awkward_functions.close_everything, "closed descriptors that were not its own", ""),
     ],
 )
 def test_death_is_blamed_with_its_cause_and_last_words(
@@ -58,6 +59,27 @@ def test_death_is_blamed_with_its_cause_and_last_words(
     check_neighbours(roll_call, recorder)
     if process_backend in {"direct", "multiprocess"}:
         assert set(roll_call.counts().values()) == {1}
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (awkward_functions.close_everything_and_go_on, "it closed its pipe to the pool"),
+        (awkward_functions.write_everywhere, "it sent what was no answer"),
+    ],
+)
+def test_worker_that_its_pool_ends_was_not_killed_by_the_kernel(
+    run, roll_call, recorder, bad, reason
+):
+    """The reason is told, and no exit code: that would be of our own kill."""
+    pipe = beside(roll_call.path, bad)
+    with pytest.raises(WorkerCrashedError, match=f"ran the node 'bad' died: {reason}") as caught:
+        run("direct", pipe, {"x": 1}, on_failure="continue", observers=[recorder])
+    error = pickle.loads(pickle.dumps(caught.value))
+    assert error.reason.startswith(reason)
+    assert error.exitcode is None
+    assert "kernel" not in str(error)
+    check_neighbours(roll_call, recorder)
 
 
 @pytest.mark.parametrize(

@@ -351,11 +351,14 @@ def test_what_the_system_knows_of_a_process():
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         pid = process.pid
         assert not activity.is_gone(pid)
+        assert not activity.is_ending(pid)
         assert activity.exit_code(pid) is None
         process.send_signal(signal.SIGKILL)
         assert activity.ends(pid)
+        assert activity.is_ending(pid)
         assert activity.exit_code(pid) == -signal.SIGKILL
         process.wait()
+        assert activity.is_ending(pid)
         assert activity.is_gone(pid)
         assert activity.exit_code(pid) is None
         assert activity.used_seconds([pid]) == 0.0

@@ -49,8 +49,9 @@ _FIGURES = {
 
 
 def crash_error(
-    *, node: str, backend: str, pid: int | None, exitcode: int | None, last_words: str
-) -> WorkerCrashedError:
+    *, node: str, backend: str, pid: int | None, exitcode: int | None, last_words: str,
+    reason: str = "",
+) -> WorkerCrashedError:  # fmt: skip
     """The error of a node whose worker died.
 
     Args:
@@ -59,17 +60,18 @@ def crash_error(
         pid: Process id of the worker, if known.
         exitcode: Its exit code, negative for a signal, if known.
         last_words: What faulthandler wrote, if anything.
+        reason: Why its pool ended it, if it did.
     """
     if exitcode is None:
         exitcode = _fault_in(last_words)
+    how = "its last words were:" if exitcode is None and last_words else end_of(exitcode)
     error = WorkerCrashedError(
-        f"{_worker(pid)} that ran the node {node!r} died: "
-        + ("its last words were:" if exitcode is None and last_words else end_of(exitcode))
+        f"{_worker(pid)} that ran the node {node!r} died: {reason or how}"
         + (f"\n{with_sources(last_words)}" if last_words else ""),
         node=node,
         backend=backend,
     )
-    error.pid, error.exitcode, error.last_words = pid, exitcode, last_words
+    error.pid, error.exitcode, error.last_words, error.reason = pid, exitcode, last_words, reason
     return error
 
 

@@ -256,7 +256,7 @@ class Lane:
         elif isinstance(error, BrokenExecutor):
             self._scheduler.losses.lost([unit], None)
         elif isinstance(error, WorkerCrashedError):
-            self._recovery.crashed(unit, error.pid, error.exitcode)
+            self._recovery.crashed(unit, error.pid, error.exitcode, reason=error.reason)
         else:
             self._recovery.call_failed(unit, error)
         return True

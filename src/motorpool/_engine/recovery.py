@@ -97,7 +97,7 @@ class Recovery:
 
     def crashed(
         self, unit: Unit, pid: int | None, exitcode: int | None,
-        cause: BaseException | None = None,
+        cause: BaseException | None = None, reason: str = "",
     ) -> None:  # fmt: skip
         """The worker of a unit has died.
 
@@ -106,6 +106,7 @@ class Recovery:
             pid: The worker, if known.
             exitcode: How it ended, negative for a signal, if known.
             cause: What the executor has said of it, if that is more.
+            reason: Why its pool ended it, if it did.
         """
         losses = self._scheduler.losses
         culprit = losses.culprit(unit, self._at(unit), pid)
@@ -116,7 +117,8 @@ class Recovery:
             losses.lost([unit], pid)
         else:
             self.worked()
-            death = self._death(culprit, pid, exitcode, alone=unit.alone, cause=cause)
+            alone = unit.alone
+            death = self._death(culprit, pid, exitcode, alone=alone, cause=cause, reason=reason)
             started = [node for node in unit.left if self._transport.may_have_started(node)]
             losses.worker_died(unit, death, started, time.monotonic())
 
@@ -172,7 +174,7 @@ class Recovery:
 
     def _death(
         self, node: int, pid: int | None, exitcode: int | None, *, alone: bool,
-        cause: BaseException | None = None,
+        cause: BaseException | None = None, reason: str = "",
     ) -> Death:  # fmt: skip
         """A worker's death in a task, in words.
 
@@ -182,6 +184,7 @@ class Recovery:
             exitcode: How it ended, negative for a signal, if known.
             alone: Whether the task had nothing beside it.
             cause: What the executor has said of it, if that is more.
+            reason: Why its pool ended it, if it did.
         """
         deadlines = self._scheduler.lanes[self._number].deadlines
         limit = deadlines.limits[node] if self._scheduler.table[node].timed_out else None
@@ -197,7 +200,7 @@ class Recovery:
             error = memory_error(exitcode=exitcode, alone=alone, figures=figures, **about)
         else:
             words = self._transport.last_words(pid)
-            error = crash_error(exitcode=exitcode, last_words=words, **about)
+            error = crash_error(exitcode=exitcode, last_words=words, reason=reason, **about)
         error.__cause__ = cause
         return Death(node=node, pid=pid, error=error, starved=starved)
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 _TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 # Where /proc has the wait status, counted from the state; 0 for those who may not see it.
 _EXIT_CODE = 49
+# Where it has what the kernel calls the flags of a process, and the one that says that it ends.
+_FLAGS, _EXITING = 6, 0x4
 # A pool may say that a worker has died before the system does (s).
 _MOMENT = 0.5
 # Waiting for a disk, or stopped by a debugger or a shell: not idle, though no time is used.
@@ -43,6 +45,12 @@ def ends(pid: int) -> bool:
             return False
         time.sleep(0.005)
     return True
+
+
+def is_ending(pid: int) -> bool:
+    """Whether the system is taking a process down, so that no code of its own runs any more."""
+    fields = _fields(pid)
+    return is_gone(pid) if fields is None else bool(int(fields[_FLAGS]) & _EXITING)
 
 
 def exit_code(pid: int) -> int | None:

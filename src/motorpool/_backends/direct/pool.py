@@ -23,9 +23,8 @@ from typing import TYPE_CHECKING, Any
 
 from motorpool._backends.direct.dispatch import TaskDispatcher
 from motorpool._backends.direct.frames import Kind, call_frame
-from motorpool._backends.direct.worker import Task, WorkerHandle
+from motorpool._backends.direct.worker import OUT_OF_STEP, Task, WorkerHandle
 from motorpool._protocol.failure import Failure, unpack
-from motorpool.errors import WorkerCrashedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -224,7 +223,7 @@ class DirectPool(TaskDispatcher):
                     worker.ready, self._false_starts = True, 0
                     continue
                 if not worker.tasks or worker.tasks[0].number != number:
-                    worker.process.kill()  # it has got out of step, which no worker of ours does
+                    worker.end_because(OUT_OF_STEP)
                     break
                 task = worker.tasks.popleft()
                 now = time.perf_counter()
@@ -272,9 +271,7 @@ class DirectPool(TaskDispatcher):
         if not worker.ready:
             self._fail(self._false_start(f"the last had exit code {code}"))
         if culprit is not None:
-            error = WorkerCrashedError(f"The worker (pid {worker.pid}) died, exit code {code}.")
-            error.pid, error.exitcode = worker.pid, code
-            culprit.future.set_exception(error)
+            culprit.future.set_exception(worker.crash(code))
 
     def _false_start(self, reason: str) -> list[Task]:
         """Count a worker that never came up; after too many, return the tasks that fail for it."""

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from motorpool._backends.direct.frames import FrameReader, Kind, frame
 from motorpool._backends.direct.loop import worker_main
+from motorpool._system.activity import is_ending
+from motorpool.errors import WorkerCrashedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,6 +22,16 @@ if TYPE_CHECKING:
 _PIECE = 1 << 18
 # How long, in seconds, to wait for the exit code of a process that is known to be dead.
 _REAP_TIME = 5.0
+# The same for one of which only the end of its pipe is known.
+_LAST_CHANCE = 0.1
+_HUNG_UP = (
+    "it closed its pipe to the pool and went on, and was ended for that. The node, or a library "
+    "it uses, closed descriptors that were not its own."
+)
+OUT_OF_STEP = (
+    "it sent what was no answer, and was ended for that. The node, or a library it uses, wrote "
+    "to descriptors that were not its own."
+)
 
 
 @dataclass(slots=True, eq=False)
@@ -81,6 +93,7 @@ class WorkerHandle:
         self.served = 0
         self.ready = False
         self.stopped_at: float | None = None
+        self.reason = ""  # why the pool had to end it
         self.busy_since = 0.0
         self.watched_for_room = False  # does the selector watch for room in the pipe?
         self._reader = FrameReader()
@@ -145,19 +158,38 @@ class WorkerHandle:
             return frames, True
         return list(self._reader.feed(piece)), not piece
 
+    def end_because(self, reason: str) -> None:
+        """Kill the process for what it has done, which its exit code would not say."""
+        self.reason = reason
+        self.process.kill()
+
     def reap(self) -> int | None:
-        """End the process if it lives, free its descriptors, and return its exit code."""
-        self.process.join(timeout=0 if self.death is None else _REAP_TIME / 50)
-        if self.process.is_alive():  # it closed its pipe, and cannot be reached any more
-            self.process.kill()
+        """End the process if it lives, and free its descriptors.
+
+        Returns:
+            Its exit code; None if that is unknown, or of our own kill for a `reason`.
+        """
+        self.process.join(timeout=0 if self.death is None else _LAST_CHANCE)
+        if self.process.is_alive() and not is_ending(self.pid):
+            self.end_because(_HUNG_UP)
         self.process.join(timeout=_REAP_TIME)
         code: int | None = self.process.exitcode
+        if self.reason and code is not None and code < 0:
+            code = None
         self.sock.close()
         if self.death is not None and self.death != self.process.sentinel:
             os.close(self.death)
         with contextlib.suppress(ValueError):  # still running, which is reported elsewhere
             self.process.close()
         return code
+
+    def crash(self, code: int | None) -> WorkerCrashedError:
+        """The error of the task that it was at when it ended, with what `reap` has returned."""
+        reason = self.reason if code is None else ""
+        how = reason or f"exit code {code}."
+        error = WorkerCrashedError(f"The worker (pid {self.pid}) died: {how}")
+        error.pid, error.exitcode, error.reason = self.pid, code, reason
+        return error
 
 
 def _death_descriptor(process: Any) -> int | None:
