@@ -83,8 +83,7 @@ class Runs(RuleBasedStateMachine):
                 assert action.kill == (self.policy == "kill")
             elif isinstance(action, do.Skipped):
                 assert action.node not in self.skipped
-                named = any(f"'n{node}'" in action.reason for node in self.failed)
-                assert named or (action.reason and self.stopped_by is not None)
+                self.check_reason(action.node, action.reason)
                 self.skipped.add(action.node)
             elif isinstance(action, do.Abandon):
                 self.abandoned.append(action)
@@ -95,6 +94,25 @@ class Runs(RuleBasedStateMachine):
         self.blamed = set()
 
     blamed = frozenset()
+
+    def check_reason(self, node, reason):
+        """A task is skipped for one that it needs and that failed, or else for the stop."""
+        culprits, seen, todo = set(), {node}, [node]
+        while todo:
+            for parent in set(self.parents[todo.pop()]) - seen:
+                seen.add(parent)
+                if parent in self.failed:
+                    culprits.add(parent)
+                elif parent in self.skipped:
+                    todo.append(parent)
+        for culprit in culprits:
+            if reason == f"it needs the node 'n{culprit}', which failed":
+                return
+        assert culprits <= self.blamed  # what was lost with it is given up before it fails
+        assert self.stopped_by is not None
+        if not reason.startswith("the run was stopped while it ran"):
+            told = "someone wants to", f"the node 'n{self.stopped_by}' failed"
+            assert reason.removesuffix(", before it was tried again") in told
 
     def charge(self, node):
         """The model's idea of a failure that counts."""
@@ -215,12 +233,14 @@ class Runs(RuleBasedStateMachine):
         left = list(unit.left)
         self.forget_handed(left)
         self.scheduler.returned(unit)
+        self.act()
         well = all(fate == "well" for _, fate in outcomes)
         if well and not unit.alone and not unit.handing:
             self.settle_all(unit, [node for node, _ in outcomes])
         else:
             for node, fate in outcomes:
                 self.settle(unit, node, fate, more=False)
+                self.act()
         self.act()
 
     def settle_all(self, unit, nodes):
@@ -334,6 +354,7 @@ class Runs(RuleBasedStateMachine):
             node = next(iter(unit.left))
             self.forget_handed([n for n in unit.left if n != node])
             self.charge(node)
+            self.blamed = {node}
             self.scheduler.losses.call_failed(unit, node, OSError(), self.now, started=True)
             self.act()
 

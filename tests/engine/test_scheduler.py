@@ -56,6 +56,19 @@ def test_after_failures_exactly_what_depends_on_them_is_skipped(parents, bad):
     assert all("which failed" in reason for reason in said.values())
 
 
+def test_what_a_failure_keeps_from_running_in_its_unit_says_so():
+    """The run has been stopped when the unit comes back; what needs the failed node names it."""
+    scheduler = make([[], [0], [1], []], on_failure="stop", expected=[1e-6] * 4)
+    unit = scheduler.sending.next_unit(0, 0.0)
+    assert sorted(unit.nodes) == [0, 1, 2, 3]
+    assert scheduler.claim(0, unit.number, [0]) == [0]
+    scheduler.failed(0, ValueError(), 0.0)
+    scheduler.returned(unit)
+    said = {a.node: a.reason for a in scheduler.actions if isinstance(a, do.Skipped)}
+    needs = "it needs the node 'n0', which failed"
+    assert said == {1: needs, 2: needs, 3: "the node 'n0' failed"}
+
+
 @given(acyclic(), st.integers(0, 10))
 def test_after_a_stop_only_what_is_under_way_is_left(parents, before):
     """What was ready or waiting is skipped; nothing more is sent."""

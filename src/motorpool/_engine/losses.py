@@ -197,7 +197,7 @@ class Losses:
         killed = self._scheduler.killed
         reason = "the run was stopped while it ran" if killed else self._scheduler.stopping
         for node in nodes:
-            self._scheduler.skip(self._scheduler.table.skip(node), reason)
+            self._scheduler.give_up(node, reason)
 
     def _fail_each(
         self, nodes: Iterable[int], errors: Mapping[int, BaseException], now: float

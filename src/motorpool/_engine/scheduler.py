@@ -79,6 +79,7 @@ class Scheduler:
         self.stopping = ""
         self.completed_count = 0
         self._names = [node.name for node in nodes]
+        self._culprits: dict[int, int] = {}  # the failed one, of each that was skipped for one
         self._lifetimes, self._policy = lifetimes, policy
         self.retries = Retries(nodes, policy)
         self.sending = Sending(self, tokens)
@@ -163,7 +164,7 @@ class Scheduler:
             return
         self.failures[node] = error
         name = self._names[node]
-        self.skip(self.table.fail(node), self._needs(node))
+        self._skip_for(node, self.table.fail(node))
         self.handovers.release(node)
         if self._policy.on_failure != "continue":
             self.stop(f"the node {name!r} failed")
@@ -209,13 +210,13 @@ class Scheduler:
         for lane in self.lanes:
             self.actions.append(do.StopWorkers(lane.number, self.killed))
         for node in self.retries.drop():
-            self.skip(self.table.skip(node), f"{reason}, before it was tried again")
+            self.give_up(node, f"{reason}, before it was tried again")
         self.skip(self.table.skip_idle(), reason)
         for lane in self.lanes:
             waiting, lane.held = [*lane.held, *lane.suspects], []
             lane.suspects.clear()
             for node in waiting:
-                self.skip(self.table.skip(node), reason)
+                self.give_up(node, reason)
 
     # What they have in common
 
@@ -247,7 +248,7 @@ class Scheduler:
             self.handovers.abandon(node)
         self.table[node].attempt -= 1
         if self.stopping:
-            self.skip(self.table.skip(node), self.stopping)
+            self.give_up(node, self.stopping)
             return []
         undone = self.handovers.undo_before(node)
         self._requeue(node)
@@ -263,22 +264,25 @@ class Scheduler:
         Returns:
             Whether it does.
         """
-        todo, seen, failed = [node], {node}, list[int]()
-        for each in todo:  # it grows meanwhile
-            for parent in self.table.graph.parents[each]:
-                state = self.table[parent].state
-                if state is FAILED:
-                    failed.append(parent)
-                elif state is SKIPPED and parent not in seen:
-                    seen.add(parent)
-                    todo.append(parent)
-        if not failed and len(todo) == 1:
-            return False
-        self.skip(self.table.skip(node), self._needs(failed[0]) if failed else self.stopping)
-        return True
+        culprit, cut_off = None, False
+        for parent in self.table.graph.parents[node]:
+            state = self.table[parent].state
+            cut_off = cut_off or state in (FAILED, SKIPPED)
+            culprit = parent if state is FAILED else self._culprits.get(parent, culprit)
+        if culprit is not None:
+            self._skip_for(culprit, self.table.skip(node))
+        elif cut_off:
+            self.skip(self.table.skip(node), self.stopping)
+        return cut_off
 
-    def _needs(self, node: int) -> str:
-        return f"it needs the node {self._names[node]!r}, which failed"
+    def _skip_for(self, culprit: int, nodes: Sequence[int]) -> None:
+        self._culprits.update(dict.fromkeys(nodes, culprit))
+        self.skip(nodes, f"it needs the node {self._names[culprit]!r}, which failed")
+
+    def give_up(self, node: int, reason: str) -> None:
+        """Skip a task, for one that it waits for and that will not run, or else for a reason."""
+        if not self.skip_cut_off(node):
+            self.skip(self.table.skip(node), reason)
 
     def skip(self, nodes: Iterable[int], reason: str) -> None:
         """Tasks were skipped."""
