@@ -1,6 +1,9 @@
 """What is said of results and datasets, without loading them."""
 
+import gc
 import tracemalloc
+import weakref
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from typing import ClassVar
 
 import numpy as np
@@ -8,7 +11,14 @@ import pandas as pd
 import pytest
 from functions import increment
 
-from motorpool import DataCatalog, MemoryDataset, PickleDataset, node, pipeline
+from motorpool import (
+    DataCatalog,
+    MemoryDataset,
+    ParallelRunner,
+    PickleDataset,
+    node,
+    pipeline,
+)
 from motorpool._datasets.describe import bytes_of, describe, describe_dataset, place_of
 
 
@@ -134,3 +144,26 @@ def test_datasets_are_released_when_no_node_needs_them_any_more(any_backend, run
     )
     assert run(any_backend, pipe, catalog)["end"].load() == 3
     assert sorted(Released.released) == ["b", "x", "y"]
+
+
+@pytest.mark.parametrize("kind", [ProcessPoolExecutor, ThreadPoolExecutor])
+def test_executor_that_keeps_its_futures_keeps_no_results(kind):
+    """Results go with the last reference to them, and not when garbage is collected, or never."""
+    futures = []
+
+    class Keeps(kind):
+        def submit(self, *args, **kwargs):
+            futures.append(super().submit(*args, **kwargs))
+            return futures[-1]
+
+    pipe = pipeline([node(array, "n", "large"), node(np.copy, "large", "copy")])
+    gc.disable()
+    try:
+        with Keeps(1) as executor:
+            result = ParallelRunner(executor).run(pipe, {"n": 100_000})
+            kept = weakref.ref(result["copy"])
+            del result
+            assert futures
+            assert kept() is None
+    finally:
+        gc.enable()

@@ -11,7 +11,9 @@ What follows from an event is the scheduler's; how workers have ended is found o
 from __future__ import annotations
 
 import time
+import weakref
 from concurrent.futures import BrokenExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from motorpool._engine import breaches
@@ -19,6 +21,7 @@ from motorpool._engine.deadlines import Deadlines
 from motorpool._engine.durations import Durations
 from motorpool._engine.intake import Intake
 from motorpool._engine.lanes import LaneState
+from motorpool._engine.pool import announce
 from motorpool._engine.recovery import Recovery
 from motorpool._engine.sizes import UnitMaker
 from motorpool._engine.transport import POLL_INTERVAL
@@ -63,7 +66,8 @@ class Lane:
     ) -> None:  # fmt: skip
         self.number, self._pool, self._transport = number, pool, transport
         self._scheduler, self._nodes, self._work = work.scheduler, work.nodes, work
-        self._report, self._on_done = work.report, on_done
+        self._report = work.report
+        self._announce = partial(announce, weakref.ref(pool), on_done)
         self._futures: dict[Future[Any], Unit] = {}
         self._is_well = True  # as long as nothing was lost, and no call has failed
         isolation = pool.backend.capabilities.isolation
@@ -156,13 +160,7 @@ class Lane:
             self._recovery.unsent(unit, nodes[0], error)
             return
         self._futures[future] = unit
-        future.add_done_callback(self._done)
-
-    def _done(self, future: Future[Any]) -> None:
-        """Note how workers have ended, before their pool takes the others down; on its thread."""
-        if not future.cancelled() and (error := future.exception()) is not None:
-            self._pool.witness(error)
-        self._on_done(future)
+        future.add_done_callback(self._announce)
 
     # Meanwhile
 

@@ -19,8 +19,9 @@ from motorpool._system.reloads import note_modules, reloaded_since
 from motorpool.errors import BackendError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from concurrent.futures import Executor
+    import weakref
+    from collections.abc import Callable, Mapping
+    from concurrent.futures import Executor, Future
 
     from motorpool.backend import ExecutorBackend
 
@@ -244,6 +245,23 @@ class Pool:
         if executor is not None:
             self._shut_down(executor, wait=True)
         self.sent.close()  # with what workers have logged to the last
+
+
+def announce(
+    pool: weakref.ref[Pool], on_done: Callable[[Future[Any]], None], future: Future[Any]
+) -> None:
+    """Tell of a future that is done; if it has failed, note how workers have ended before.
+
+    Args:
+        pool: Whose future it is. An executor may keep its futures, and they their callbacks: none
+            of these may keep a run.
+        on_done: Called with the future.
+        future: Which one.
+    """
+    error = None if future.cancelled() else future.exception()
+    if error is not None and (there := pool()) is not None:
+        there.witness(error)
+    on_done(future)
 
 
 def _exit_codes(workers: Mapping[int, Any]) -> dict[int, int]:
