@@ -269,7 +269,7 @@ class DirectPool(TaskDispatcher):
         for task in tasks:
             task.future.set_exception(BrokenExecutor("the pool was shut down"))
         if not worker.ready:
-            self._fail(self._false_start(f"the last had exit code {code}"))
+            self._fail(self._false_start(str(worker.crash(code)).removesuffix(".")))
         if culprit is not None:
             culprit.future.set_exception(worker.crash(code))
 
