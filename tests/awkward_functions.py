@@ -14,6 +14,8 @@ import threading
 import time
 from pathlib import Path
 
+import functions
+
 from motorpool import hookimpl
 
 
@@ -60,6 +62,28 @@ def write_everywhere(x):
                 os.write(number, frame)
     time.sleep(600)
     return x
+
+
+def write_text_everywhere(x):
+    """Write what is no frame to each socket of the process, as a stray `write` would."""
+    for number in range(3, 256):
+        with contextlib.suppress(OSError):
+            if stat.S_ISSOCK(os.fstat(number).st_mode):
+                os.write(number, b"100 rows read, 3 of them are damaged\n")
+    time.sleep(600)
+    return x
+
+
+def send_half_a_result(path):
+    """Die as a worker of the standard library's pool that is killed while it sends a large one."""
+    frame = sys._getframe()
+    while "result_queue" not in frame.f_locals:
+        frame = frame.f_back
+    queue = frame.f_locals["result_queue"]
+    with queue._wlock:
+        queue._writer._send(struct.pack("!i", 1 << 20) + bytes(1 << 10))
+        functions.touch(path)
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def fork_and_go_on(x):

@@ -13,20 +13,19 @@ import importlib
 import json
 import multiprocessing
 import os
-import signal
 import sys
 import threading
-from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any, Literal
 
 from motorpool._system import imports, preload
 from motorpool._system.loggers import handlers_held
 from motorpool._system.process import interrupts_deferred
+from motorpool._system.shutdown import is_running, watch_shutdown
 from motorpool._system.starting import environment, interpreter_variables, starting_processes
 from motorpool.errors import BackendError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sized
+    from collections.abc import Callable, Iterator
     from types import ModuleType
 
 __all__ = [
@@ -41,9 +40,6 @@ StartMethod = Literal["fork", "forkserver", "spawn"]
 # What every worker imports; a forkserver that has them starts a worker in 14 ms, not in 350. The
 # last imports what the pipeline needs.
 _PRELOAD = ["motorpool._worker.main", "motorpool._system.preload"]
-# How long (s) a lock that no live process needs may be taken, and no worker end: one that lives
-# takes microseconds. What is killed too soon has nothing left to do.
-_LOCKED_OUT = 1.0
 _KNOWN_METHODS = frozenset({"fork", "forkserver", "spawn"})
 
 
@@ -239,58 +235,3 @@ def _add_preload(package: ModuleType) -> None:
     server = forkserver._forkserver  # noqa: SLF001, there is no public way to read the list
     modules = list(getattr(server, "_preload_modules", []))
     forkserver.set_forkserver_preload(modules + [m for m in _PRELOAD if m not in modules])
-
-
-def is_running(process: Any) -> bool:
-    """Whether a process lives, without asking how it has ended.
-
-    Of a worker of a fork server only one thread gets the exit code; a second one gets 255.
-
-    Args:
-        process: One of multiprocessing's, or alike.
-    """
-    try:
-        return process.pid is None or not wait([process.sentinel], timeout=0)
-    except ValueError:  # closed
-        return False
-
-
-def watch_shutdown(
-    manager: threading.Thread, queue: Any, work: Sized, processes: Iterable[Any]
-) -> None:
-    """See to it that a pool whose workers share a queue ends, once it has been shut down.
-
-    Workers of such a pool share the lock of the queue that they read from. One that is killed
-    while it waits for work takes the lock along; if the pool is shut down before it has noticed,
-    it waits for the others for ever (python/cpython#94777). They are killed, for there is nothing
-    left that they could do.
-
-    Args:
-        manager: The pool's thread, which waits for all workers.
-        queue: Where workers get their work, with the lock `_rlock`.
-        work: What the pool still has to do; empty at last.
-        processes: The workers.
-    """
-    if not manager.is_alive():  # as at the interpreter's end, where no thread can be started
-        return
-    args = (manager, queue._rlock, work, processes)  # noqa: SLF001, there is no other way to see it
-    # No daemon: where its thread is the last to hold the lock, the interpreter's end would stop it
-    # between giving the semaphore back and saying so, which a resource tracker takes for a leak.
-    threading.Thread(target=_end_locked_out, args=args, name="motorpool-shutdown").start()
-
-
-def _end_locked_out(
-    manager: threading.Thread, lock: Any, work: Sized, processes: Iterable[Any]
-) -> None:
-    before = 0
-    while manager.is_alive():
-        manager.join(_LOCKED_OUT)
-        running = [process for process in processes if is_running(process)]
-        if not work and running and len(running) == before:
-            if lock.acquire(timeout=_LOCKED_OUT):  # who had it lives
-                lock.release()
-            else:
-                for process in running:
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(process.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
-        before = len(running)

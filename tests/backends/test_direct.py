@@ -2,22 +2,27 @@
 
 import functools
 import gc
+import multiprocessing
 import os
+import pickle
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
 import weakref
-from concurrent.futures import CancelledError, wait
+from concurrent.futures import BrokenExecutor, CancelledError, wait
 from pathlib import Path
 
+import awkward_functions
 import functions
 import numpy as np
 import pytest
 from functions import increment
 
 from motorpool import ParallelRunner, node, pipeline, registry
+from motorpool._backends.direct.pool import DirectPool
 from motorpool._backends.process import _replaces_workers
 from motorpool._engine.pool import Pool
 from motorpool.errors import WorkerCrashedError
@@ -94,6 +99,40 @@ def test_worker_that_closes_its_pipe_is_replaced(pool):
     future = pool.submit(os.closerange, 3, 100)
     assert isinstance(future.exception(), WorkerCrashedError)
     assert pool.submit(increment, 2).result() == 3
+
+
+class Fatal:
+    """Pickles, and keeps a worker that unpickles it from coming up."""
+
+    def __init__(self, function, argument):
+        self._call = function, (argument,)
+
+    def __call__(self, value):
+        return pickle.dumps(value)
+
+    def __reduce__(self):
+        return self._call
+
+
+@pytest.mark.parametrize(
+    ("fatal", "how"),
+    [
+        (Fatal(os._exit, 3), "exit code 3"),
+        (Fatal(awkward_functions.close_everything_and_go_on, 0), "it closed its pipe to the pool"),
+    ],
+)
+def test_workers_that_do_not_come_up_break_the_pool(fatal, how):
+    """Not one after the other for ever; how the last one ended is told."""
+    pool = DirectPool(
+        max_workers=1, context=multiprocessing.get_context("spawn"), dumps=fatal,
+        loads=pickle.loads, max_tasks_per_child=None,
+    )  # fmt: skip
+    try:
+        error = pool.submit((increment, (1,), {})).exception()
+        assert isinstance(error, BrokenExecutor)
+        assert re.match(rf"3 workers in a row did not come up: .* died: {how}", str(error))
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def test_child_that_outlives_its_worker_does_not_hide_its_death(pool, tmp_path):

@@ -66,15 +66,20 @@ def test_death_is_blamed_with_its_cause_and_last_words(
     [
         (awkward_functions.close_everything_and_go_on, "it closed its pipe to the pool"),
         (awkward_functions.write_everywhere, "it sent what was no answer"),
+        (awkward_functions.write_text_everywhere, "it sent what was no answer"),
     ],
 )
+@pytest.mark.parametrize("start_method", ["forkserver", "spawn"])
 def test_worker_that_its_pool_ends_was_not_killed_by_the_kernel(
-    run, roll_call, recorder, bad, reason
+    run, roll_call, recorder, bad, reason, start_method
 ):
     """The reason is told, and no exit code: that would be of our own kill."""
     pipe = beside(roll_call.path, bad)
     with pytest.raises(WorkerCrashedError, match=f"ran the node 'bad' died: {reason}") as caught:
-        run("direct", pipe, {"x": 1}, on_failure="continue", observers=[recorder])
+        run(
+            "direct", pipe, {"x": 1}, on_failure="continue", observers=[recorder],
+            start_method=start_method,
+        )  # fmt: skip
     error = pickle.loads(pickle.dumps(caught.value))
     assert error.reason.startswith(reason)
     assert error.exitcode is None

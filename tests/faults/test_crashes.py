@@ -11,6 +11,7 @@ from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, Thre
 from concurrent.futures.process import _ExecutorManagerThread
 from pathlib import Path
 
+import awkward_functions
 import functions
 import hook_functions
 import numpy as np
@@ -380,6 +381,19 @@ def test_worker_killed_while_it_waits_for_work_does_not_keep_a_pool_from_ending(
     may_look.set()
     ending.join()
     assert busy.result() == str(tmp_path / "gate")
+
+
+@pytest.mark.parametrize("others", [0, 1])
+@pytest.mark.parametrize("backend", ["process", "loky"])
+def test_worker_killed_while_it_sends_does_not_keep_a_pool_from_ending(backend, others, tmp_path):
+    """The pool waits for the rest, and the other worker for the lock (soak, seed 4001-414)."""
+    executor = registry.get(backend)().get_executor(1 + others)
+    kept = [executor.submit(functions.wait_for, tmp_path / "gate") for _ in range(others)]
+    killed = executor.submit(awkward_functions.send_half_a_result, tmp_path / "gate")
+    executor.shutdown()
+    assert (tmp_path / "gate").exists()
+    for future in [killed, *kept]:
+        assert isinstance(future.exception(timeout=0), BrokenExecutor)
 
 
 def test_broken_executor_of_the_caller_is_an_error_that_names_what_ran(run):

@@ -127,11 +127,8 @@ class _Executor(ProcessPoolExecutor):
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Remember the pool's thread, which ends when its workers have, and see that they can."""
-        manager = getattr(self, "_executor_manager_thread", None)
-        self.manager = manager or self.manager
-        if manager is not None:
-            queue = vars(self)["_call_queue"]  # what is not public has no types either
-            watch_shutdown(manager, queue, self._pending_work_items, self.started)
+        self.manager = getattr(self, "_executor_manager_thread", None) or self.manager
+        watch_shutdown(self)
         super().shutdown(wait=wait, cancel_futures=cancel_futures)
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:

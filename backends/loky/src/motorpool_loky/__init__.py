@@ -54,10 +54,7 @@ class _Executor(loky.ProcessPoolExecutor):  # type: ignore[misc]
         if cancel_futures:
             for item in list(self._pending_work_items.values()):
                 item.future.cancel()
-        manager = self._executor_manager_thread
-        if manager is not None:
-            workers = list(self._processes.values())
-            watch_shutdown(manager, self._call_queue, self._pending_work_items, workers)
+        watch_shutdown(self)
         super().shutdown(wait=wait)
 
 

@@ -34,7 +34,11 @@ class Kind(IntEnum):
     RESULT = 3  # worker: this is what it returned
     RAW_RESULT = 4  # worker: it returned these bytes
     ERROR = 5  # worker: this is what it raised
-    STOP = 6  # pool: end
+    STOP = 6  # pool: end; the last, for what is above is no frame
+
+
+#: What a worker says of a task.
+ANSWERS = frozenset({Kind.RESULT, Kind.RAW_RESULT, Kind.ERROR})
 
 
 def frame(kind: Kind, task: int, payload: bytes = b"") -> bytes:
@@ -93,13 +97,16 @@ class FrameReader:
         self._data = bytearray()
 
     def feed(self, piece: bytes) -> Iterator[tuple[int, int, bytes]]:
-        """Take a piece; yield kind, task and payload of each frame that is complete."""
+        """Take a piece; yield kind, task and payload of each frame that is complete.
+
+        What is no frame comes at once, with what there is of it, for its length says nothing.
+        """
         self._data += piece
         position = 0
         while len(self._data) - position >= HEADER.size:
             kind, task, length = HEADER.unpack_from(self._data, position)
             end = position + HEADER.size + length
-            if len(self._data) < end:
+            if len(self._data) < end and kind <= Kind.STOP:
                 break
             yield kind, task, bytes(memoryview(self._data)[position + HEADER.size : end])
             position = end

@@ -22,7 +22,7 @@ from concurrent.futures import BrokenExecutor, Future
 from typing import TYPE_CHECKING, Any
 
 from motorpool._backends.direct.dispatch import TaskDispatcher
-from motorpool._backends.direct.frames import Kind, call_frame
+from motorpool._backends.direct.frames import ANSWERS, Kind, call_frame
 from motorpool._backends.direct.worker import OUT_OF_STEP, Task, WorkerHandle
 from motorpool._protocol.failure import Failure, unpack
 
@@ -222,7 +222,8 @@ class DirectPool(TaskDispatcher):
                 if kind == Kind.READY:
                     worker.ready, self._false_starts = True, 0
                     continue
-                if not worker.tasks or worker.tasks[0].number != number:
+                expected = worker.tasks[0].number if worker.tasks else None
+                if kind not in ANSWERS or number != expected:
                     worker.end_because(OUT_OF_STEP)
                     break
                 task = worker.tasks.popleft()

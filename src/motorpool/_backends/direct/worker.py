@@ -24,6 +24,8 @@ _PIECE = 1 << 18
 _REAP_TIME = 5.0
 # The same for one of which only the end of its pipe is known.
 _LAST_CHANCE = 0.1
+# Between two looks (s) at whether it has ended.
+_PAUSE = 0.001
 _HUNG_UP = (
     "it closed its pipe to the pool and went on, and was ended for that. The node, or a library "
     "it uses, closed descriptors that were not its own."
@@ -169,10 +171,10 @@ class WorkerHandle:
         Returns:
             Its exit code; None if that is unknown, or of our own kill for a `reason`.
         """
-        self.process.join(timeout=0 if self.death is None else _LAST_CHANCE)
-        if self.process.is_alive() and not is_ending(self.pid):
+        ended = self._ends_within(0 if self.death is None else _LAST_CHANCE)
+        if not ended and not is_ending(self.pid):
             self.end_because(_HUNG_UP)
-        self.process.join(timeout=_REAP_TIME)
+        self._ends_within(_REAP_TIME)
         code: int | None = self.process.exitcode
         if self.reason and code is not None and code < 0:
             code = None
@@ -182,6 +184,18 @@ class WorkerHandle:
         with contextlib.suppress(ValueError):  # still running, which is reported elsewhere
             self.process.close()
         return code
+
+    def _ends_within(self, seconds: float) -> bool:
+        """Wait for the process's end; return whether it has come.
+
+        `join` with a timeout waits for ever if a spawned process has closed its sentinel.
+        """
+        deadline = time.monotonic() + seconds
+        while self.process.is_alive():
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(_PAUSE)
+        return True
 
     def crash(self, code: int | None) -> WorkerCrashedError:
         """The error of the task that it was at when it ended, with what `reap` has returned."""
