@@ -58,7 +58,7 @@ def test_runs_are_listed_with_what_became_of_them(runs):
 def test_one_run_is_shown_node_by_node(runs):
     """By default the latest; by the beginning of its id; with the way to go on."""
     for done in (runs("show"), runs("show", "bad")):
-        assert re.search(r"^first +done +0.00 +1$", done.stdout, re.MULTILINE)
+        assert re.search(r"^first +done +\d+\.\d\d +1$", done.stdout, re.MULTILINE)
         assert re.search(
             r"^bad +failed +2 +ValueError: no such number$", done.stdout, re.MULTILINE
         )

@@ -32,7 +32,9 @@ def is_running(process: Any) -> bool:
 
 
 def watch_shutdown(executor: Any) -> None:
-    """See to it that a pool whose workers share queues ends; to be called by its `shutdown`.
+    """Start a thread that sees to it that a pool whose workers share queues ends.
+
+    Its `shutdown` calls it first.
 
     A worker that is killed takes the lock along that it has, and the others wait for it for ever:
 
@@ -68,6 +70,16 @@ def _end_locked_out(
     calls: Any,
     results: Any,
 ) -> None:
+    """Wait for the pool's thread; end what keeps it.
+
+    Args:
+        manager: The pool's thread.
+        processes: The workers, as it counts them.
+        workers: The same, when the pool was shut down.
+        work: What it still has to do.
+        calls: The lock of the queue of calls.
+        results: The queue of results.
+    """
     before = 0
     while manager.is_alive():
         manager.join(_LOCKED_OUT)
@@ -85,7 +97,10 @@ def _end_locked_out(
 
 
 def _lacks_the_rest(results: Any) -> bool:
-    """Whether nothing comes, and nobody else may send; where messages are whole, is no lock."""
+    """Whether the sender of a message has died in the midst of it: it has the lock, nothing comes.
+
+    On Windows there is no lock, for there a message is sent as a whole.
+    """
     lock, reader = results._wlock, results._reader  # noqa: SLF001
     with contextlib.suppress(OSError):  # closed: the pool has ended
         return lock is not None and _is_left(lock) and not reader.poll()
