@@ -47,7 +47,7 @@ def watch_shutdown(executor: Any) -> None:
     that it is broken, as it does when a worker dies at another time.
 
     Args:
-        executor: A ProcessPoolExecutor of the standard library's, or of loky's.
+        executor: A ProcessPoolExecutor of the standard library's, or of loky's, or a subclass.
     """
     parts = vars(executor)  # what is not public has no types, and there is no other way to see it
     manager = parts["_executor_manager_thread"]
