@@ -396,6 +396,26 @@ def test_worker_killed_while_it_sends_does_not_keep_a_pool_from_ending(backend, 
         assert isinstance(future.exception(timeout=0), BrokenExecutor)
 
 
+@pytest.mark.parametrize("backend", ["process", "loky"])
+def test_pool_that_is_made_to_end_closes_its_pipe_once(backend, tmp_path):
+    """Closed by two threads at once, the descriptor was closed twice (stress, 1 of 3 rounds)."""
+    executor = registry.get(backend)().get_executor(1)
+    writer = executor._result_queue._writer
+    closed, close = [], writer._close
+
+    def close_while_the_pool_does():
+        closed.append(writer.fileno())
+        if len(closed) == 1:
+            close()
+            functions.wait_until(lambda: len(closed) > 1, seconds=0.5)
+
+    writer._close = close_while_the_pool_does
+    executor.submit(awkward_functions.send_half_a_result, tmp_path / "gate")
+    executor.shutdown()
+    assert len(closed) == 1
+    assert writer.closed
+
+
 def test_broken_executor_of_the_caller_is_an_error_that_names_what_ran(run):
     """It is not ours to replace; used again, it says that it is broken."""
     with ProcessPoolExecutor(1) as executor:

@@ -10,7 +10,7 @@ from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sized
+    from collections.abc import Iterator, Sized
 
 # How long (s) a lock that no live process needs may be taken, and no worker end: one that lives
 # takes microseconds. What is killed too soon has nothing left to do.
@@ -50,13 +50,12 @@ def watch_shutdown(executor: Any) -> None:
         executor: A ProcessPoolExecutor of the standard library's, or of loky's, or a subclass.
     """
     parts = vars(executor)  # what is not public has no types, and there is no other way to see it
-    manager = parts["_executor_manager_thread"]
+    processes, work = parts["_processes"], parts["_pending_work_items"]
+    calls, results = parts["_call_queue"], parts["_result_queue"]
+    manager = parts["_executor_manager_thread"]  # which another shutdown takes away before them
     if manager is None or not manager.is_alive():  # no thread can start at the interpreter's end
         return
-    args = (
-        manager, parts["_processes"], dict(parts["_processes"]), parts["_pending_work_items"],
-        parts["_call_queue"]._rlock, parts["_result_queue"],  # noqa: SLF001
-    )  # fmt: skip
+    args = manager, processes, dict(processes), work, calls._rlock, results  # noqa: SLF001
     # No daemon: where its thread is the last to hold the lock, the interpreter's end would stop it
     # between giving the semaphore back and saying so, which a resource tracker takes for a leak.
     threading.Thread(target=_end_locked_out, args=args, name="motorpool-shutdown").start()
@@ -81,19 +80,46 @@ def _end_locked_out(
         results: The queue of results.
     """
     before = 0
-    while manager.is_alive():
-        manager.join(_LOCKED_OUT)
-        workers.update(processes)  # which loky empties before it waits for them
-        running = [process for process in workers.values() if is_running(process)]
-        dead = not all(is_running(process) for process in list(processes.values()))
-        if len(running) == before and (
-            (running and not work and _is_left(calls)) or (dead and _lacks_the_rest(results))
-        ):
-            for process in running:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(process.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
-            results._writer.close()  # noqa: SLF001
-        before = len(running)
+    writer = results._writer  # noqa: SLF001
+    with _closed_by_one_at_a_time(writer):
+        while manager.is_alive():
+            manager.join(_LOCKED_OUT)
+            workers.update(processes)  # which loky empties before it waits for them
+            running = [process for process in workers.values() if is_running(process)]
+            dead = not all(is_running(process) for process in list(processes.values()))
+            if len(running) == before and (
+                (running and not work and _is_left(calls)) or (dead and _lacks_the_rest(results))
+            ):
+                _kill(running)
+                writer.close()
+            before = len(running)
+
+
+@contextlib.contextmanager
+def _closed_by_one_at_a_time(connection: Any) -> Iterator[None]:
+    """Let the pool close its connection while this thread does.
+
+    One of multiprocessing's says that it is closed only after it has closed its descriptor. Of two
+    that close it at once the second would close that again, or what has got its number since.
+    """
+    lock, close = threading.Lock(), connection.close
+
+    def close_alone() -> None:
+        with lock:
+            close()
+
+    connection.close = close_alone
+    try:
+        yield
+    finally:
+        vars(connection).pop("close", None)  # its own again, and it refers to itself no longer
+
+
+def _kill(workers: list[Any]) -> None:
+    """Kill those that have not ended since they were looked at."""
+    for process in filter(is_running, workers):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
 
 
 def _lacks_the_rest(results: Any) -> bool:

@@ -136,7 +136,8 @@ class MPIExecutor(Executor):
         with contextlib.suppress(EOFError, OSError):
             while True:
                 self._landed(self._connection.recv_bytes())
-        self._connection.close()
+        with self._lock:  # no other thread is sending
+            self._connection.close()
         self._over(self._job.wait())
 
     def _landed(self, message: bytes) -> None:
