@@ -14,11 +14,16 @@ if TYPE_CHECKING:
 FREE = "free"
 PART = ".part"
 ID_LENGTH = 16
-# A file that is this much too large stays for a larger value.
+# A file that is this much too large stays for a larger value; see `largest_for`.
 _WASTE, _SMALL_WASTE = 4, 1 << 20
 _MOST_TRIES = 8
 # To make a file that is smaller than this takes no longer than to look for one that waits.
 _LEAST = 64 * 1024
+
+
+def largest_for(size: int) -> int:
+    """The size of the largest file that is used again for a value of so many bytes."""
+    return max(size * _WASTE, size + _SMALL_WASTE)
 
 
 class FreeList:
@@ -55,7 +60,7 @@ class FreeList:
         """
         with os.scandir(self._folder) as entries:
             waiting = [(int(e.name.partition("-")[0]), e.name) for e in entries]
-        most = max(size * _WASTE, size + _SMALL_WASTE)
+        most = largest_for(size)
         fitting = sorted(w for w in waiting if size <= w[0] <= most)
         smaller = sorted((w for w in waiting if least <= w[0] < size), reverse=True)
         for found, name in (*fitting, *smaller)[:_MOST_TRIES]:

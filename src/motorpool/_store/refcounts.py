@@ -7,7 +7,7 @@ import threading
 from collections import Counter, deque
 from typing import TYPE_CHECKING
 
-from motorpool._store.recycling import ID_LENGTH
+from motorpool._store.recycling import ID_LENGTH, largest_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 class RefCounts:
     """Counts users of segments; free ones are kept, as many bytes as were once in use together.
 
-    So the memory that a run holds never exceeds what its values have needed at some time.
+    So the memory that a run holds never exceeds what its values have needed at some time. A worker
+    may make a value before the driver has heard that another one is no longer needed: both are in
+    use together then, though they are not counted so here.
 
     Args:
         segments: The files.
@@ -64,10 +66,13 @@ class RefCounts:
     def _retain(self, key: str) -> None:
         self._users[key] += 1
         if key not in self._sizes and self._segments.owns(key):
-            self._waiting.pop(key[-ID_LENGTH:], None)
-            self._sizes[key] = self._size(key)
-            self._live += self._sizes[key]
-            self._peak = max(self._peak, self._live)
+            size = self._sizes[key] = self._size(key)
+            self._live += size
+            in_use = self._live
+            if self._waiting.pop(key[-ID_LENGTH:], None) is None:  # none was free at that time
+                fitting = range(size, largest_for(size) + 1)
+                in_use += sum(each for _, each in self._waiting.values() if each in fitting)
+            self._peak = max(self._peak, in_use)
 
     def _release(self, key: str) -> None:
         self._users[key] -= 1
