@@ -49,6 +49,7 @@ from motorpool.errors import (
     NodeError,
     ValidationError,
     WorkerCountError,
+    WorkerCrashedError,
 )
 from motorpool.events import DatasetReleased, NodeCompleted, NodeFailed, NodeSkipped, RunFinished
 
@@ -605,7 +606,7 @@ def test_empty_dataset_is_a_missing_input(any_backend, run):
 @pytest.mark.parametrize("ask", [lambda _: input(), lambda _: breakpoint() or 1])  # noqa: T100
 def test_node_that_asks_the_terminal_is_told_where_it_could(process_backend, run, ask):
     """There is none in a worker."""
-    with pytest.raises((EOFError, bdb.BdbQuit)) as caught:
+    with pytest.raises((EOFError, bdb.BdbQuit, WorkerCrashedError)) as caught:
         run(process_backend, pipeline(node(ask, "x", "y")), {"x": 1})
     assert any("run on the backend 'sequential'" in note for note in caught.value.__notes__)
 

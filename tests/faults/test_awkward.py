@@ -119,6 +119,20 @@ def test_exit_of_a_node_does_not_end_the_run_in_this_process(local_backend, run,
     assert set(roll_call.counts()) == {f"n{i}" for i in range(6)}
 
 
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
+def test_notes_on_what_would_end_the_driver_are_kept(process_backend, run, kind):
+    """Though the driver gets an exception of another class."""
+
+    def leave(x):
+        error = kind(3)
+        error.add_note("what to do about it")
+        raise error
+
+    with pytest.raises(NodeError) as caught:
+        run(process_backend, pipeline(node(leave, "x", "y")), {"x": 1})
+    assert "what to do about it" in caught.value.__notes__
+
+
 def test_result_that_does_not_unpickle_fails_its_reader(process_backend, run, roll_call):
     """Its maker has done its part; the reader's error names the dataset."""
     pipe = beside(roll_call.path, awkward_functions.one_way) + pipeline(

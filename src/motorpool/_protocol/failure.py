@@ -223,25 +223,38 @@ def summary_of(error: BaseException) -> str:
 
 def as_failure(error: BaseException) -> BaseException:
     """Turn SystemExit and KeyboardInterrupt, which would end the driver, into errors of ours."""
+    ours: BaseException
     if isinstance(error, SystemExit):
-        crash = WorkerCrashedError(
+        ours = crash = WorkerCrashedError(
             f"The node called sys.exit({error.code!r}). Let it raise instead."
         )
         crash.pid, crash.exitcode = os.getpid(), error.code if isinstance(error.code, int) else 1
-        return crash.with_traceback(error.__traceback__)
-    if isinstance(error, KeyboardInterrupt):
-        return NodeError("The node raised KeyboardInterrupt.").with_traceback(error.__traceback__)
-    return error
+    elif isinstance(error, KeyboardInterrupt):
+        ours = NodeError("The node raised KeyboardInterrupt.")
+    else:
+        return error
+    notes = getattr(error, "__notes__", None)
+    for note in notes if isinstance(notes, list) else ():
+        add_note(ours, note)
+    return ours.with_traceback(error.__traceback__)
 
 
 def explain_terminal(error: BaseException) -> None:
     """Note on what `input()` and `breakpoint()` raise in a worker where they work."""
-    if type(error) is EOFError or type(error).__name__ == "BdbQuit":
+    if type(error) is EOFError or type(error).__name__ == "BdbQuit" or _has_left_pdb(error):
         add_note(
             error,
             "A node in another process has no terminal to read from. To use input(), breakpoint() "
             "or a debugger in it, run on the backend 'sequential'.",
         )
+
+
+def _has_left_pdb(error: BaseException) -> bool:
+    """Whether this is how a debugger that cannot read ends; from Python 3.14 on, by sys.exit."""
+    if not isinstance(error, SystemExit):
+        return False
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(frame.f_globals.get("__name__") == "pdb" for frame, _ in frames)
 
 
 def explain_interpreter(error: BaseException) -> None:
