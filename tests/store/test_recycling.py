@@ -266,6 +266,18 @@ def test_files_are_kept_for_values_that_are_made_before_the_release_is_known(sto
     assert held <= 20 * N * 8 + 4096
 
 
+def test_values_that_a_reader_keeps_do_not_let_ever_more_be_held(store, client):
+    """Each comes in a new file, for those that wait are mapped; they go with their last map."""
+    views = []
+    for i in range(12):
+        payload = put(store, client, np.full(N, float(i)))
+        views.append(client.get(payload))
+        store.release(payload)
+    assert [view[0] for view in views] == list(range(12))
+    held = sum(p.stat().st_size for p in Path(client.folders[0]).glob("free/*"))
+    assert held <= 3 * (N * 8 + 4096)
+
+
 def test_allocated_array_is_the_readers_file(process_backend):
     """Nothing is copied, and what its maker writes later is its own."""
     nodes = [

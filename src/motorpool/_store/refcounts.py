@@ -14,13 +14,17 @@ if TYPE_CHECKING:
 
     from motorpool._store.segments import Segments
 
+# How much may be in use without the driver's knowledge, in parts of what it knows of. With 1, new
+# files of 100 MB are made now and then (`benchmarks/data_plane.py`, `allocate`); 3 is no better.
+_AHEAD = 2
+
 
 class RefCounts:
     """Counts users of segments; free ones are kept, as many bytes as were once in use together.
 
     So the memory that a run holds never exceeds what its values have needed at some time. A worker
-    may make a value before the driver has heard that another one is no longer needed: both are in
-    use together then, though they are not counted so here.
+    may make a value before the driver has heard that another one is no longer needed: both count
+    as in use together then.
 
     Args:
         segments: The files.
@@ -71,7 +75,8 @@ class RefCounts:
             in_use = self._live
             if self._waiting.pop(key[-ID_LENGTH:], None) is None:  # none was free at that time
                 fitting = range(size, largest_for(size) + 1)
-                in_use += sum(each for _, each in self._waiting.values() if each in fitting)
+                late = sum(each for _, each in self._waiting.values() if each in fitting)
+                in_use += min(late, _AHEAD * self._live)  # others may be mapped for ever
             self._peak = max(self._peak, in_use)
 
     def _release(self, key: str) -> None:

@@ -282,7 +282,7 @@ def pools(n):
     with multiprocessing.get_context("fork").Pool(1) as workers:
         first = workers.map(squared, range(n))
     found = []
-    for method in ["fork", "forkserver", "spawn"] if FILE else ["fork"]:  # the others run a file
+    for method in ["fork", "forkserver", "spawn"] if FILE else ["fork"]:  # others run a file again
         with ProcessPoolExecutor(1, multiprocessing.get_context(method)) as workers:
             found.append(workers.submit(Row, n).result() == Row(n))
     return [first, *found]
